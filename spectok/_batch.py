@@ -1,0 +1,256 @@
+"""Spectra as padded tensors: segments, patches, length buckets (no units here).
+
+A *layout* says which pixel of a spectrum stands in which place of which patch. A patch never
+straddles a gap between arms or a jump in sampling: every segment of the wavelength grid is
+patched and padded on its own, so a layout has more places than the spectrum has pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["PatchLayout", "SpectrumBatch", "TokenBatch", "buckets", "find_segments", "magnitude"]
+
+# Adjacent steps may differ by a factor of 2. One missing pixel doubles a step, on a logarithmic
+# grid by a hair more than 2: the tolerance keeps such a spectrum in one piece.
+_STEP_RATIO = 2.02
+
+
+def find_segments(wavelength: np.ndarray) -> np.ndarray:
+    """Index of the first pixel of each segment of a wavelength grid.
+
+    A segment ends where the wavelength falls (the next arm overlaps the last one) and where
+    adjacent steps differ by more than a factor of 2: of the two, the longer step is the break.
+
+    Parameters
+    ----------
+    wavelength : `numpy.ndarray`, shape (L,)
+        Wavelengths in Angstrom, ascending within each arm.
+
+    Returns
+    -------
+    start : `numpy.ndarray` of int, shape (S,)
+        Ascending, the first is 0.
+    """
+    step = np.diff(wavelength)
+    broken = step <= 0
+    if step.size > 1:
+        left, right = step[:-1], step[1:]
+        comparable = (left > 0) & (right > 0)
+        broken[1:] |= comparable & (right > _STEP_RATIO * left)
+        broken[:-1] |= comparable & (left > _STEP_RATIO * right)
+    return np.concatenate([[0], np.flatnonzero(broken) + 1])
+
+
+@dataclass(frozen=True)
+class PatchLayout:
+    """The places of one wavelength grid in patches.
+
+    Attributes
+    ----------
+    index : int array, shape (T * P,)
+        Pixel that stands in each place; padding repeats the last pixel of its segment.
+    present : bool array, shape (T * P,)
+        False for padding.
+    wavelength : float64 array, shape (T * P,)
+        Vacuum Angstrom; padding continues the segment's last step.
+    patch_size : int
+        P.
+    """
+
+    index: np.ndarray
+    present: np.ndarray
+    wavelength: np.ndarray
+    patch_size: int
+
+    @classmethod
+    def of(cls, wavelength: np.ndarray, patch_size: int) -> PatchLayout:
+        """Lay out a grid of shape (L,) in patches of ``patch_size`` pixels."""
+        wavelength = np.asarray(wavelength, dtype=np.float64)
+        start = find_segments(wavelength)
+        stop = np.append(start[1:], wavelength.size)
+        index, present, places = [], [], []
+        for first, last in zip(start, stop - 1, strict=True):
+            n_pixels = last - first + 1
+            n_padding = -n_pixels % patch_size
+            # A lone pixel has no step of its own; any positive one will do for its padding.
+            step = wavelength[last] - wavelength[last - 1] if n_pixels > 1 else 1.0
+            index += [np.arange(first, last + 1), np.full(n_padding, last)]
+            present += [np.ones(n_pixels, bool), np.zeros(n_padding, bool)]
+            places += [
+                wavelength[first : last + 1],
+                wavelength[last] + step * np.arange(1, n_padding + 1),
+            ]
+        return cls(
+            np.concatenate(index), np.concatenate(present), np.concatenate(places), patch_size
+        )
+
+    @property
+    def n_patches(self) -> int:
+        """Number of patches T."""
+        return self.index.size // self.patch_size
+
+    def patch_range(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lowest and highest wavelength and number of real pixels of each patch, shape (T,)."""
+        shape = (self.n_patches, self.patch_size)
+        n_pixels = self.present.reshape(shape).sum(1)
+        places = self.wavelength.reshape(shape)
+        return places[:, 0], places[np.arange(len(places)), n_pixels - 1], n_pixels
+
+    def gather(self, values: np.ndarray) -> np.ndarray:
+        """Pixels (..., L) to places (..., T * P)."""
+        return values[..., self.index]
+
+    def scatter(self, places: np.ndarray) -> np.ndarray:
+        """Places (..., T * P) back to pixels (..., L)."""
+        return places[..., self.present]
+
+
+def magnitude(flux: np.ndarray, sigma: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Power of two near the typical value of each spectrum.
+
+    Divided by it, a spectrum in any unit (1e-17 erg/s/cm2/A, 1e-26 W/m2/Hz) fits float32, and
+    not one bit of it is lost.
+
+    Parameters
+    ----------
+    flux, sigma : `numpy.ndarray`, shape (N, L)
+        Float64.
+    valid : `numpy.ndarray` of bool, shape (N, L)
+
+    Returns
+    -------
+    magnitude : `numpy.ndarray`, shape (N,)
+        1 for a spectrum without a good pixel.
+    """
+    count = valid.sum(1)
+    total = np.where(valid, np.abs(flux) + sigma, 0.0).sum(1)
+    mean = np.divide(total, count, out=np.ones(len(flux)), where=count > 0)
+    return np.exp2(np.floor(np.log2(mean)))
+
+
+@dataclass(frozen=True)
+class SpectrumBatch:
+    """Spectra laid out in patches and padded to one number of patches.
+
+    Attributes
+    ----------
+    flux, sigma : `torch.Tensor`, float32, shape (N, T * P)
+        Any unit; what stands under ``valid == False`` is never looked at.
+    wavelength : `torch.Tensor`, float64, shape (N, T * P)
+        Vacuum Angstrom, finite everywhere. It stays on the CPU for devices without float64.
+    valid : `torch.Tensor`, bool, shape (N, T * P)
+        True for good pixels.
+    """
+
+    flux: Tensor
+    sigma: Tensor
+    wavelength: Tensor
+    valid: Tensor
+
+    @classmethod
+    def from_layouts(
+        cls,
+        layouts: Sequence[PatchLayout],
+        flux: Sequence[np.ndarray],
+        sigma: Sequence[np.ndarray],
+        valid: Sequence[np.ndarray],
+    ) -> SpectrumBatch:
+        """Pad N spectra, each (L_i,) with its layout, to the longest of them."""
+        n_places = max(layout.index.size for layout in layouts)
+        shape = (len(layouts), n_places)
+        flux_, sigma_ = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+        wavelength_, valid_ = np.empty(shape), np.zeros(shape, bool)
+        for row, layout in enumerate(layouts):
+            size = layout.index.size
+            good = layout.gather(valid[row]) & layout.present
+            flux_[row, :size] = np.where(good, layout.gather(flux[row]), 0.0)
+            sigma_[row, :size] = np.where(good, layout.gather(sigma[row]), 1.0)
+            wavelength_[row, :size] = layout.wavelength
+            wavelength_[row, size:] = layout.wavelength[-1]
+            valid_[row, :size] = good
+        return cls(*(torch.from_numpy(a) for a in (flux_, sigma_, wavelength_, valid_)))
+
+    def to(self, device: torch.device | str) -> SpectrumBatch:
+        """The same batch on a device."""
+        return SpectrumBatch(
+            self.flux.to(device),
+            self.sigma.to(device),
+            _float64_to(self.wavelength, device),
+            self.valid.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Tokens of N spectra, padded to one number of tokens.
+
+    Attributes
+    ----------
+    value : `torch.Tensor`, float32, shape (N, T, C)
+        Zero where ``valid`` is False.
+    wavelength : `torch.Tensor`, float64, shape (N, T)
+        Centre of each patch, vacuum Angstrom.
+    valid : `torch.Tensor`, bool, shape (N, T)
+    scale : `torch.Tensor`, float32, shape (N,)
+        What the spectrum was divided by.
+    """
+
+    value: Tensor
+    wavelength: Tensor
+    valid: Tensor
+    scale: Tensor
+
+    def to(self, device: torch.device | str) -> TokenBatch:
+        """The same tokens on a device."""
+        return TokenBatch(
+            self.value.to(device),
+            _float64_to(self.wavelength, device),
+            self.valid.to(device),
+            self.scale.to(device),
+        )
+
+
+def _float64_to(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Move a float64 tensor, unless the device (Apple's MPS) has no float64."""
+    return tensor if torch.device(device).type == "mps" else tensor.to(device)
+
+
+def buckets(
+    lengths: Sequence[int], *, batch_size: int | None = None, max_tokens: int = 1024
+) -> Iterator[np.ndarray]:
+    """Group spectra of similar length into batches.
+
+    Sorted by length, so that a batch pads little: a batch is cut where its shortest member
+    would be padded by more than 5 %, and at the limits below.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Patches of each spectrum.
+    batch_size : int, optional
+        Spectra in a batch at the most.
+    max_tokens : int, optional
+        Without ``batch_size``: tokens in a batch at the most, padding included. Small batches
+        stay in the processor's cache.
+
+    Yields
+    ------
+    rows : `numpy.ndarray` of int
+        Positions in ``lengths``.
+    """
+    lengths = np.asarray(lengths)
+    order = np.argsort(lengths, kind="stable")[::-1]
+    first = 0
+    while first < len(order):
+        longest = max(int(lengths[order[first]]), 1)
+        limit = batch_size if batch_size is not None else max(max_tokens // longest, 1)
+        rows = order[first : first + limit]
+        rows = rows[lengths[rows] >= 0.95 * longest]
+        yield rows
+        first += len(rows)

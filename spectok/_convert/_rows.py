@@ -1,0 +1,127 @@
+"""Spectra of any kind to rows of plain numbers on vacuum Angstrom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy import units as u
+
+from spectok._convert._flux import FluxUnit, estimate_sigma
+from spectok._convert._wavelength import to_grid
+from spectok._flags import TokenFlag
+
+__all__ = ["Rows", "join_arms", "make_rows"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Spectra on one grid, arrays of shape (N, L).
+
+    Attributes
+    ----------
+    wavelength : float64 array, shape (L,)
+        Vacuum Angstrom, ascending within each arm.
+    flux, sigma : float64 arrays
+        In the internal unit; anything under bad pixels.
+    valid : bool array
+        True for good pixels.
+    flags : int array, shape (N,)
+    object_id : list of str or None
+        Names, where the input has any.
+    where : str
+        Name of the input for messages, such as ``spectrum 3``.
+    """
+
+    wavelength: np.ndarray
+    flux: np.ndarray
+    sigma: np.ndarray
+    valid: np.ndarray
+    flags: np.ndarray
+    object_id: list[str] | None
+    where: str
+
+
+def make_rows(
+    axis: u.Quantity,
+    flux: np.ndarray,
+    sigma: np.ndarray | None,
+    mask: np.ndarray | None,
+    *,
+    flux_unit: FluxUnit,
+    unit: u.UnitBase,
+    sigma_unit: u.UnitBase,
+    medium: str,
+    object_id: list[str] | None,
+    where: str,
+) -> Rows:
+    """Rows of spectra that share one spectral axis.
+
+    Parameters
+    ----------
+    axis : `~astropy.units.Quantity`, shape (L,)
+    flux : `numpy.ndarray`, shape (N, L)
+        In ``unit``.
+    sigma : `numpy.ndarray`, shape (N, L), or None
+        In ``sigma_unit``; None: estimated from the flux.
+    mask : `numpy.ndarray`, shape (N, L), or None
+        True (not zero): bad, as in astropy.
+    flux_unit : `FluxUnit`
+        What the call converts to.
+    unit, sigma_unit : `~astropy.units.UnitBase`
+    medium : str
+    object_id : list of str or None
+    where : str
+    """
+    grid = to_grid(axis, medium=medium, where=where)
+    flags = TokenFlag.FROM_AIR if medium == "air" else TokenFlag(0)
+    if grid.order is not None:
+        flags |= TokenFlag.REVERSED
+    if flux_unit.converted:
+        flags |= TokenFlag.UNIT_CONVERTED
+    # Big-endian FITS columns end here: what leaves is native float64.
+    flux = grid.sort(np.asarray(flux, dtype=np.float64))
+    factor = flux_unit.factor(unit, grid.wavelength, where)
+    flux = flux if np.isscalar(factor) and factor == 1.0 else flux * factor
+    valid = np.isfinite(flux)
+    if mask is not None:
+        valid &= grid.sort(np.asarray(mask)) == 0
+    if sigma is None:
+        flags |= TokenFlag.NOISE_ESTIMATED
+        sigma = estimate_sigma(flux, valid)
+    else:
+        sigma = grid.sort(np.asarray(sigma, dtype=np.float64))
+        sigma = sigma * flux_unit.factor(sigma_unit, grid.wavelength, where)
+    valid &= np.isfinite(sigma) & (sigma > 0)
+    return Rows(
+        grid.wavelength, flux, sigma, valid, np.full(len(flux), int(flags)), object_id, where
+    )
+
+
+def join_arms(arms: list[Rows], where: str) -> Rows:
+    """Arms of the same objects, one after the other, as one spectrum per object.
+
+    Raises
+    ------
+    ValueError
+        Where the arms hold different numbers of objects, or name them differently.
+    """
+    counts = {len(arm.flux) for arm in arms}
+    if len(counts) != 1:
+        raise ValueError(
+            f"{where}: arms=True joins arms of the same objects, but these hold "
+            f"{', '.join(str(len(arm.flux)) for arm in arms)} spectra"
+        )
+    named = [arm.object_id for arm in arms if arm.object_id is not None]
+    if any(names != named[0] for names in named):
+        raise ValueError(f"{where}: the arms' object ids differ: these are not the same objects")
+    arms = sorted(arms, key=lambda arm: arm.wavelength[0])
+    return Rows(
+        np.concatenate([arm.wavelength for arm in arms]),
+        np.concatenate([arm.flux for arm in arms], axis=1),
+        np.concatenate([arm.sigma for arm in arms], axis=1),
+        np.concatenate([arm.valid for arm in arms], axis=1),
+        np.bitwise_or.reduce([arm.flags for arm in arms]),
+        named[0] if named else None,
+        where,
+    )

@@ -1,0 +1,138 @@
+"""Spectral axes to float64 vacuum Angstrom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+__all__ = ["Grid", "check_medium", "to_grid"]
+
+_PLAUSIBLE = "give it in a unit of wavelength, frequency, wavenumber or energy"
+# By convention wavelengths below 2000 Angstrom are vacuum wavelengths, in air tables too.
+_AIR_STARTS = 2000.0
+
+
+class Grid:
+    """A spectral axis made ready.
+
+    Attributes
+    ----------
+    wavelength : float64 array, shape (L,)
+        Vacuum Angstrom, strictly ascending.
+    order : int array, shape (L,), or None
+        ``values[..., order]`` brings the caller's pixels into that order; None: they are in it.
+    """
+
+    def __init__(self, wavelength: np.ndarray, order: np.ndarray | None) -> None:
+        self.wavelength, self.order = wavelength, order
+
+    def sort(self, values: np.ndarray) -> np.ndarray:
+        """Pixels (..., L) in the caller's order to ascending wavelength."""
+        return values if self.order is None else values[..., self.order]
+
+    def unsort(self, values: np.ndarray) -> np.ndarray:
+        """Pixels (..., L) in ascending wavelength to the caller's order."""
+        if self.order is None:
+            return values
+        out = np.empty_like(values)
+        out[..., self.order] = values
+        return out
+
+
+def check_medium(medium: Any, where: str) -> str:
+    """``"air"`` or ``"vacuum"``, or a ValueError."""
+    if medium is None:
+        return "vacuum"
+    if isinstance(medium, str) and medium.lower() in ("air", "vacuum"):
+        return medium.lower()
+    raise ValueError(f'{where}: medium must be "air" or "vacuum", not {medium!r}')
+
+
+def to_grid(axis: u.Quantity, *, medium: str, where: str) -> Grid:
+    """Convert a spectral axis.
+
+    Parameters
+    ----------
+    axis : `~astropy.units.Quantity`, shape (L,)
+        Anything that `~astropy.units.spectral` converts; a velocity axis needs its rest value
+        and convention. Of an axis made from bin edges the edges are converted, then averaged.
+    medium : str
+        ``"air"`` or ``"vacuum"``.
+    where : str
+        Name of the spectrum for error messages.
+
+    Returns
+    -------
+    grid : `Grid`
+
+    Raises
+    ------
+    ValueError
+        For pixel axes, velocities without rest value, and wavelengths that are not finite,
+        not positive or not unique.
+    """
+    edges = getattr(axis, "_bin_edges", None)
+    if edges is not None and len(edges) == len(axis) + 1:
+        edges = _angstrom(u.Quantity(edges), where)
+        wavelength = 0.5 * (edges[1:] + edges[:-1])
+    else:
+        wavelength = _angstrom(axis, where)
+    if wavelength.ndim != 1 or wavelength.size == 0:
+        raise ValueError(
+            f"{where}: the spectral axis must be one-dimensional and not empty, not of shape "
+            f"{wavelength.shape}"
+        )
+    bad = ~(np.isfinite(wavelength) & (wavelength > 0))
+    if bad.any():
+        raise ValueError(
+            f"{where}: {bad.sum()} of {bad.size} wavelengths are not finite and positive (the "
+            f"first is pixel {int(bad.argmax())}); drop these pixels from axis, flux and error"
+        )
+    order = None
+    if wavelength.size > 1 and not (np.diff(wavelength) > 0).all():
+        order = np.argsort(wavelength, kind="stable")
+        wavelength = wavelength[order]
+        same = np.flatnonzero(np.diff(wavelength) == 0)
+        if same.size:
+            raise ValueError(
+                f"{where}: {same.size} wavelengths occur more than once (the first is "
+                f"{wavelength[same[0]]:.4f} Angstrom); merge or drop these pixels, or, where "
+                "several arms overlap, pass the arms as a list with arms=True"
+            )
+    if medium == "air":
+        wavelength = _air_to_vacuum(wavelength)
+    return Grid(wavelength, order)
+
+
+def _angstrom(axis: u.Quantity, where: str) -> np.ndarray:
+    unit = getattr(axis, "unit", None)
+    if unit is None or unit == u.dimensionless_unscaled or unit.is_equivalent(u.pix):
+        raise ValueError(f"{where}: the spectral axis has the unit {str(unit)!r}; {_PLAUSIBLE}")
+    try:
+        if unit.is_equivalent(u.km / u.s):
+            if getattr(axis, "doppler_rest", None) is None or axis.doppler_convention is None:
+                raise ValueError(
+                    f"{where}: a velocity axis needs velocity_convention and rest_value to "
+                    "become wavelengths; set both when the Spectrum is made"
+                )
+            return np.asarray(axis.to(u.AA).value, dtype=np.float64)
+        # A plain Quantity: SpectralCoord's own conversion would ask about observers.
+        plain = np.asarray(axis.value, dtype=np.float64)
+        return np.asarray(unit.to(u.AA, plain, equivalencies=u.spectral()), dtype=np.float64)
+    except u.UnitConversionError as error:
+        raise ValueError(
+            f"{where}: a spectral axis in {unit} does not convert to Angstrom; {_PLAUSIBLE}"
+        ) from error
+
+
+def _air_to_vacuum(wavelength: np.ndarray) -> np.ndarray:
+    from specutils.utils.wcs_utils import air_to_vac
+
+    out = wavelength.copy()
+    air = wavelength >= _AIR_STARTS
+    if air.any():
+        # The iterative scheme is the exact inverse of vacuum to air.
+        out[air] = air_to_vac(wavelength[air] * u.AA, scheme="iteration").to_value(u.AA)
+    return out

@@ -1,0 +1,6 @@
+"""The network itself, in plain PyTorch: it knows nothing of units or files."""
+
+from spectok.model._loss import gaussian_loss
+from spectok.model._tokenizer import ModelConfig, SpectralTokenizer
+
+__all__ = ["ModelConfig", "SpectralTokenizer", "gaussian_loss"]

@@ -1,0 +1,62 @@
+"""The objective: a Gaussian likelihood of the good pixels (layer 1: torch only)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["gaussian_loss"]
+
+
+def gaussian_loss(
+    flux: Tensor,
+    sigma: Tensor,
+    valid: Tensor,
+    predicted: Tensor,
+    model_sigma: Tensor | None = None,
+    *,
+    weight: Tensor | None = None,
+    noiseless: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Sum of the pixels' negative log likelihoods, and their number.
+
+    With variance ``v = sigma^2 + model_sigma^2`` a pixel costs
+    ``(flux - predicted)^2 / v + ln(v / sigma^2)``. Without ``model_sigma`` this is the paper's
+    loss, ``(flux - predicted)^2 / sigma^2``. Sum and number come apart, because the mean over
+    several devices or several batches is the ratio of the sums, not the mean of the means.
+
+    Parameters
+    ----------
+    flux, sigma, predicted : `torch.Tensor`, shape (N, L)
+        In units of the spectrum's scale.
+    valid : `torch.Tensor` of bool, shape (N, L)
+        Pixels that count.
+    model_sigma : `torch.Tensor`, shape (N, L), optional
+        Standard deviation of the model.
+
+    weight : `torch.Tensor`, shape (N, L), optional
+        What each pixel counts for; 1 by default.
+    noiseless : `torch.Tensor` of bool, shape (N, 1), optional
+        Spectra whose ``flux`` is the truth of a simulation. Their squared residual is replaced
+        by its expectation over the noise of an observation, ``(flux - predicted)^2 + sigma^2``:
+        the same mean gradient as from noisy fluxes that the network has not seen, without
+        their scatter.
+
+    Returns
+    -------
+    total, count : `torch.Tensor`, scalars
+        Weighted sum of the costs, and sum of the weights.
+    """
+    # Bad pixels are replaced before anything is computed: NaN * 0 would be NaN.
+    sigma = torch.where(valid, sigma, 1.0)
+    residual = torch.where(valid, flux - predicted, 0.0)
+    square = (residual / sigma) ** 2
+    if noiseless is not None:
+        square = square + noiseless.to(square.dtype)
+    if model_sigma is None:
+        cost = square
+    else:
+        ratio = 1.0 + (torch.where(valid, model_sigma, 0.0) / sigma) ** 2
+        cost = square / ratio + ratio.log()
+    counted = valid.to(cost.dtype) if weight is None else torch.where(valid, weight, 0.0)
+    return (cost * counted).sum(), counted.sum()

@@ -1,0 +1,337 @@
+"""The network: spectra to tokens, tokens to spectra on any grid (layer 1: torch only)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spectok._batch import SpectrumBatch, TokenBatch
+from spectok.model._embedding import WavelengthEmbedding, patch_centre, patchify, unpatchify
+from spectok.model._transformer import Block, attention_mask
+
+__all__ = ["ModelConfig", "SpectralTokenizer", "interpolate_tokens", "median_scale"]
+
+_SIZES: dict[str, dict[str, int]] = {
+    "tiny": {"width": 32, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "n_periods": 8},
+    "small": {"width": 192, "heads": 6, "encoder_blocks": 3, "decoder_blocks": 3, "n_periods": 16},
+    "base": {"width": 512, "heads": 8, "encoder_blocks": 6, "decoder_blocks": 6, "n_periods": 32},
+}
+_CHANNELS = 4  # per pixel: flux, contrast, error, validity
+_LOG_MODEL_SIGMA = (-9.0, 6.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes of a tokenizer; stored beside its weights.
+
+    Attributes
+    ----------
+    patch_size : int
+        Pixels of a patch, P.
+    token_size : int
+        Numbers of a token, C.
+    width, heads : int
+        Width of the transformer, D, and its attention heads.
+    encoder_blocks, decoder_blocks : int
+        Depth of either half.
+    n_periods : int
+        Periods of the wavelength embedding, K.
+    min_period, max_period : float
+        Shortest and longest of them, in ``coordinate_unit``.
+    coordinate_unit : str
+        Unit of the coordinate; wavelengths are vacuum Angstrom.
+
+    Examples
+    --------
+    >>> from spectok import ModelConfig
+    >>> ModelConfig.of_size("base").width
+    512
+    """
+
+    patch_size: int = 32
+    token_size: int = 16
+    width: int = 512
+    heads: int = 8
+    encoder_blocks: int = 6
+    decoder_blocks: int = 6
+    n_periods: int = 32
+    min_period: float = 8.0
+    max_period: float = 65536.0
+    coordinate_unit: str = "Angstrom"
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        for name in ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.min_period < self.max_period:
+            raise ValueError(
+                f"periods must satisfy 0 < min_period < max_period, "
+                f"not {self.min_period} and {self.max_period}"
+            )
+
+    @classmethod
+    def of_size(cls, size: str, **changes: Any) -> ModelConfig:
+        """The configuration of a named size: ``tiny``, ``small`` or ``base`` (the paper's).
+
+        Parameters
+        ----------
+        size : str
+            Name of the size.
+        **changes
+            Fields that differ from it.
+
+        Raises
+        ------
+        ValueError
+            For an unknown size.
+        """
+        if size not in _SIZES:
+            raise ValueError(f"no model size {size!r}; choose one of {', '.join(_SIZES)}")
+        return cls(**{**_SIZES[size], **changes})
+
+
+def median_scale(flux: Tensor, sigma: Tensor, valid: Tensor) -> Tensor:
+    """What a spectrum is divided by: the larger of its median flux and median error.
+
+    The paper's median flux for every spectrum that rises above its noise, and otherwise
+    continuous, never negative and never zero (1 for a spectrum without a good pixel).
+
+    Parameters
+    ----------
+    flux, sigma : `torch.Tensor`, shape (N, L)
+    valid : `torch.Tensor` of bool, shape (N, L)
+
+    Returns
+    -------
+    scale : `torch.Tensor`, shape (N,)
+    """
+    nan = torch.nan
+    flux_median = torch.where(valid, flux, nan).nanmedian(1).values
+    sigma_median = torch.where(valid, sigma, nan).nanmedian(1).values
+    return torch.maximum(flux_median, sigma_median).nan_to_num(1.0)
+
+
+def interpolate_tokens(
+    value: Tensor, wavelength: Tensor, valid: Tensor, target: Tensor
+) -> Tensor:
+    """Tokens at other wavelengths, linear between valid neighbours, constant beyond them.
+
+    Parameters
+    ----------
+    value : `torch.Tensor`, shape (N, T, C)
+    wavelength : `torch.Tensor`, float64, shape (N, T)
+    valid : `torch.Tensor` of bool, shape (N, T)
+    target : `torch.Tensor`, float64, shape (N, S)
+
+    Returns
+    -------
+    interpolated : `torch.Tensor`, shape (N, S, C)
+        At a valid token's own wavelength exactly that token.
+    """
+    # The float64 part runs where the wavelengths live (the CPU beside an MPS device).
+    keys = torch.where(valid.to(wavelength.device), wavelength, torch.inf)
+    keys, order = keys.sort(dim=1, stable=True)
+    last = (valid.sum(1, keepdim=True) - 1).clamp(min=0).to(wavelength.device)
+    high = torch.searchsorted(keys, target.contiguous()).minimum(last)
+    low = (high - 1).clamp(min=0)
+    below, above = keys.gather(1, low), keys.gather(1, high)
+    weight = ((target - below) / (above - below)).nan_to_num(1.0).clamp(0.0, 1.0)
+    weight = weight.to(value.device, value.dtype).unsqueeze(-1)
+
+    def pick(position: Tensor) -> Tensor:
+        index = order.gather(1, position).to(value.device)
+        return value.gather(1, index.unsqueeze(-1).expand(-1, -1, value.shape[-1]))
+
+    return torch.lerp(pick(low), pick(high), weight)
+
+
+class SpectralTokenizer(nn.Module):
+    """Transformer that turns spectra into wavelength-aware tokens and back.
+
+    After Shen et al. (2025, arXiv:2510.17959), section 2, with a decoder that may look at all
+    tokens and states its own error.
+
+    Parameters
+    ----------
+    config : `ModelConfig`
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, patch = config.width, config.patch_size
+
+        def embedding() -> WavelengthEmbedding:
+            return WavelengthEmbedding(
+                config.n_periods, config.min_period, config.max_period, patch, width
+            )
+
+        self.embed_patch = nn.Linear(_CHANNELS * patch, width)
+        self.embed_wavelength = embedding()
+        self.encoder = nn.ModuleList(
+            Block(width, config.heads) for _ in range(config.encoder_blocks)
+        )
+        self.norm_token = nn.LayerNorm(width)
+        self.to_token = nn.Linear(width, config.token_size)
+
+        self.from_token = nn.Linear(config.token_size, width)
+        self.embed_output = embedding()
+        self.embed_centre = nn.Linear(2 * config.n_periods, width)
+        self.norm_context = nn.LayerNorm(width)
+        self.decoder = nn.ModuleList(
+            Block(width, config.heads, cross=True) for _ in range(config.decoder_blocks)
+        )
+        self.norm_output = nn.LayerNorm(width)
+        self.to_pixels = nn.Linear(width, 2 * patch)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
+                nn.init.zeros_(module.bias)
+        for blocks in (self.encoder, self.decoder):
+            for block in blocks:
+                # Keeps the residual stream of a deep stack at the size of a shallow one.
+                for last in (block.attend_self.out, block.feed[-1]):
+                    last.weight.data.mul_((2 * len(blocks)) ** -0.5)
+                if block.attend_cross is not None:
+                    nn.init.zeros_(block.attend_cross.out.weight)
+        nn.init.zeros_(self.to_pixels.weight)
+        self.to_pixels.bias.data[self.config.patch_size :] = math.log(0.1)
+
+    def features(self, flux: Tensor, sigma: Tensor, visible: Tensor) -> Tensor:
+        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P).
+
+        Per pixel: asinh of the flux; asinh of its distance from the patch's mean in units of
+        the patch's error (so that a line in a bright spectrum is as clear as one in a faint
+        one); log of the error; validity. A pixel that is not visible shows the flux
+        interpolated between its visible neighbours in the patch, and the patch's error.
+        """
+        count = visible.sum(-1, keepdim=True).clamp(min=1)
+        log_sigma = torch.where(visible, sigma, 1.0).log()
+        log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
+        log_sigma = torch.where(visible, log_sigma, log_mean)
+        flux = _fill(torch.where(visible, flux, 0.0), visible)
+        mean = torch.where(visible, flux, 0.0).sum(-1, keepdim=True) / count
+        contrast = ((flux - mean) * torch.exp(-log_mean)).asinh()
+        channels = (flux.asinh(), 0.5 * contrast, 0.5 * (log_sigma + 2.0), visible.to(flux.dtype))
+        return torch.cat(channels, dim=-1)
+
+    def encode(self, batch: SpectrumBatch, hidden: Tensor | None = None) -> TokenBatch:
+        """Spectra to tokens.
+
+        Parameters
+        ----------
+        batch : `~spectok._batch.SpectrumBatch`
+            N spectra of T patches.
+        hidden : `torch.Tensor` of bool, shape (N, T * P), optional
+            Good pixels to withhold: their flux, their error and their share in the scale are
+            unseen, but they do not count towards the rule that a patch with half of its
+            pixels bad is no token.
+
+        Returns
+        -------
+        tokens : `~spectok._batch.TokenBatch`
+            (N, T, C).
+        """
+        patch = self.config.patch_size
+        visible = batch.valid if hidden is None else batch.valid & ~hidden
+        scale = median_scale(batch.flux, batch.sigma, visible)
+        flux, sigma = (a / scale[:, None] for a in (batch.flux, batch.sigma))
+        seen = patchify(visible, patch)
+        valid = (patchify(batch.valid, patch).sum(-1) > patch // 2) & seen.any(-1)
+        x = self.features(patchify(flux, patch), patchify(sigma, patch), seen)
+        with _float32(x):
+            x = self.embed_patch(x)
+        x = x + self.embed_wavelength(batch.wavelength)
+        mask = attention_mask(valid)
+        for block in self.encoder:
+            x = block(x, mask)
+        with _float32(x):
+            value = self.to_token(self.norm_token(x.float()))
+        # Not a product: a patch without a visible pixel must not hand on what it computed.
+        value = torch.where(valid.unsqueeze(-1), value, 0.0)
+        return TokenBatch(value, patch_centre(batch.wavelength, patch), valid, scale)
+
+    def decode(
+        self, tokens: TokenBatch, wavelength: Tensor, wanted: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens to spectra on a grid, in units of each spectrum's scale.
+
+        Parameters
+        ----------
+        tokens : `~spectok._batch.TokenBatch`
+        wavelength : `torch.Tensor`, float64, shape (N, S * P)
+            Laid out in patches, vacuum Angstrom.
+        wanted : `torch.Tensor` of bool, shape (N, S * P), optional
+            Pixels asked for; patches without one (padding) are left out of the attention.
+
+        Returns
+        -------
+        flux, sigma : `torch.Tensor`, shape (N, S * P)
+            The spectrum and the standard deviation of the model, times 1 / scale.
+        """
+        patch = self.config.patch_size
+        centre = patch_centre(wavelength, patch)
+        value = interpolate_tokens(tokens.value, tokens.wavelength, tokens.valid, centre)
+        with _float32(value):
+            x = self.from_token(value)
+        x = x + self.embed_output(wavelength)
+        mask = None if wanted is None else attention_mask(patchify(wanted, patch).any(-1))
+        context, context_mask = self._context(tokens), attention_mask(tokens.valid)
+        for block in self.decoder:
+            x = block(x, mask, context, context_mask)
+        with _float32(x):
+            flux, log_sigma = self.to_pixels(self.norm_output(x.float())).chunk(2, -1)
+        flux = flux.clamp(-15.0, 15.0).sinh()
+        return unpatchify(flux), unpatchify(log_sigma.clamp(*_LOG_MODEL_SIGMA).exp())
+
+    def _context(self, tokens: TokenBatch) -> Tensor:
+        """What the cross-attention looks at: tokens with their own wavelengths, (N, T, D)."""
+        angle = 2.0 * math.pi * self.embed_output.cycles(tokens.wavelength)
+        angle = angle.to(tokens.value.device)
+        position = self.embed_centre(torch.cat([angle.sin(), angle.cos()], -1))
+        return self.norm_context(self.from_token(tokens.value) + position)
+
+    def forward(
+        self,
+        batch: SpectrumBatch,
+        hidden: Tensor | None = None,
+        target: SpectrumBatch | None = None,
+    ) -> tuple[TokenBatch, Tensor, Tensor]:
+        """Encode, and decode onto the grid of ``target`` (by default the spectra's own).
+
+        Returns the tokens, and flux and model error in units of the spectra's scale.
+        """
+        tokens = self.encode(batch, hidden)
+        target = batch if target is None else target
+        return tokens, *self.decode(tokens, target.wavelength, target.valid)
+
+
+def _float32(like: Tensor) -> torch.autocast:
+    """No half precision where pixels enter and leave: its 0.4 % exceed the noise at S/N 250."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def _fill(flux: Tensor, visible: Tensor) -> Tensor:
+    """Interpolate a patch's unseen pixels between its visible ones; constant beyond them."""
+    if bool(visible.all()):
+        return flux
+    size = flux.shape[-1]
+    place = torch.arange(size, device=flux.device).expand_as(flux)
+    low = torch.where(visible, place, -1).cummax(-1).values
+    high = torch.where(visible, place, size).flip(-1).cummin(-1).values.flip(-1)
+    nothing = high.minimum(low.clamp(max=size - 1)) * 0  # for patches with nothing visible
+    low, high = (
+        torch.where(low >= 0, low, torch.where(high < size, high, nothing)),
+        torch.where(high < size, high, torch.where(low >= 0, low, nothing)),
+    )
+    weight = (place - low) / (high - low).clamp(min=1)
+    return torch.lerp(flux.gather(-1, low), flux.gather(-1, high), weight.clamp(0, 1))

@@ -1,0 +1,177 @@
+"""APOGEE: ``apVisit``, ``apStar`` and ``aspcapStar`` files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from specutils import SpectrumList
+
+from ._files import FLUX_UNIT, build, native, open_fits, row_values, scalar
+
+__all__ = ["BAD_BITS", "read", "recognise"]
+
+# Bits of APOGEE_PIXMASK (https://www.sdss4.org/dr17/irspec/apogee-bitmasks/)
+# which say that a pixel holds no measurement: the reduction's own "bad" set.
+# Persistence, Littrow ghost, sky lines and tellurics (bits 8 to 13) are remarks
+# on pixels that were measured, with errors to match.
+BAD_BITS = {
+    "BADPIX": 0,
+    "CRPIX": 1,
+    "SATPIX": 2,
+    "UNFIXABLE": 3,
+    "BADDARK": 4,
+    "BADFLAT": 5,
+    "BADERR": 6,
+    "NOSKY": 7,
+    "NOT_ENOUGH_PSF": 14,
+}
+_BAD = np.int64(sum(1 << bit for bit in BAD_BITS.values()))
+# Pixels without data carry an error of 1e10. In apVisit files resampling and flux
+# calibration scale it (7e6 to 1e7 was seen), so what counts is that it is absurd.
+_ABSURD = 1e4
+
+_HEADER_LABELS = {"rv": "VHELIO", "rv_teff": "RVTEFF", "rv_logg": "RVLOGG", "rv_feh": "RVFEH"}
+_PARAM_NAMES = ("teff", "logg", "log10vdop", "m_h", "c_m", "n_m", "alpha_m")
+
+
+def _kind(hdus) -> str | None:
+    """Name the kind of file: "visit", "star", "aspcap", or None."""
+    if len(hdus) < 4 or any(getattr(h, "data", None) is None for h in hdus[1:4]):
+        return None
+    shapes = [getattr(h.data, "shape", ()) for h in hdus[1:4]]
+    if any(h.is_image is False for h in hdus[1:4]) or len(set(shapes)) != 1:
+        return None
+    if len(hdus) > 4 and hdus[4].is_image and shapes[0][:1] == (3,):
+        if getattr(hdus[4].data, "shape", None) == shapes[0] and len(shapes[0]) == 2:
+            wave = hdus[4].data
+            if 1.4e4 < np.nanmedian(wave) < 1.8e4:
+                return "visit"
+    header = _grid_header(hdus)
+    if header is None or abs(header["CRVAL1"] - 4.18) > 0.02:
+        return None
+    if np.issubdtype(hdus[3].data.dtype, np.integer):
+        return "star"
+    return "aspcap"
+
+
+def _grid_header(hdus):
+    """Find the header that holds the logarithmic wavelength grid."""
+    for hdu in (hdus[1], hdus[0]):
+        if "CRVAL1" in hdu.header and "CDELT1" in hdu.header:
+            return hdu.header
+    return None
+
+
+def recognise(hdus) -> bool:
+    """Tell whether open HDUs are an APOGEE spectrum file."""
+    return _kind(hdus) is not None
+
+
+def read(path: str | os.PathLike) -> SpectrumList:
+    """Read an APOGEE ``apVisit``, ``apStar`` or ``aspcapStar`` file.
+
+    A pixel is bad where the mask has one of `BAD_BITS`, where the error is the
+    survey's 1e10 for "no data" (or ten thousand times the median error) or not
+    positive, or where the flux is exactly
+    zero (detector gaps). ``aspcapStar`` has no mask of its own.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    specutils.SpectrumList
+        Vacuum Angstrom, ascending. ``apVisit``: three members, the detectors
+        "c", "b", "a" from blue to red ("arm" in ``meta``), as observed, in
+        1e-17 erg/s/cm2/A. ``apStar``: one member, the pixel-weighted
+        combination of all visits (the file's first row), in the star's rest
+        frame. ``aspcapStar``: one member, continuum-normalised and so without
+        unit, in the rest frame. ``meta`` has "survey", "medium", "object_id"
+        (the APOGEE_ID), "kind", "ra", "dec" [deg] where known, and "label".
+
+    Raises
+    ------
+    FileNotFoundError, OSError
+        If the file is missing or damaged.
+    ValueError
+        If it is none of the three kinds of file.
+
+    Examples
+    --------
+    >>> from spectok.surveys import apogee
+    >>> c, b, a = apogee.read("apVisit-r13-9518-57729-104.fits")  # doctest: +SKIP
+    """
+    path = Path(path)
+    with open_fits(path) as hdus:
+        kind = _kind(hdus)
+        if kind is None:
+            raise ValueError(
+                f"{path}: not an APOGEE apVisit, apStar or aspcapStar file (no flux, error and "
+                "mask images on a wavelength grid near 1.6 micron); use spectok.surveys.read "
+                "to have the survey found"
+            )
+        meta = {"survey": "APOGEE", "medium": "vacuum", "kind": kind, **_describe(path, hdus)}
+        flux, error = native(hdus[1].data), native(hdus[2].data)
+        bad = (flux == 0) | ~np.isfinite(flux) | ~(error > 0)
+        bad |= error > _ABSURD * max(np.median(error[~bad]) if (~bad).any() else 0.0, 1e-6)
+        if kind != "aspcap":
+            bad |= (native(hdus[3].data, np.int64) & _BAD) != 0
+        ivar = np.zeros(flux.shape)
+        ivar[~bad] = error[~bad] ** -2.0
+        if kind == "visit":
+            return _chips(native(hdus[4].data), flux, ivar, bad, meta)
+        header = _grid_header(hdus)
+        flux, ivar, bad = (np.atleast_2d(x)[0] for x in (flux, ivar, bad))
+        pixel = np.arange(flux.size) + 1.0 - header.get("CRPIX1", 1.0)
+        wavelength = 10.0 ** (header["CRVAL1"] + header["CDELT1"] * pixel)
+        if kind == "aspcap":
+            unit = u.dimensionless_unscaled
+            meta["model"] = np.atleast_2d(native(hdus[3].data))[0]
+        else:
+            unit = FLUX_UNIT
+        return SpectrumList([build(wavelength, flux, ivar, bad, unit=unit, meta=meta)])
+
+
+def _chips(wavelength, flux, ivar, bad, meta: dict) -> SpectrumList:
+    """Make one spectrum of each detector, blue to red, wavelengths ascending."""
+    spectra = []
+    names = "abc"  # the file's order, from red to blue
+    for chip in np.argsort(np.nanmedian(wavelength, axis=1)):
+        order = np.argsort(wavelength[chip], kind="stable")
+        spectra.append(
+            build(
+                wavelength[chip][order],
+                flux[chip][order],
+                ivar[chip][order],
+                bad[chip][order],
+                unit=FLUX_UNIT,
+                meta={**meta, "label": dict(meta["label"]), "arm": names[chip]},
+            )
+        )
+    return SpectrumList(spectra)
+
+
+def _describe(path: Path, hdus) -> dict:
+    """Identifier, position and labels, from header and tables."""
+    header = hdus[0].header
+    name = scalar(header.get("OBJID", "")) or path.stem
+    found: dict = {"object_id": str(name)}
+    if "RA" in header and "DEC" in header:
+        found["ra"], found["dec"] = float(header["RA"]), float(header["DEC"])
+    label = {k: scalar(header[c]) for k, c in _HEADER_LABELS.items() if c in header}
+    for hdu in hdus[4:]:
+        if hdu.is_image or hdu.data is None or not len(hdu.data):
+            continue
+        place = row_values(hdu.data[0], {"ra": "RA", "dec": "DEC", "object_id": "APOGEE_ID"})
+        for key, value in place.items():
+            if key not in found or (key == "object_id" and value):
+                found[key] = str(value) if key == "object_id" else float(value)
+        values = row_values(hdu.data[0], {"param": "PARAM"}).get("param")
+        if isinstance(values, list) and len(values) >= len(_PARAM_NAMES):
+            label.update(dict(zip(_PARAM_NAMES, values)))
+    found["label"] = {k: v for k, v in label.items() if isinstance(v, (int, float))}
+    return found

@@ -1,0 +1,287 @@
+"""Batches for pretraining: a pure function of (seed, number), so runs resume exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spectok._batch import PatchLayout, SpectrumBatch
+
+__all__ = ["Batches", "Example", "RealSpectra", "Source", "TrainingBatch", "hide"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One spectrum to learn from, arrays of shape (L,).
+
+    Attributes
+    ----------
+    wavelength, flux, sigma, valid : arrays
+        The observation that the encoder sees.
+    target_wavelength, target, target_sigma, target_valid : arrays
+        What the decoder is asked for, on its own grid.
+    noiseless : bool
+        Whether ``target`` is free of noise.
+    """
+
+    wavelength: np.ndarray
+    flux: np.ndarray
+    sigma: np.ndarray
+    valid: np.ndarray
+    target_wavelength: np.ndarray
+    target: np.ndarray
+    target_sigma: np.ndarray
+    target_valid: np.ndarray
+    noiseless: bool
+
+
+class Source(Protocol):
+    """Anything that hands out examples of a survey."""
+
+    def example(self, rng: np.random.Generator, survey: str) -> Example:
+        """One example."""
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """What one pass of the network needs.
+
+    Attributes
+    ----------
+    seen : `~spectok._batch.SpectrumBatch`
+        The observations.
+    hidden : `torch.Tensor` of bool, shape (N, T * P)
+        Pixels withheld from the encoder.
+    target : `~spectok._batch.SpectrumBatch`
+        The grid and the fluxes asked for.
+    weight : `torch.Tensor`, shape (N, S * P)
+        What each pixel of the target counts for.
+    noiseless : `torch.Tensor` of bool, shape (N, 1)
+    """
+
+    seen: SpectrumBatch
+    hidden: Tensor
+    target: SpectrumBatch
+    weight: Tensor
+    noiseless: Tensor
+
+    def to(self, device: torch.device | str) -> TrainingBatch:
+        """The same batch on a device."""
+        return TrainingBatch(
+            self.seen.to(device),
+            self.hidden.to(device),
+            self.target.to(device),
+            self.weight.to(device),
+            self.noiseless.to(device),
+        )
+
+
+class RealSpectra:
+    """Real spectra with augmentation.
+
+    Moved in wavelength, multiplied by smooth calibration waves, with noise added on top of
+    their own: what an object would look like in another observation.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        ``real.flux``, ``real.sigma``, ``real.wavelength``, ``real.valid``, ``real.offset``,
+        ``real.survey``, ``real.validation``.
+    surveys : sequence of str
+        Names of the codes in ``real.survey``.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], surveys: tuple[str, ...]) -> None:
+        self.arrays = arrays
+        usable = arrays["real.validation"] == 0
+        self.rows = {
+            name: np.flatnonzero((arrays["real.survey"] == code) & usable)
+            for code, name in enumerate(surveys)
+        }
+
+    def spectrum(self, row: int) -> tuple[np.ndarray, ...]:
+        """Wavelength, flux, sigma and valid of one spectrum as they were observed."""
+        start, stop = self.arrays["real.offset"][row : row + 2]
+        wavelength, flux, sigma, valid = (
+            self.arrays[f"real.{name}"][start:stop]
+            for name in ("wavelength", "flux", "sigma", "valid")
+        )
+        return wavelength, flux.astype(float), sigma.astype(float), valid.astype(bool)
+
+    def example(self, rng: np.random.Generator, survey: str) -> Example:
+        """A random spectrum of a survey, augmented."""
+        wavelength, flux, sigma, valid = self.spectrum(int(rng.choice(self.rows[survey])))
+        # Every grid keeps its shape: a shift in velocity is a factor on the wavelength.
+        wide = 2e-2 if survey in ("sdss", "desi") else 3e-4
+        wavelength = wavelength * (1 + rng.normal(0.0, wide) * (rng.random() < 0.7))
+        place = (wavelength - wavelength.min()) / np.ptp(wavelength)
+        waves = np.sin(np.pi * np.outer(place, np.arange(1, 5))) @ rng.normal(0.0, 0.15, 4)
+        factor = np.exp(waves + rng.normal(0.0, 0.4) * (place - 0.5))
+        extra = 10 ** rng.uniform(-1.0, 0.6) * (rng.random() < 0.5)
+        flux = np.where(valid, (flux + extra * sigma * rng.standard_normal(len(flux))) * factor, 0)
+        sigma = np.where(valid, sigma * np.hypot(1.0, extra) * factor, 1.0)
+        return Example(
+            wavelength, flux, sigma, valid, wavelength, flux, sigma, valid, noiseless=False
+        )
+
+
+def hide(rng: np.random.Generator, n_pixels: int) -> np.ndarray:
+    """Pixels to withhold: blocks, single ones, and at times long gaps; shape (L,), bool."""
+    hidden = rng.random(n_pixels) < rng.choice([0.0, 0.02, 0.08])
+    share = rng.uniform(0.02, 0.30)
+    typical = 12 if rng.random() < 0.6 else int(rng.integers(2, 40))
+    for start in rng.integers(0, n_pixels, max(int(share * n_pixels / typical), 1)):
+        hidden[start : start + typical] = True
+    if rng.random() < 0.15:
+        start = int(rng.integers(0, n_pixels))
+        hidden[start : start + int(rng.integers(32, 256))] = True
+    return hidden
+
+
+class Batches(Dataset):
+    """Numbered training batches of mixed surveys, each of one survey and one length.
+
+    Batch ``k`` depends on the seed and on ``k`` alone: shuffling, resuming and splitting over
+    workers and ranks are a matter of which numbers are asked for.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source
+        Where examples come from, by name.
+    mixture : mapping of str to mapping of str to float
+        For each survey its sources' names and their relative shares of all tokens, such as
+        ``{"sdss": {"real": 0.2, "mock": 0.2}, "galah": {"mock": 0.1}}``.
+    patch_size : int
+        Pixels of a patch.
+    n_tokens : int
+        Tokens of a batch.
+    seed : int
+    seen_weight : float
+        Weight of a noisy pixel that the encoder has seen; a hidden one, and any pixel whose
+        truth is known, counts 1. Copying noise teaches nothing.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        mixture: Mapping[str, Mapping[str, float]],
+        *,
+        patch_size: int,
+        n_tokens: int,
+        seed: int,
+        seen_weight: float = 0.2,
+    ) -> None:
+        self.sources, self.mixture = dict(sources), dict(mixture)
+        self.patch_size, self.n_tokens, self.seed = patch_size, n_tokens, seed
+        self.seen_weight = seen_weight
+
+    def __getitem__(self, number: int) -> TrainingBatch:
+        rng = np.random.default_rng((self.seed, number))
+        shares = [sum(share.values()) for share in self.mixture.values()]
+        survey = str(rng.choice(list(self.mixture), p=_normalised(shares)))
+        patches = _MAX_PATCHES[survey]
+        if rng.random() < 0.5:
+            patches = int(patches * rng.uniform(0.15, 1.0))
+        n_spectra = max(round(self.n_tokens / patches), 1)
+        examples = list(self._examples(rng, survey, n_spectra, patches * self.patch_size))
+        return self.collate(rng, examples)
+
+    def _examples(
+        self, rng: np.random.Generator, survey: str, number: int, n_pixels: int
+    ) -> Iterator[Example]:
+        names, shares = zip(*self.mixture[survey].items(), strict=True)
+        while number:
+            source = self.sources[str(rng.choice(names, p=_normalised(shares)))]
+            example = source.example(rng, survey)
+            example = example and _window(rng, example, n_pixels)
+            # A window without a good pixel teaches nothing.
+            if example and example.valid.mean() > 0.1 and example.target_valid.mean() > 0.1:
+                number -= 1
+                yield example
+
+    def collate(self, rng: np.random.Generator, examples: list[Example]) -> TrainingBatch:
+        """Lay the examples out in patches and draw what is hidden."""
+        layouts = [PatchLayout.of(e.wavelength, self.patch_size) for e in examples]
+        targets = [
+            layout
+            if e.target_wavelength is e.wavelength
+            else PatchLayout.of(e.target_wavelength, self.patch_size)
+            for layout, e in zip(layouts, examples, strict=True)
+        ]
+        seen = SpectrumBatch.from_layouts(
+            layouts,
+            [e.flux for e in examples],
+            [e.sigma for e in examples],
+            [e.valid for e in examples],
+        )
+        target = SpectrumBatch.from_layouts(
+            targets,
+            [e.target for e in examples],
+            [e.target_sigma for e in examples],
+            [e.target_valid for e in examples],
+        )
+        hidden = np.zeros(seen.flux.shape, bool)
+        weight = np.ones(target.flux.shape, np.float32)
+        for row, (layout, example) in enumerate(zip(layouts, examples, strict=True)):
+            places = layout.gather(hide(rng, len(example.wavelength)))
+            hidden[row, : len(places)] = places
+            if not example.noiseless:
+                weight[row, : len(places)] = np.where(places, 1.0, self.seen_weight)
+        noiseless = torch.tensor([[e.noiseless] for e in examples])
+        return TrainingBatch(
+            seen, torch.from_numpy(hidden), target, torch.from_numpy(weight), noiseless
+        )
+
+
+# Patches of a whole spectrum of each survey.
+_MAX_PATCHES = {"sdss": 145, "desi": 250, "galah": 512, "apogee": 270}
+
+
+def _normalised(weights: Iterable[float]) -> np.ndarray:
+    weights = np.array(list(weights), float)
+    return weights / weights.sum()
+
+
+def _window(rng: np.random.Generator, example: Example, n_pixels: int) -> Example | None:
+    """Cut an example to at most ``n_pixels`` of the part that it covers; None if nothing is."""
+    covered = np.flatnonzero(example.valid)
+    if not len(covered):
+        return None
+    first, last = covered[0], covered[-1] + 1
+    if last - first > n_pixels:
+        first = int(rng.integers(first, last - n_pixels + 1))
+        last = first + n_pixels
+    cut = slice(first, last)
+    same = example.target_wavelength is example.wavelength
+    wavelength = example.wavelength[cut]
+    fields = [a[cut] for a in (example.flux, example.sigma, example.valid)]
+    if same:
+        return Example(
+            wavelength,
+            *fields,
+            wavelength,
+            *(a[cut] for a in (example.target, example.target_sigma, example.target_valid)),
+            noiseless=example.noiseless,
+        )
+    inside = (example.target_wavelength >= wavelength.min()) & (
+        example.target_wavelength <= wavelength.max()
+    )
+    place = np.flatnonzero(inside)
+    if not len(place):
+        return None
+    cut = slice(place[0], min(place[-1] + 1, place[0] + n_pixels))
+    return Example(
+        wavelength,
+        *fields,
+        example.target_wavelength[cut],
+        example.target[cut],
+        example.target_sigma[cut],
+        example.target_valid[cut],
+        noiseless=example.noiseless,
+    )

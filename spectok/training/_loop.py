@@ -1,0 +1,227 @@
+"""The pretraining loop, in the open; Lightning Fabric carries devices and precision."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from spectok.model import SpectralTokenizer, gaussian_loss
+from spectok.training._data import Batches, TrainingBatch
+
+__all__ = ["Objective", "Opaque", "fit", "learning_rate_at"]
+
+
+class Objective(torch.nn.Module):
+    """Network and cost as one module: encode what is visible, decode the target, compare.
+
+    Parameters
+    ----------
+    model : `~spectok.SpectralTokenizer`
+    model_error : bool
+        False holds the model's own error at zero: the paper's loss.
+    """
+
+    def __init__(self, model: SpectralTokenizer, *, model_error: bool = True) -> None:
+        super().__init__()
+        self.model, self.model_error = model, model_error
+
+    def forward(self, opaque: Opaque) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cost of a batch, and sum of the weights."""
+        batch = opaque.batch
+        tokens, flux, model_sigma = self.model(batch.seen, batch.hidden, batch.target)
+        scale = tokens.scale[:, None]
+        # Where nothing was visible there is nothing to learn from.
+        usable = batch.target.valid & tokens.valid.any(1, keepdim=True)
+        return gaussian_loss(
+            batch.target.flux / scale,
+            batch.target.sigma / scale,
+            usable,
+            flux,
+            model_sigma if self.model_error else None,
+            weight=batch.weight,
+            noiseless=batch.noiseless,
+        )
+
+
+class Opaque:
+    """Carries a batch past Fabric, which would cast its float64 wavelengths to float32."""
+
+    def __init__(self, batch: TrainingBatch) -> None:
+        self.batch = batch
+
+
+def learning_rate_at(step: int, *, peak: float, warmup: int, steps: int) -> float:
+    """Linear warm-up to ``peak``, then a cosine to a hundredth of it at ``steps``."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
+    return peak * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * progress)))
+
+
+def fit(
+    model: SpectralTokenizer,
+    batches: Batches,
+    folder: str | Path,
+    *,
+    steps: int,
+    accumulate: int = 2,
+    learning_rate: float = 1e-3,
+    warmup: int = 200,
+    weight_decay: float = 0.01,
+    ema_decay: float = 0.999,
+    clip: float = 1.0,
+    model_error: bool = True,
+    accelerator: str = "auto",
+    precision: str = "32-true",
+    num_workers: int = 0,
+    checkpoint_every: int = 250,
+    validate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
+    progress: bool | None = None,
+) -> SpectralTokenizer:
+    """Pretrain a tokenizer; resumes by itself where ``folder`` holds a checkpoint.
+
+    Parameters
+    ----------
+    model : `~spectok.SpectralTokenizer`
+    batches : `Batches`
+    folder : path
+        Receives ``checkpoint.pt`` (complete: model, average, optimizer, step) and ``log.csv``.
+    steps : int
+        Optimizer steps in all, those before a resumption included.
+    accumulate : int
+        Batches of one step.
+    learning_rate, warmup, weight_decay : float, int, float
+        Peak rate of AdamW (betas 0.9 and 0.95), steps until it is reached, decay of the
+        weight matrices.
+    ema_decay : float
+        Of the exponential moving average of the weights, which is what is returned.
+    clip : float
+        Largest norm of a gradient.
+    model_error : bool
+        False for the paper's loss.
+    accelerator, precision : str
+        Passed to `lightning.fabric.Fabric`.
+    num_workers : int
+        Processes that prepare batches.
+    checkpoint_every : int
+        Steps between checkpoints and lines of the log.
+    validate : callable, optional
+        Called with the averaged model at every checkpoint; what it returns is logged.
+    progress : bool, optional
+        Show a bar; by default where standard error is a terminal.
+
+    Returns
+    -------
+    model : `~spectok.SpectralTokenizer`
+        The averaged model.
+
+    Raises
+    ------
+    FloatingPointError
+        Where the loss is no longer finite; the last checkpoint is kept.
+
+    References
+    ----------
+    Shen et al. (2025), arXiv:2510.17959, section 2.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+    optimizer = _adamw(model, learning_rate, weight_decay)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+    objective, optimizer = fabric.setup(Objective(model, model_error=model_error), optimizer)
+    average = average.to(fabric.device)
+    state = {"objective": objective, "average": average, "optimizer": optimizer, "step": 0}
+    if (folder / "checkpoint.pt").exists():
+        fabric.load(folder / "checkpoint.pt", state)
+    numbers = range(state["step"] * accumulate, steps * accumulate)
+    loader = iter(DataLoader(batches, sampler=numbers, batch_size=None, num_workers=num_workers))
+    bar = tqdm(
+        total=steps,
+        initial=state["step"],
+        desc="pretraining",
+        unit="step",
+        disable=None if progress is None else not progress,
+    )
+    total_loss, started = 0.0, time.monotonic()
+    while state["step"] < steps:
+        rate = learning_rate_at(
+            state["step"], peak=learning_rate, warmup=warmup, steps=steps
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        group = [next(loader).to(fabric.device) for _ in range(accumulate)]
+        # One mean over all pixels of the step, not a mean of the batches' means.
+        count = sum((b.weight * b.target.valid).sum() for b in group).clamp(min=1.0)
+        loss = 0.0
+        for batch in group:
+            total, _ = objective(Opaque(batch))
+            fabric.backward(total / count)
+            loss += float(total.detach() / count)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss became {loss} at step {state['step']}; lower the learning rate or "
+                f"look at batches {numbers.start} to {state['step'] * accumulate}; the last "
+                f"good state is in {folder / 'checkpoint.pt'}"
+            )
+        fabric.clip_gradients(objective, optimizer, max_norm=clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update_parameters(model)
+        state["step"] += 1
+        total_loss += loss
+        bar.update()
+        if state["step"] % checkpoint_every == 0 or state["step"] == steps:
+            done = checkpoint_every if state["step"] % checkpoint_every == 0 else None
+            row = {
+                "step": state["step"],
+                "seconds": round(time.monotonic() - started, 1),
+                "learning_rate": rate,
+                "loss": total_loss / (done or state["step"] % checkpoint_every),
+            }
+            total_loss = 0.0
+            if validate is not None:
+                row |= validate(average.module)
+            _save(fabric, folder / "checkpoint.pt", state)
+            _log(folder / "log.csv", row)
+            bar.set_postfix(loss=f"{row['loss']:.4f}")
+    bar.close()
+    return average.module
+
+
+def _adamw(model: torch.nn.Module, rate: float, decay: float) -> torch.optim.AdamW:
+    """AdamW that decays matrices only; norms and biases are left alone."""
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95))
+
+
+def _save(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint beside the old one and put it in its place in one move."""
+    partial = path.with_suffix(".partial")
+    fabric.save(partial, state)
+    os.replace(partial, path)
+
+
+def _log(path: Path, row: dict[str, Any]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

@@ -1,0 +1,151 @@
+"""The package's layers: imports go downwards only, and `import spectok` stays instant."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "spectok"
+TOP = 5
+LAYER = {
+    "_batch": 0,
+    "_split": 0,
+    "model": 1,
+    "_convert": 1,
+    "_tokens": 1,
+    "_pretrained": 2,
+    "_codec": 3,
+    "surveys": 4,
+    "simulate": 4,
+    "probes": 4,
+    "plotting": 4,
+    "training": 4,
+    "_cli": TOP,
+    "_demo": TOP,
+    "__main__": TOP,
+    "__init__": TOP,
+}
+WITHOUT_ASTROPY = ("_batch", "_split", "model")
+ASTRONOMY = ("astropy", "specutils", "astroquery")
+LONGEST = 300
+
+MODULES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def part_of(name):
+    """The part of the package a file belongs to: 'model/_loss.py' -> 'model'."""
+    return name.removesuffix(".py").split("/")[0]
+
+
+def targets(name, source):
+    """Every module that a file of the package imports, anywhere in it, by its full name."""
+    package = ["spectok", *name.split("/")[:-1]]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            # `from spectok import _codec` imports a module, `from spectok import encode`
+            # whatever stands behind that name.
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args:
+            function = getattr(node.func, "attr", getattr(node.func, "id", None))
+            first = getattr(node.args[0], "value", None)
+            if function in ("import_module", "__import__", "load") and isinstance(first, str):
+                yield first
+
+
+def violations(name, source):
+    """Sentences on the imports of a file that go upwards, sideways or to astropy."""
+    own = part_of(name)
+    for target in targets(name, source):
+        root, _, rest = target.partition(".")
+        if root in ASTRONOMY and own in WITHOUT_ASTROPY:
+            yield f"spectok/{name} imports {target}: {own} never sees {root}"
+        if root != "spectok" or rest == "__version__":  # the version is a literal at the root
+            continue
+        other = rest.split(".")[0] if rest.split(".")[0] in LAYER else "__init__"
+        downwards = LAYER[other] < LAYER[own] or LAYER[own] == TOP
+        if other != own and not downwards:
+            yield (
+                f"spectok/{name} (layer {LAYER[own]}) imports {target} "
+                f"(layer {LAYER[other]}): imports go downwards only"
+            )
+
+
+def test_package_is_found():
+    assert "__init__.py" in MODULES, f"no package under {PACKAGE}"
+
+
+def test_folders_are_packages():
+    missing = {path.parent for path in MODULES.values()} - {
+        path.parent for path in MODULES.values() if path.name == "__init__.py"
+    }
+    assert not missing, "without an __init__.py these are left out of the wheel"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_layer(name):
+    assert part_of(name) in LAYER, (
+        f"spectok/{name} has no layer: add {part_of(name)!r} to LAYER in tests/test_layers.py"
+    )
+    assert not list(violations(name, MODULES[name].read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_length(name):
+    n_lines = len(MODULES[name].read_text(encoding="utf-8").splitlines())
+    assert n_lines <= LONGEST, f"spectok/{name} has {n_lines} lines: split it"
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("_batch.py", "import astropy.units as u"),
+        ("model/_loss.py", "def late():\n    from astropy import units"),
+        ("model/_loss.py", "import importlib\nimportlib.import_module('specutils')"),
+        ("model/_loss.py", "from .. import _tokens"),
+        ("model/_loss.py", "from ..training.loop import fit"),
+        ("_tokens.py", "from ._convert import to_arrays"),
+        ("_pretrained.py", "from spectok import encode"),
+        ("_codec.py", "import spectok"),
+        ("_codec.py", "from spectok.surveys import sdss"),
+        ("training/loop.py", "from spectok.simulate import observe"),
+        ("plotting.py", "from ._cli import main"),
+    ],
+)
+def test_rules_catch(name, source):
+    assert list(violations(name, source))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("model/_tokenizer.py", "from ._loss import nll\nfrom .._batch import SpectrumBatch"),
+        ("model/_tokenizer.py", "import torch\nfrom spectok.model import _loss"),
+        ("_tokens.py", "from astropy.table import QTable\nfrom . import __version__"),
+        ("_codec.py", "from . import _batch, _convert\nfrom ._pretrained import load_model"),
+        ("surveys/desi.py", "from . import sdss\nfrom .._codec import encode"),
+        ("_cli.py", "import spectok\nfrom ._demo import run\nfrom .training import loop"),
+    ],
+)
+def test_rules_allow(name, source):
+    assert not list(violations(name, source))
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("spectok", ("torch", "specutils", "astropy")),
+        ("spectok.model", ("astropy", "specutils")),
+        ("spectok._batch", ("astropy", "specutils")),
+    ],
+)
+def test_import_is_light(module, unwanted):
+    code = f"import sys, {module}; print(*[m for m in {unwanted!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
