@@ -199,12 +199,15 @@ class TokenBatch:
     valid : `torch.Tensor`, bool, shape (N, T)
     scale : `torch.Tensor`, float32, shape (N,)
         What the spectrum was divided by.
+    from_noise : `torch.Tensor` of bool, shape (N,), optional
+        Whether that was its median error, and not its median flux.
     """
 
     value: Tensor
     wavelength: Tensor
     valid: Tensor
     scale: Tensor
+    from_noise: Tensor | None = None
 
     def to(self, device: torch.device | str) -> TokenBatch:
         """The same tokens on a device."""
@@ -213,6 +216,7 @@ class TokenBatch:
             _float64_to(self.wavelength, device),
             self.valid.to(device),
             self.scale.to(device),
+            None if self.from_noise is None else self.from_noise.to(device),
         )
 
 

@@ -87,7 +87,9 @@ def sky_split(ra, dec) -> np.ndarray:
             "on the sky: give finite degrees with -90 <= dec <= 90, or use name_split "
             "for objects without a position"
         )
-    names = [_set_of(_cell(float(a), float(d))) for a, d in zip(ra.ravel(), dec.ravel())]
+    names = [
+        _set_of(_cell(float(a), float(d))) for a, d in zip(ra.ravel(), dec.ravel(), strict=True)
+    ]
     return np.array(names, dtype="U10").reshape(ra.shape)
 
 

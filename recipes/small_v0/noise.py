@@ -21,8 +21,12 @@ def separate(variance, flux, *, smooth, segments, rounds=12):
     good = np.isfinite(variance) & np.isfinite(flux) & (variance > 0)
     v = np.where(good, variance, 1.0)
     f = np.where(good, np.maximum(flux, 0), 0.0)
-    sky = np.array([np.median((v / np.median(v[good])) [:, j][good[:, j]]) if good[:, j].any() else 1.0
-                    for j in range(length)])
+    sky = np.array(
+        [
+            np.median((v / np.median(v[good]))[:, j][good[:, j]]) if good[:, j].any() else 1.0
+            for j in range(length)
+        ]
+    )
     source = np.ones(length)
     a = np.array([np.median(v[i][good[i]]) for i in range(n)]) / np.median(sky)
     b = 0.1 * a
@@ -31,7 +35,9 @@ def separate(variance, flux, *, smooth, segments, rounds=12):
         a, b = _two(sky[None] * np.ones((n, 1)), source * f, v, weight, axis=1)
         pred = a[:, None] * sky + b[:, None] * source * f
         weight = _robust(v, pred, good)
-        sky_new, source_new = _two(a[:, None] * np.ones((1, length)), b[:, None] * f, v, weight, axis=0)
+        sky_new, source_new = _two(
+            a[:, None] * np.ones((1, length)), b[:, None] * f, v, weight, axis=0
+        )
         seen = good.sum(axis=0) >= max(2, min(5, n // 3))
         sky = np.where(seen & (sky_new > 0), sky_new, sky)
         source = _smooth(np.where(seen & (source_new > 0), source_new, np.nan), smooth, segments)
@@ -87,9 +93,13 @@ def sdss(spectra):
     covered = np.isfinite(variance).sum(axis=0) >= 15
     first, last = np.flatnonzero(covered)[[0, -1]]
     cut = slice(first, last + 1)
-    sky, source = separate(variance[:, cut], flux[:, cut], smooth=151, segments=[(0, last + 1 - first)])
+    sky, source = separate(
+        variance[:, cut], flux[:, cut], smooth=151, segments=[(0, last + 1 - first)]
+    )
     # One spectrum's broken pixel is no sky line: 5577 A itself is 100 times its surroundings.
-    sky = np.minimum(sky, 150 * median_filter(sky, 151, mode="nearest"))
+    top = np.where(loglam[cut] < 3.9, 150.0, 30.0)
+    sky = np.minimum(sky, top * median_filter(sky, 151, mode="nearest"))
+    sky = np.minimum(sky, 300 * np.median(sky))
     return 10.0 ** loglam[cut], sky, source
 
 
@@ -102,7 +112,9 @@ def stacked(spectra, arms, *, smooth):
     which leaves the sky lines out.
     """
     faint = [s for s in spectra if s["record"]["snr"] < 3]
-    variance = np.array([np.where(s["valid"], s["sigma"].astype(float) ** 2, np.nan) for s in faint])
+    variance = np.array(
+        [np.where(s["valid"], s["sigma"].astype(float) ** 2, np.nan) for s in faint]
+    )
     sky = np.nanmedian(variance / np.nanmedian(variance, axis=1, keepdims=True), axis=0)
     seen = np.isfinite(sky)
     sky = np.interp(np.arange(len(sky)), np.flatnonzero(seen), sky[seen])
@@ -111,7 +123,11 @@ def stacked(spectra, arms, *, smooth):
     for start, stop in arms:
         ok = bright["valid"][start:stop]
         f = median_filter(bright["flux"][start:stop].astype(float), 25, mode="nearest")
-        ratio = np.where(ok & (f > 0), bright["sigma"][start:stop].astype(float) ** 2 / np.maximum(f, 1e-9), np.nan)
+        ratio = np.where(
+            ok & (f > 0),
+            bright["sigma"][start:stop].astype(float) ** 2 / np.maximum(f, 1e-9),
+            np.nan,
+        )
         source[start:stop] = envelope(ratio, smooth)
     return spectra[0]["wavelength"], sky, source
 
@@ -137,15 +153,18 @@ def known_sky(spectrum, sky_flux, arms, *, smooth, gain=None):
     sky, source = np.empty(length), np.empty(length)
     for start, stop in arms:
         v = spectrum["sigma"][start:stop].astype(float) ** 2
-        ok = spectrum["valid"][start:stop].astype(bool)
         f = np.maximum(spectrum["flux"][start:stop].astype(float), 0)
+        # Ends of detectors carry errors beyond the flux: no throughput there.
+        ok = spectrum["valid"][start:stop] & (v < f**2)
         s = np.maximum(np.nan_to_num(sky_flux[start:stop]), 0)
         if gain is None:
             q = envelope(np.where(ok & (f > 0), v / np.maximum(f + s, 1e-9), np.nan), smooth)
+            q = np.minimum(q, 10 * np.median(q))  # the last pixels of a detector
             constant = np.median((q * s)[ok])
         else:
             q = np.full(stop - start, gain)
-            constant = max(np.median((v - q * (f + s))[ok]), 0.1 * np.median(v[ok]) * 0.1)
+            constant = max(np.median((v - q * (f + s))[ok]), 0.01 * np.median(v[ok]))
+        s = np.minimum(s, np.percentile(s[ok], 99.9))
         sky[start:stop], source[start:stop] = q * s + constant, q
     return spectrum["wavelength"], sky, source
 

@@ -12,8 +12,8 @@ __all__ = ["FluxUnit", "estimate_sigma", "sigma_from_uncertainty"]
 
 _CGS = u.erg / u.s / u.cm**2 / u.AA
 _LUMINOSITY = u.erg / u.s / u.AA
-# Beams, detector pixels and spaxels are carried through like solid angles.
-_CARRIED = (u.beam, u.pix, u.spaxel)
+# Beams and pixels (MaNGA's spaxels are named pixels) are carried through like solid angles.
+_CARRIED = (u.beam, u.pix)
 
 
 class FluxUnit:
@@ -95,7 +95,8 @@ def _split_solid_angle(unit: u.UnitBase) -> tuple[u.UnitBase, u.UnitBase]:
     """A unit as (flux density) and (the solid angles, beams or pixels that multiply it)."""
     solid = u.dimensionless_unscaled
     for base, power in zip(unit.bases, unit.powers, strict=True):
-        if base in _CARRIED or base.physical_type in ("solid angle", "angle"):
+        carried = any(base.is_equivalent(unit_) for unit_ in _CARRIED)
+        if carried or base.physical_type in ("solid angle", "angle"):
             solid = solid * base**power
     return unit / solid, solid
 

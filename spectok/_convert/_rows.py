@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -11,7 +12,7 @@ from spectok._convert._flux import FluxUnit, estimate_sigma
 from spectok._convert._wavelength import to_grid
 from spectok._flags import TokenFlag
 
-__all__ = ["Rows", "join_arms", "make_rows"]
+__all__ = ["Rows", "join_arms", "make_rows", "plain_numbers"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Rows:
     flags: np.ndarray
     object_id: list[str] | None
     where: str
+
+
+def plain_numbers(values: Any) -> np.ndarray:
+    """Numbers without unit and mask (the caller takes the mask)."""
+    values = getattr(values, "unmasked", values)
+    return np.asarray(getattr(values, "value", values))
 
 
 def make_rows(

@@ -17,6 +17,7 @@ def gaussian_loss(
     *,
     weight: Tensor | None = None,
     noiseless: Tensor | None = None,
+    balance: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Sum of the pixels' negative log likelihoods, and their number.
 
@@ -42,10 +43,21 @@ def gaussian_loss(
         the same mean gradient as from noisy fluxes that the network has not seen, without
         their scatter.
 
+    balance : float, optional
+        Weigh each pixel by ``(v / sigma^2) ** balance``, the ratio held constant and at most
+        100. At 0 (the likelihood itself) pixels that are hard to predict, the lines of bright
+        spectra, are excused by a large ``model_sigma`` and hardly learned; at 1 they count as
+        in the paper's loss.
+
     Returns
     -------
     total, count : `torch.Tensor`, scalars
         Weighted sum of the costs, and sum of the weights.
+
+    References
+    ----------
+    Shen et al. (2025), arXiv:2510.17959, section 2; Seitzer et al. (2022), ICLR,
+    arXiv:2203.09168 (``balance``).
     """
     # Bad pixels are replaced before anything is computed: NaN * 0 would be NaN.
     sigma = torch.where(valid, sigma, 1.0)
@@ -58,5 +70,7 @@ def gaussian_loss(
     else:
         ratio = 1.0 + (torch.where(valid, model_sigma, 0.0) / sigma) ** 2
         cost = square / ratio + ratio.log()
+        if balance:
+            cost = cost * ratio.detach().clamp(max=100.0) ** balance
     counted = valid.to(cost.dtype) if weight is None else torch.where(valid, weight, 0.0)
     return (cost * counted).sum(), counted.sum()

@@ -2,153 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spectok._batch import SpectrumBatch, TokenBatch
+from spectok.model._config import ModelConfig
 from spectok.model._embedding import WavelengthEmbedding, patch_centre, patchify, unpatchify
+from spectok.model._interpolate import interpolate_tokens
+from spectok.model._normalise import fill, median_scale
 from spectok.model._transformer import Block, attention_mask
 
-__all__ = ["ModelConfig", "SpectralTokenizer", "interpolate_tokens", "median_scale"]
+__all__ = ["SpectralTokenizer"]
 
-_SIZES: dict[str, dict[str, int]] = {
-    "tiny": {"width": 32, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "n_periods": 8},
-    "small": {"width": 192, "heads": 6, "encoder_blocks": 3, "decoder_blocks": 3, "n_periods": 16},
-    "base": {"width": 512, "heads": 8, "encoder_blocks": 6, "decoder_blocks": 6, "n_periods": 32},
-}
 _CHANNELS = 4  # per pixel: flux, contrast, error, validity
 _LOG_MODEL_SIGMA = (-9.0, 6.0)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Sizes of a tokenizer; stored beside its weights.
-
-    Attributes
-    ----------
-    patch_size : int
-        Pixels of a patch, P.
-    token_size : int
-        Numbers of a token, C.
-    width, heads : int
-        Width of the transformer, D, and its attention heads.
-    encoder_blocks, decoder_blocks : int
-        Depth of either half.
-    n_periods : int
-        Periods of the wavelength embedding, K.
-    min_period, max_period : float
-        Shortest and longest of them, in ``coordinate_unit``.
-    coordinate_unit : str
-        Unit of the coordinate; wavelengths are vacuum Angstrom.
-
-    Examples
-    --------
-    >>> from spectok import ModelConfig
-    >>> ModelConfig.of_size("base").width
-    512
-    """
-
-    patch_size: int = 32
-    token_size: int = 16
-    width: int = 512
-    heads: int = 8
-    encoder_blocks: int = 6
-    decoder_blocks: int = 6
-    n_periods: int = 32
-    min_period: float = 8.0
-    max_period: float = 65536.0
-    coordinate_unit: str = "Angstrom"
-
-    def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        for name in ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 0 < self.min_period < self.max_period:
-            raise ValueError(
-                f"periods must satisfy 0 < min_period < max_period, "
-                f"not {self.min_period} and {self.max_period}"
-            )
-
-    @classmethod
-    def of_size(cls, size: str, **changes: Any) -> ModelConfig:
-        """The configuration of a named size: ``tiny``, ``small`` or ``base`` (the paper's).
-
-        Parameters
-        ----------
-        size : str
-            Name of the size.
-        **changes
-            Fields that differ from it.
-
-        Raises
-        ------
-        ValueError
-            For an unknown size.
-        """
-        if size not in _SIZES:
-            raise ValueError(f"no model size {size!r}; choose one of {', '.join(_SIZES)}")
-        return cls(**{**_SIZES[size], **changes})
-
-
-def median_scale(flux: Tensor, sigma: Tensor, valid: Tensor) -> Tensor:
-    """What a spectrum is divided by: the larger of its median flux and median error.
-
-    The paper's median flux for every spectrum that rises above its noise, and otherwise
-    continuous, never negative and never zero (1 for a spectrum without a good pixel).
-
-    Parameters
-    ----------
-    flux, sigma : `torch.Tensor`, shape (N, L)
-    valid : `torch.Tensor` of bool, shape (N, L)
-
-    Returns
-    -------
-    scale : `torch.Tensor`, shape (N,)
-    """
-    nan = torch.nan
-    flux_median = torch.where(valid, flux, nan).nanmedian(1).values
-    sigma_median = torch.where(valid, sigma, nan).nanmedian(1).values
-    return torch.maximum(flux_median, sigma_median).nan_to_num(1.0)
-
-
-def interpolate_tokens(
-    value: Tensor, wavelength: Tensor, valid: Tensor, target: Tensor
-) -> Tensor:
-    """Tokens at other wavelengths, linear between valid neighbours, constant beyond them.
-
-    Parameters
-    ----------
-    value : `torch.Tensor`, shape (N, T, C)
-    wavelength : `torch.Tensor`, float64, shape (N, T)
-    valid : `torch.Tensor` of bool, shape (N, T)
-    target : `torch.Tensor`, float64, shape (N, S)
-
-    Returns
-    -------
-    interpolated : `torch.Tensor`, shape (N, S, C)
-        At a valid token's own wavelength exactly that token.
-    """
-    # The float64 part runs where the wavelengths live (the CPU beside an MPS device).
-    keys = torch.where(valid.to(wavelength.device), wavelength, torch.inf)
-    keys, order = keys.sort(dim=1, stable=True)
-    last = (valid.sum(1, keepdim=True) - 1).clamp(min=0).to(wavelength.device)
-    high = torch.searchsorted(keys, target.contiguous()).minimum(last)
-    low = (high - 1).clamp(min=0)
-    below, above = keys.gather(1, low), keys.gather(1, high)
-    weight = ((target - below) / (above - below)).nan_to_num(1.0).clamp(0.0, 1.0)
-    weight = weight.to(value.device, value.dtype).unsqueeze(-1)
-
-    def pick(position: Tensor) -> Tensor:
-        index = order.gather(1, position).to(value.device)
-        return value.gather(1, index.unsqueeze(-1).expand(-1, -1, value.shape[-1]))
-
-    return torch.lerp(pick(low), pick(high), weight)
 
 
 class SpectralTokenizer(nn.Module):
@@ -218,7 +87,7 @@ class SpectralTokenizer(nn.Module):
         log_sigma = torch.where(visible, sigma, 1.0).log()
         log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
         log_sigma = torch.where(visible, log_sigma, log_mean)
-        flux = _fill(torch.where(visible, flux, 0.0), visible)
+        flux = fill(torch.where(visible, flux, 0.0), visible)
         mean = torch.where(visible, flux, 0.0).sum(-1, keepdim=True) / count
         contrast = ((flux - mean) * torch.exp(-log_mean)).asinh()
         channels = (flux.asinh(), 0.5 * contrast, 0.5 * (log_sigma + 2.0), visible.to(flux.dtype))
@@ -243,7 +112,7 @@ class SpectralTokenizer(nn.Module):
         """
         patch = self.config.patch_size
         visible = batch.valid if hidden is None else batch.valid & ~hidden
-        scale = median_scale(batch.flux, batch.sigma, visible)
+        scale, from_noise = median_scale(batch.flux, batch.sigma, visible)
         flux, sigma = (a / scale[:, None] for a in (batch.flux, batch.sigma))
         seen = patchify(visible, patch)
         valid = (patchify(batch.valid, patch).sum(-1) > patch // 2) & seen.any(-1)
@@ -258,7 +127,8 @@ class SpectralTokenizer(nn.Module):
             value = self.to_token(self.norm_token(x.float()))
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
-        return TokenBatch(value, patch_centre(batch.wavelength, patch), valid, scale)
+        centre = patch_centre(batch.wavelength, patch)
+        return TokenBatch(value, centre, valid, scale, from_noise)
 
     def decode(
         self, tokens: TokenBatch, wavelength: Tensor, wanted: Tensor | None = None
@@ -318,20 +188,3 @@ class SpectralTokenizer(nn.Module):
 def _float32(like: Tensor) -> torch.autocast:
     """No half precision where pixels enter and leave: its 0.4 % exceed the noise at S/N 250."""
     return torch.autocast(like.device.type, enabled=False)
-
-
-def _fill(flux: Tensor, visible: Tensor) -> Tensor:
-    """Interpolate a patch's unseen pixels between its visible ones; constant beyond them."""
-    if bool(visible.all()):
-        return flux
-    size = flux.shape[-1]
-    place = torch.arange(size, device=flux.device).expand_as(flux)
-    low = torch.where(visible, place, -1).cummax(-1).values
-    high = torch.where(visible, place, size).flip(-1).cummin(-1).values.flip(-1)
-    nothing = high.minimum(low.clamp(max=size - 1)) * 0  # for patches with nothing visible
-    low, high = (
-        torch.where(low >= 0, low, torch.where(high < size, high, nothing)),
-        torch.where(high < size, high, torch.where(low >= 0, low, nothing)),
-    )
-    weight = (place - low) / (high - low).clamp(min=1)
-    return torch.lerp(flux.gather(-1, low), flux.gather(-1, high), weight.clamp(0, 1))

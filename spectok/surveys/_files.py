@@ -11,9 +11,8 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyWarning
 from astropy.nddata import InverseVariance
-from astropy.utils.exceptions import AstropyUserWarning
+from astropy.utils.exceptions import AstropyWarning
 from specutils import Spectrum
 
 FLUX_UNIT = u.Unit("1e-17 erg / (s cm2 Angstrom)")
@@ -21,7 +20,7 @@ FLUX_UNIT = u.Unit("1e-17 erg / (s cm2 Angstrom)")
 
 @contextmanager
 def open_fits(path: str | os.PathLike) -> Iterator[fits.HDUList]:
-    """Open a FITS file, with every failure named in one sentence.
+    """Open a FITS file, all of it in memory, with every failure named in one sentence.
 
     Raises
     ------
@@ -34,22 +33,24 @@ def open_fits(path: str | os.PathLike) -> Iterator[fits.HDUList]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check the path")
     try:
-        with warnings.catch_warnings():
+        # Opened here, because astropy leaves files open that it cannot read.
+        with warnings.catch_warnings(), open(path, "rb") as file:
             # Survey headers are full of harmless departures from the standard;
             # a file cut short is not harmless, and astropy only warns of it.
-            warnings.simplefilter("ignore", VerifyWarning)
-            warnings.filterwarnings("error", "File may have been truncated")
-            with fits.open(path, memmap=False) as hdus:
-                for hdu in hdus:
-                    hdu.data  # read it here, so that damage shows here
-                yield hdus
-    except (OSError, EOFError, AstropyUserWarning, TypeError, IndexError, ValueError) as error:
-        if str(error).startswith(str(path)):
-            raise
+            warnings.simplefilter("ignore", AstropyWarning)
+            warnings.filterwarnings("error", ".*truncated")
+            hdus = fits.open(file, memmap=False)
+            for hdu in hdus:
+                _ = hdu.data  # reading it here shows damage here
+    except Exception as error:  # damaged files raise anything at all
         raise OSError(
             f"{path}: not a readable FITS file ({type(error).__name__}: {error}); "
             "it may be cut short or damaged: fetch it again"
         ) from error
+    try:
+        yield hdus
+    finally:
+        hdus.close()
 
 
 def native(array, dtype: type = float) -> np.ndarray:
@@ -113,9 +114,11 @@ def row_values(row, names: dict[str, str]) -> dict:
     names : dict
         {name wanted: column name}; columns that are absent are left out.
     """
-    have = {n.lower(): n for n in row.array.names} if hasattr(row, "array") else {
-        n.lower(): n for n in row.dtype.names
-    }
+    have = (
+        {n.lower(): n for n in row.array.names}
+        if hasattr(row, "array")
+        else {n.lower(): n for n in row.dtype.names}
+    )
     return {
         key: scalar(row[have[column.lower()]])
         for key, column in names.items()

@@ -31,7 +31,7 @@ BAD_BITS = {
 _BAD = np.int64(sum(1 << bit for bit in BAD_BITS.values()))
 # Pixels without data carry an error of 1e10. In apVisit files resampling and flux
 # calibration scale it (7e6 to 1e7 was seen), so what counts is that it is absurd.
-_ABSURD = 1e4
+_ABSURD = 1e3
 
 _HEADER_LABELS = {"rv": "VHELIO", "rv_teff": "RVTEFF", "rv_logg": "RVLOGG", "rv_feh": "RVFEH"}
 _PARAM_NAMES = ("teff", "logg", "log10vdop", "m_h", "c_m", "n_m", "alpha_m")
@@ -74,7 +74,7 @@ def read(path: str | os.PathLike) -> SpectrumList:
     """Read an APOGEE ``apVisit``, ``apStar`` or ``aspcapStar`` file.
 
     A pixel is bad where the mask has one of `BAD_BITS`, where the error is the
-    survey's 1e10 for "no data" (or ten thousand times the median error) or not
+    survey's 1e10 for "no data" (or a thousand times the median error) or not
     positive, or where the flux is exactly
     zero (detector gaps). ``aspcapStar`` has no mask of its own.
 
@@ -172,6 +172,6 @@ def _describe(path: Path, hdus) -> dict:
                 found[key] = str(value) if key == "object_id" else float(value)
         values = row_values(hdu.data[0], {"param": "PARAM"}).get("param")
         if isinstance(values, list) and len(values) >= len(_PARAM_NAMES):
-            label.update(dict(zip(_PARAM_NAMES, values)))
+            label.update(dict(zip(_PARAM_NAMES, values, strict=False)))
     found["label"] = {k: v for k, v in label.items() if isinstance(v, (int, float))}
     return found

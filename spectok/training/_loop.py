@@ -30,11 +30,15 @@ class Objective(torch.nn.Module):
     model : `~spectok.SpectralTokenizer`
     model_error : bool
         False holds the model's own error at zero: the paper's loss.
+    balance : float
+        See `~spectok.model.gaussian_loss`.
     """
 
-    def __init__(self, model: SpectralTokenizer, *, model_error: bool = True) -> None:
+    def __init__(
+        self, model: SpectralTokenizer, *, model_error: bool = True, balance: float = 0.5
+    ) -> None:
         super().__init__()
-        self.model, self.model_error = model, model_error
+        self.model, self.model_error, self.balance = model, model_error, balance
 
     def forward(self, opaque: Opaque) -> tuple[torch.Tensor, torch.Tensor]:
         """Cost of a batch, and sum of the weights."""
@@ -51,6 +55,7 @@ class Objective(torch.nn.Module):
             model_sigma if self.model_error else None,
             weight=batch.weight,
             noiseless=batch.noiseless,
+            balance=self.balance,
         )
 
 
@@ -82,6 +87,7 @@ def fit(
     ema_decay: float = 0.999,
     clip: float = 1.0,
     model_error: bool = True,
+    balance: float = 0.5,
     accelerator: str = "auto",
     precision: str = "32-true",
     num_workers: int = 0,
@@ -110,6 +116,8 @@ def fit(
         Largest norm of a gradient.
     model_error : bool
         False for the paper's loss.
+    balance : float
+        Weight of the pixels that are hard to predict; see `~spectok.model.gaussian_loss`.
     accelerator, precision : str
         Passed to `lightning.fabric.Fabric`.
     num_workers : int
@@ -138,9 +146,12 @@ def fit(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+    model.train().requires_grad_(True)  # a loaded model is frozen
     optimizer = _adamw(model, learning_rate, weight_decay)
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
-    objective, optimizer = fabric.setup(Objective(model, model_error=model_error), optimizer)
+    objective, optimizer = fabric.setup(
+        Objective(model, model_error=model_error, balance=balance), optimizer
+    )
     average = average.to(fabric.device)
     state = {"objective": objective, "average": average, "optimizer": optimizer, "step": 0}
     if (folder / "checkpoint.pt").exists():
@@ -156,9 +167,7 @@ def fit(
     )
     total_loss, started = 0.0, time.monotonic()
     while state["step"] < steps:
-        rate = learning_rate_at(
-            state["step"], peak=learning_rate, warmup=warmup, steps=steps
-        )
+        rate = learning_rate_at(state["step"], peak=learning_rate, warmup=warmup, steps=steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         group = [next(loader).to(fabric.device) for _ in range(accumulate)]

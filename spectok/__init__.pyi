@@ -1,0 +1,26 @@
+from . import simulate, surveys, training
+from ._codec import decode, encode, encode_arrays
+from ._flags import TokenFlag
+from ._pretrained import list_models, load_model, save_model
+from ._tokens import concatenate, group, pool
+from .model import ModelConfig, SpectralTokenizer
+
+__version__: str
+
+__all__ = [
+    "ModelConfig",
+    "SpectralTokenizer",
+    "TokenFlag",
+    "concatenate",
+    "decode",
+    "encode",
+    "encode_arrays",
+    "group",
+    "list_models",
+    "load_model",
+    "pool",
+    "save_model",
+    "simulate",
+    "surveys",
+    "training",
+]

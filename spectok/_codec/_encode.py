@@ -1,0 +1,139 @@
+"""Spectra to tokens: the public verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from astropy.table import QTable
+
+from spectok._codec._network import Model
+from spectok._codec._run import encode_rows
+from spectok._convert import convert_arrays, convert_spectra
+
+__all__ = ["encode", "encode_arrays"]
+
+
+def encode(
+    spectra: Any,
+    *,
+    model: Model = None,
+    medium: str | None = None,
+    arms: bool = False,
+    object_id: Sequence[str] | str | None = None,
+    device: str | torch.device | None = None,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+) -> QTable:
+    """Turn spectra into tokens.
+
+    Parameters
+    ----------
+    spectra : `~specutils.Spectrum`, `~specutils.SpectrumCollection` or iterable of them
+        A `~specutils.Spectrum` may be n-dimensional: every row or spaxel is a spectrum.
+        Masked pixels, and those without a finite flux and a finite positive inverse variance,
+        are unseen. Without an uncertainty the noise is estimated from the spectrum.
+    model : `~spectok.SpectralTokenizer`, str or path, optional
+        By default the one that comes with the package.
+    medium : ``"air"`` or ``"vacuum"``, optional
+        Of the wavelengths; by default ``spectrum.meta["medium"]``, else vacuum.
+    arms : bool
+        The members of the list are arms of the same objects (DESI, GALAH): together they
+        become one token sequence per object, with one scale. For several objects pass a list
+        of such lists.
+    object_id : sequence of str, optional
+        One name per spectrum; by default ``spectrum.meta["object_id"]``, else its position.
+    device : str or `torch.device`, optional
+        Where to compute; by default where the model is.
+    batch_size : int, optional
+        Spectra computed at once; by default what suits the device.
+    progress : bool, optional
+        Show a progress bar; by default on a terminal, when it takes more than two seconds.
+
+    Returns
+    -------
+    tokens : `~astropy.table.QTable`
+        One row per token. ``spectrum_index``, ``object_id`` and ``token_index`` say which it
+        is; ``wavelength``, ``wavelength_min`` and ``wavelength_max`` (vacuum Angstrom) where
+        it lies; ``n_pixels`` and ``n_valid`` how many pixels it has and how many of them are
+        good; ``valid`` is False for a patch half of which is bad. ``scale`` (flux unit) is
+        what the spectrum was divided by, ``flags`` holds the bits of `~spectok.TokenFlag`,
+        ``token`` the C numbers themselves. A spectrum without one good patch keeps one row.
+
+    Raises
+    ------
+    TypeError
+        For what is no spectrum.
+    ValueError
+        For axes, fluxes and uncertainties that cannot be used; the message says which
+        spectrum, why, and what to do.
+
+    References
+    ----------
+    Shen et al. (2025), arXiv:2510.17959, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np, spectok
+    >>> from astropy import units as u
+    >>> from specutils import Spectrum
+    >>> flux = np.random.default_rng(0).normal(10.0, 1.0, 640) * u.Jy
+    >>> with np.errstate(all="ignore"):
+    ...     spectrum = Spectrum(flux=flux, spectral_axis=np.linspace(400, 500, 640) * u.nm)
+    >>> tokens = spectok.encode(spectrum)  # doctest: +IGNORE_WARNINGS
+    >>> tokens["token"].shape
+    (20, 16)
+    """
+    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms)
+    return encode_rows(rows, flux_unit, model, object_id, device, batch_size, progress)
+
+
+def encode_arrays(
+    wavelength: Any,
+    flux: Any,
+    ivar: Any = None,
+    mask: Any = None,
+    *,
+    model: Model = None,
+    medium: str | None = None,
+    object_id: Sequence[str] | str | None = None,
+    device: str | torch.device | None = None,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+) -> QTable:
+    """Turn plain arrays into tokens: `encode` without building Spectrum objects.
+
+    Parameters
+    ----------
+    wavelength : array or `~astropy.units.Quantity`, shape (L,) or (N, L), or list of N arrays
+        Angstrom where it has no unit. One grid may serve all spectra.
+    flux : array or `~astropy.units.Quantity`, shape (L,) or (N, L), or list of N arrays
+    ivar : like ``flux``, optional
+        Inverse variance, in the flux's unit to the power of -2 where it has none of its own.
+    mask : like ``flux``, optional
+        True for bad pixels, as in astropy. Masks of masked arrays count as well.
+    model, medium, object_id, device, batch_size, progress
+        As for `encode`.
+
+    Returns
+    -------
+    tokens : `~astropy.table.QTable`
+        As for `encode`.
+
+    Raises
+    ------
+    ValueError
+        As for `encode`, and where the shapes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, spectok
+    >>> wavelength = np.linspace(4000.0, 5000.0, 640)
+    >>> flux = np.random.default_rng(0).normal(10.0, 1.0, (3, 640))
+    >>> tokens = spectok.encode_arrays(wavelength, flux, ivar=np.ones((3, 640)))
+    >>> len(tokens)
+    60
+    """
+    rows, flux_unit = convert_arrays(wavelength, flux, ivar, mask, medium=medium)
+    return encode_rows(rows, flux_unit, model, object_id, device, batch_size, progress)

@@ -1,0 +1,59 @@
+"""Which network serves a call, and on which device."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+import torch
+from astropy import units as u
+
+from spectok._pretrained import model_identity, resolve
+from spectok.model import SpectralTokenizer
+
+__all__ = ["Model", "device_of", "matching", "max_tokens", "ready", "table_unit"]
+
+Model = SpectralTokenizer | str | PathLike[str] | None
+
+
+def matching(
+    meta: dict[str, Any], model: Model, device: str | torch.device | None
+) -> SpectralTokenizer:
+    """The model that made a table, or a ValueError that says why it is not at hand."""
+    try:
+        network = ready(meta["MODEL"] if model is None else model, device)
+    except ValueError as error:
+        raise ValueError(
+            f"the tokens were made by the model {meta['MODEL']!r}, which is not at hand; pass it "
+            f"as model=... ({error})"
+        ) from error
+    name, sha256 = model_identity(network)
+    if sha256 != meta["SHA256"]:
+        raise ValueError(
+            f"the tokens were made by the model {meta['MODEL']!r} with the sha256 "
+            f"{meta['SHA256']}, but {name!r} has {sha256}: other weights cannot read them; pass "
+            "the right model, or encode the spectra again"
+        )
+    return network
+
+
+def ready(model: Model, device: str | torch.device | None) -> SpectralTokenizer:
+    """The model that was asked for, on the device that was asked for."""
+    return resolve(model, device)
+
+
+def device_of(network: SpectralTokenizer) -> torch.device:
+    return next(network.parameters()).device
+
+
+def max_tokens(network: SpectralTokenizer) -> int:
+    """Tokens of a batch: few on a CPU, whose cache they should fit, many on a GPU."""
+    return 1024 if device_of(network).type == "cpu" else 65536
+
+
+def table_unit(unit: u.UnitBase) -> u.UnitBase:
+    """A unit that can be written down and read again; else (private units) dimensionless."""
+    try:
+        return unit if u.Unit(unit.to_string()) == unit else u.dimensionless_unscaled
+    except ValueError:
+        return u.dimensionless_unscaled

@@ -1,0 +1,145 @@
+"""Plain arrays, Quantities and ragged lists to rows of numbers: the fast door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+
+from spectok._convert._flux import FluxUnit
+from spectok._convert._rows import Rows, make_rows, plain_numbers
+from spectok._convert._wavelength import check_medium
+
+__all__ = ["convert_arrays"]
+
+
+def convert_arrays(
+    wavelength: Any,
+    flux: Any,
+    ivar: Any = None,
+    mask: Any = None,
+    *,
+    medium: str | None = None,
+) -> tuple[list[Rows], FluxUnit]:
+    """Plain arrays, Quantities or lists of ragged rows to rows of numbers.
+
+    Parameters
+    ----------
+    wavelength : array or Quantity, shape (L,) or (N, L), or list of N arrays
+        In Angstrom where it has no unit.
+    flux : array or Quantity, shape (L,) or (N, L), or list of N arrays
+    ivar, mask : like ``flux``, optional
+        Inverse variance in the flux's unit to the power of -2; mask True = bad.
+    medium : str, optional
+
+    Returns
+    -------
+    rows : list of `Rows`
+        One for all spectra where they share one grid, else one per spectrum.
+    flux_unit : `FluxUnit`
+
+    Raises
+    ------
+    ValueError
+        As `make_rows`, and where shapes do not fit each other.
+    """
+    medium = check_medium(medium, "medium")
+    flux_rows, unit = _ragged(flux, "flux")
+    unit = u.dimensionless_unscaled if unit is None else unit
+    flux_unit = FluxUnit(unit, "flux")
+    grids, axis_unit = _ragged(wavelength, "wavelength")
+    axis_unit = u.AA if axis_unit is None else axis_unit
+    ivar_rows, ivar_unit = (None, None) if ivar is None else _ragged(ivar, "ivar")
+    sigma_unit = unit if ivar_unit is None else ivar_unit ** (-1 / 2)
+    mask_rows = None if mask is None else _ragged(mask, "mask")[0]
+    for own in (_own_mask(flux), _own_mask(ivar)):
+        if own is not None:
+            mask_rows = (
+                own
+                if mask_rows is None
+                else [(np.asarray(a) != 0) | b for a, b in zip(mask_rows, own, strict=True)]
+            )
+    shared = len(grids) == 1
+    for name, rows in (("ivar", ivar_rows), ("mask", mask_rows)):
+        if rows is not None and [len(r) for r in rows] != [len(r) for r in flux_rows]:
+            raise ValueError(
+                f"{name} has {_shape(rows)}, flux {_shape(flux_rows)}: give one value per pixel"
+            )
+    if not shared and len(grids) != len(flux_rows):
+        raise ValueError(
+            f"{len(grids)} wavelength grids for {len(flux_rows)} spectra: give one for all or "
+            "one for each"
+        )
+
+    def pack(chosen: slice, grid: np.ndarray, where: str) -> Rows:
+        lengths = {len(row) for row in flux_rows[chosen]}
+        if lengths != {len(grid)}:
+            raise ValueError(
+                f"{where}: {len(grid)} wavelengths for fluxes of {_shape(flux_rows[chosen])}"
+            )
+        sigma = None
+        if ivar_rows is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                sigma = np.asarray(ivar_rows[chosen], dtype=np.float64) ** -0.5
+        return make_rows(
+            u.Quantity(grid, axis_unit),
+            np.asarray(flux_rows[chosen]),
+            sigma,
+            None if mask_rows is None else np.asarray(mask_rows[chosen]),
+            flux_unit=flux_unit,
+            unit=unit,
+            sigma_unit=sigma_unit,
+            medium=medium,
+            object_id=None,
+            where=where,
+        )
+
+    if not len(flux_rows):
+        raise ValueError("there is no spectrum to encode: the input is empty")
+    if shared:
+        return [pack(slice(None), grids[0], "the spectra")], flux_unit
+    return [
+        pack(slice(i, i + 1), grid, f"spectrum {i}") for i, grid in enumerate(grids)
+    ], flux_unit
+
+
+def _own_mask(values: Any) -> list[np.ndarray] | None:
+    """The mask of a masked array, Quantity or column; None where there is none."""
+    if isinstance(values, (list, tuple)):
+        rows = [row for row in values if np.ndim(row) == 1]
+        if not any(hasattr(row, "mask") for row in rows):
+            return None
+        masks = [np.asarray(getattr(row, "mask", False)) for row in rows]
+        return [np.broadcast_to(m, len(row)) for m, row in zip(masks, rows, strict=True)]
+    if getattr(values, "mask", None) is None:
+        return None
+    return list(np.atleast_2d(np.broadcast_to(np.asarray(values.mask), np.shape(values))))
+
+
+def _ragged(values: Any, name: str) -> tuple[Sequence[np.ndarray], u.UnitBase | None]:
+    """Rows of an array, a Quantity or a list of either, and their unit."""
+    unit = getattr(values, "unit", None)
+    if isinstance(values, (list, tuple)) and len(values) and np.ndim(values[0]) == 1:
+        units = [getattr(row, "unit", None) for row in values]
+        if any(other != units[0] for other in units[1:]):
+            raise ValueError(
+                f"{name}: the rows have the units {', '.join(sorted({str(x) for x in units}))}; "
+                "convert them to one"
+            )
+        return [plain_numbers(row) for row in values], units[0]
+    array = plain_numbers(values)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name}: expected numbers of shape (pixels,) or (spectra, pixels) or a list of "
+            f"rows, got {array.dtype} of shape {array.shape}"
+        )
+    return np.atleast_2d(array), unit
+
+
+def _shape(rows: Sequence[np.ndarray]) -> str:
+    lengths = [len(row) for row in rows]
+    if len(set(lengths)) == 1:
+        return f"{len(lengths)} x {lengths[0]} pixels"
+    return f"{len(lengths)} spectra of {min(lengths)} to {max(lengths)} pixels"

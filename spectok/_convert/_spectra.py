@@ -1,0 +1,199 @@
+"""Spectrum objects of any shape, collections, lists and arms to rows of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from spectok._convert._flux import FluxUnit, sigma_from_uncertainty
+from spectok._convert._rows import Rows, join_arms, make_rows, plain_numbers
+from spectok._convert._wavelength import check_medium
+
+__all__ = ["convert_spectra"]
+
+
+def convert_spectra(
+    spectra: Any, *, medium: str | None = None, arms: bool = False
+) -> tuple[list[Rows], FluxUnit]:
+    """Spectra of any kind to rows of numbers in one unit.
+
+    Parameters
+    ----------
+    spectra : `~specutils.Spectrum`, `~specutils.SpectrumCollection`, or iterable of them
+        The first one fixes the flux unit; the others must convert to it.
+    medium : str, optional
+        Overrides each spectrum's ``meta["medium"]``.
+    arms : bool
+        The members are arms of the same objects. An iterable of lists: each list is one
+        object's (or one set of objects') arms.
+
+    Returns
+    -------
+    rows : list of `Rows`
+    flux_unit : `FluxUnit`
+
+    Raises
+    ------
+    TypeError
+        For anything that is not a spectrum.
+    ValueError
+        As `make_rows`, `FluxUnit` and `join_arms`.
+    """
+    reader = _Reader(medium)
+    if _is_spectrum(spectra) or _is_collection(spectra):
+        if arms:
+            raise ValueError("arms=True wants a list of spectra, one for each arm, not one")
+        rows = list(reader.read(spectra, "spectrum 0"))
+    elif isinstance(spectra, (str, bytes)) or not isinstance(spectra, Iterable):
+        raise TypeError(
+            f"expected a specutils Spectrum, a SpectrumCollection, a SpectrumList or an iterable "
+            f"of spectra, got {type(spectra).__name__}; plain arrays go to spectok.encode_arrays"
+            + (" and files to spectok.surveys.read" if isinstance(spectra, (str, bytes)) else "")
+        )
+    else:
+        members = list(spectra)
+        if arms and members and all(isinstance(member, (list, tuple)) for member in members):
+            rows = [
+                reader.read_arms(member, f"object {number}")
+                for number, member in enumerate(members)
+            ]
+        elif arms and members:
+            rows = [reader.read_arms(members, "the list of arms")]
+        else:
+            rows = [
+                part
+                for number, member in enumerate(members)
+                for part in reader.read(member, f"spectrum {number}")
+            ]
+    if not rows:
+        raise ValueError("there is no spectrum to encode: the input is empty")
+    return rows, reader.flux_unit
+
+
+class _Reader:
+    """Reads one spectrum after the other; the first one fixes the flux unit."""
+
+    def __init__(self, medium: str | None) -> None:
+        self.medium = medium if medium is None else check_medium(medium, "medium")
+        self.flux_unit: FluxUnit | None = None
+
+    def read(self, spectrum: Any, where: str) -> Iterator[Rows]:
+        """Rows of one object, one set of rows for each spectral axis that it has."""
+        if _is_collection(spectrum):
+            yield from self._collection(spectrum, where)
+            return
+        if not _is_spectrum(spectrum):
+            hint = "; did you mean arms=True?" if isinstance(spectrum, (list, tuple)) else ""
+            raise TypeError(
+                f"{where}: expected a specutils Spectrum, got {type(spectrum).__name__}{hint}"
+            )
+        place = getattr(spectrum, "spectral_axis_index", None)
+        place = -1 if place is None else place
+        flux = spectrum.flux
+        yield self._rows(
+            spectrum, spectrum.spectral_axis, flux, spectrum.uncertainty, spectrum.mask, place,
+            _identifiers(spectrum.meta), where,
+        )  # fmt: skip
+
+    def read_arms(self, members: Sequence[Any], where: str) -> Rows:
+        """Arms of the same objects as one set of rows."""
+        parts = []
+        for number, member in enumerate(members):
+            name = f"{where}, arm {number}"
+            if not _is_spectrum(member):
+                raise TypeError(
+                    f"{name}: an arm must be a specutils Spectrum, not {type(member).__name__}"
+                )
+            parts += self.read(member, name)
+        if not parts:
+            raise ValueError(f"{where}: there is no arm")
+        return join_arms(parts, where)
+
+    def _collection(self, collection: Any, where: str) -> Iterator[Rows]:
+        axis = collection.spectral_axis
+        n_pixels = axis.shape[-1]
+        uncertainty, mask = collection.uncertainty, collection.mask
+        names = _identifiers(collection.meta)
+        for number, row in enumerate(np.ndindex(axis.shape[:-1])):
+            part = uncertainty
+            if uncertainty is not None:
+                part = type(uncertainty)(uncertainty.array[row], unit=uncertainty.unit)
+            yield self._rows(
+                collection,
+                axis[row].reshape(n_pixels),
+                collection.flux[row],
+                part,
+                None if mask is None else np.asarray(mask)[row],
+                -1,
+                None if names is None or number >= len(names) else [names[number]],
+                f"{where}, row {number}",
+            )
+
+    def _rows(
+        self, spectrum: Any, axis: Any, flux: Any, uncertainty: Any, mask: Any, place: int,
+        names: list[str] | None, where: str,
+    ) -> Rows:  # fmt: skip
+        if self.flux_unit is None:
+            self.flux_unit = FluxUnit(flux.unit, where)
+        elif flux.unit != self.flux_unit.unit:
+            FluxUnit(flux.unit, where)  # refuses magnitudes with their own reason
+
+        def flat(values: Any) -> np.ndarray:
+            values = np.moveaxis(np.asarray(values), place, -1)
+            return values.reshape(-1, values.shape[-1])
+
+        sigma, sigma_unit = None, flux.unit
+        if uncertainty is not None:
+            sigma, sigma_unit = sigma_from_uncertainty(
+                uncertainty, FluxUnit(flux.unit, where), flux.shape, where
+            )
+            sigma = flat(sigma)
+        values = flat(plain_numbers(flux))
+        if getattr(flux, "mask", None) is not None:
+            mask = flux.mask if mask is None else (np.asarray(mask) != 0) | flux.mask
+        medium = self.medium or check_medium((spectrum.meta or {}).get("medium"), where)
+        if names is not None and len(names) != len(values):
+            raise ValueError(
+                f"{where}: meta['object_id'] names {len(names)} objects, but there are "
+                f"{len(values)} spectra"
+            )
+        return make_rows(
+            axis,
+            values,
+            sigma,
+            None if mask is None else flat(np.broadcast_to(mask, flux.shape)),
+            flux_unit=self.flux_unit,
+            unit=flux.unit,
+            sigma_unit=sigma_unit,
+            medium=medium,
+            object_id=names,
+            where=where,
+        )
+
+
+def _is_spectrum(value: Any) -> bool:
+    from specutils import Spectrum
+
+    return isinstance(value, Spectrum)
+
+
+def _is_collection(value: Any) -> bool:
+    from specutils import SpectrumCollection
+
+    return isinstance(value, SpectrumCollection)
+
+
+def _identifiers(meta: Any) -> list[str] | None:
+    """Names from ``meta["object_id"]``, or from a DESI fibermap as specutils reads it."""
+    meta = meta if isinstance(meta, dict) else dict(meta or {})
+    names = meta.get("object_id")
+    if names is None and meta.get("fibermap") is not None:
+        try:
+            names = meta["fibermap"]["TARGETID"]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+    if names is None:
+        return None
+    return [str(names)] if np.ndim(names) == 0 else [str(name) for name in np.asarray(names).flat]

@@ -1,0 +1,219 @@
+"""Weights: the embedded default, folders of one's own, and their checksums (layer 2)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from importlib import resources
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as tensor_bytes
+
+from spectok.model import ModelConfig, SpectralTokenizer
+
+__all__ = ["DEFAULT", "list_models", "load_model", "model_identity", "resolve", "save_model"]
+
+DEFAULT = "small-v0"
+_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
+
+
+def list_models() -> list[str]:
+    """Names of the pretrained tokenizers that `load_model` knows.
+
+    Returns
+    -------
+    names : list of str
+        The default stands first. A name never changes its weights.
+
+    Examples
+    --------
+    >>> import spectok
+    >>> spectok.list_models()
+    ['small-v0']
+    """
+    folder = _embedded()
+    names = sorted(entry.name for entry in folder.iterdir() if (entry / _CONFIG).is_file())
+    return sorted(names, key=lambda name: name != DEFAULT)
+
+
+def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralTokenizer:
+    """Load a pretrained tokenizer.
+
+    Parameters
+    ----------
+    name_or_path : str or path, optional
+        A name of `list_models`, or a folder written by `save_model`; by default the tokenizer
+        that comes with the package.
+
+    Returns
+    -------
+    model : `~spectok.SpectralTokenizer`
+        In evaluation mode, float32, on the CPU. Its ``config`` has its sizes.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, and for weights that are damaged or do not fit their
+        configuration.
+    FileNotFoundError
+        Where a folder lacks one of its two files.
+
+    Examples
+    --------
+    >>> import spectok
+    >>> model = spectok.load_model("small-v0")
+    >>> model.config.token_size
+    16
+    """
+    name = DEFAULT if name_or_path is None else fspath(name_or_path)
+    if name in list_models():
+        folder = _embedded() / name
+    elif Path(name).is_dir():
+        folder = Path(name)
+    else:
+        raise ValueError(
+            f"no model {name!r}: neither a folder, nor one of {', '.join(list_models())}"
+        )
+    return _read(folder, Path(name).name)
+
+
+def save_model(
+    model: SpectralTokenizer,
+    path: str | PathLike[str],
+    *,
+    half: bool = False,
+    card: dict[str, Any] | None = None,
+) -> Path:
+    """Write a tokenizer to a folder: ``model.safetensors`` and ``config.json``.
+
+    Parameters
+    ----------
+    model : `~spectok.SpectralTokenizer`
+    path : str or path
+        A folder, made where it is not there; its last part becomes the model's name.
+    half : bool
+        Store float16: half the size, and, rounded, other weights with another checksum.
+    card : dict, optional
+        What to say of the weights beside their sizes (data, time, scores); goes into
+        ``config.json``.
+
+    Returns
+    -------
+    folder : `pathlib.Path`
+
+    Raises
+    ------
+    FileExistsError
+        Where the folder holds a model already: names do not change their weights.
+
+    Examples
+    --------
+    >>> import spectok, tempfile
+    >>> model = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny"))
+    >>> folder = spectok.save_model(model, tempfile.mkdtemp() + "/mine-v1")
+    >>> spectok.load_model(folder).config == model.config
+    True
+    """
+    folder = Path(path)
+    if (folder / _WEIGHTS).exists() or (folder / _CONFIG).exists():
+        raise FileExistsError(f"{folder} holds a model already; save under a new name")
+    folder.mkdir(parents=True, exist_ok=True)
+    content = _serialise(model, torch.float16 if half else torch.float32)
+    config = {
+        "config": dataclasses.asdict(model.config),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        **({"card": card} if card else {}),
+    }
+    (folder / _WEIGHTS).write_bytes(content)
+    (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def model_identity(model: SpectralTokenizer) -> tuple[str, str]:
+    """Name and sha256 of a model's weights.
+
+    The checksum is that of the file that the weights came from, as long as they are as they
+    were loaded; of weights changed or made in memory, that of the file that `save_model` would
+    write.
+    """
+    name, sha256, state = getattr(model, "_spectok_identity", ("unsaved", "", None))
+    now = _state_key(model)
+    if state != now:
+        # Parameters count their in-place changes, so training a loaded model shows here.
+        name = name if state is None else f"{name}-changed"
+        sha256 = hashlib.sha256(_serialise(model, torch.float32)).hexdigest()
+        model._spectok_identity = (name, sha256, now)
+    return name, sha256
+
+
+_loaded: dict[tuple[str, str], SpectralTokenizer] = {}
+
+
+def resolve(
+    model: SpectralTokenizer | str | PathLike[str] | None,
+    device: str | torch.device | None = None,
+) -> SpectralTokenizer:
+    """The model that a function was asked to use; named ones are loaded once and kept."""
+    if isinstance(model, torch.nn.Module):
+        if not isinstance(model, SpectralTokenizer):
+            raise TypeError(f"model must be a SpectralTokenizer, not {type(model).__name__}")
+        return model if device is None else model.to(device)
+    name = DEFAULT if model is None else fspath(model)
+    device = torch.device("cpu" if device is None else device)
+    if name not in list_models():
+        return load_model(name).to(device)  # a folder may change
+    key = (name, str(device))
+    if key not in _loaded:
+        _loaded[key] = load_model(name).to(device)
+    return _loaded[key]
+
+
+def _embedded() -> Any:
+    return resources.files("spectok") / "weights"
+
+
+def _serialise(model: SpectralTokenizer, dtype: torch.dtype) -> bytes:
+    state = model.state_dict()
+    return tensor_bytes({k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()})
+
+
+def _state_key(model: SpectralTokenizer) -> tuple[int, ...]:
+    return tuple(parameter._version for parameter in model.parameters())
+
+
+def _read(folder: Any, name: str) -> SpectralTokenizer:
+    for file in (_CONFIG, _WEIGHTS):
+        if not (folder / file).is_file():
+            raise FileNotFoundError(
+                f"{folder} has no {file}: a model is a folder with {_CONFIG} and {_WEIGHTS}, "
+                "as spectok.save_model writes it"
+            )
+    try:
+        described = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        config = ModelConfig(**described["config"])
+        expected = described["sha256"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder / _CONFIG} is not a model's configuration: {error}") from error
+    content = (folder / _WEIGHTS).read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != expected:
+        raise ValueError(
+            f"{folder / _WEIGHTS} has the sha256 {sha256}, but {_CONFIG} says {expected}: the "
+            f"file ({len(content)} bytes) is truncated or was changed; get it again"
+        )
+    model = SpectralTokenizer(config)
+    try:
+        model.load_state_dict({k: v.float() for k, v in load_tensors(content).items()})
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(
+            f"the weights in {folder} do not fit their configuration: {error}"
+        ) from error
+    model.eval().requires_grad_(False)
+    model._spectok_identity = (name, sha256, _state_key(model))
+    return model

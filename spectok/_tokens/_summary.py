@@ -1,0 +1,180 @@
+"""What users do with token tables: one vector or one item per spectrum, and joins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable, Table, vstack
+
+from spectok._tokens._table import check_table, meta_of, sequences
+
+__all__ = ["concatenate", "group", "pool"]
+
+_POOLS = {"mean": np.mean, "max": np.max, "median": np.median}
+
+
+def pool(tokens: Table, how: str = "mean") -> QTable:
+    """One vector per spectrum.
+
+    Parameters
+    ----------
+    tokens : `~astropy.table.QTable`
+        From `spectok.encode`.
+    how : str
+        ``"mean"``, ``"max"`` or ``"median"`` over a spectrum's valid tokens.
+
+    Returns
+    -------
+    vectors : `~astropy.table.QTable`
+        One row per spectrum: ``spectrum_index``, ``object_id``, ``n_tokens``, ``valid`` (False
+        where there was no valid token; the vector is then zero), ``flags`` and ``vector``
+        (float32, shape (N, C)).
+
+    Raises
+    ------
+    ValueError
+        For another ``how``, and for tables that are no token tables.
+
+    References
+    ----------
+    Shen et al. (2025), arXiv:2510.17959, section 3 (mean-pooled embeddings).
+
+    Examples
+    --------
+    >>> import numpy as np, spectok
+    >>> wavelength = np.linspace(4000.0, 5000.0, 640)
+    >>> flux = np.random.default_rng(0).normal(10.0, 1.0, (2, 640))
+    >>> tokens = spectok.encode_arrays(wavelength, flux, ivar=np.ones((2, 640)))
+    >>> spectok.pool(tokens)["vector"].shape
+    (2, 16)
+    """
+    if how not in _POOLS:
+        raise ValueError(f"how must be one of {', '.join(_POOLS)}, not {how!r}")
+    spectra = sequences(tokens)
+    vectors = np.zeros((len(spectra), spectra[0].token.shape[-1]), np.float32)
+    for row, s in enumerate(spectra):
+        if s.valid.any():
+            vectors[row] = _POOLS[how](s.token[s.valid], axis=0)
+    table = QTable(
+        {
+            "spectrum_index": [s.index for s in spectra],
+            "object_id": [s.object_id for s in spectra],
+            "n_tokens": [int(s.valid.sum()) for s in spectra],
+            "valid": [bool(s.valid.any()) for s in spectra],
+            "flags": [s.flags for s in spectra],
+            "vector": vectors,
+        }
+    )
+    table.meta.update(meta_of(tokens))
+    return table
+
+
+def group(tokens: Table) -> np.ndarray:
+    """The tokens of each spectrum as one item, for scikit-learn and for `spectok.probes`.
+
+    Parameters
+    ----------
+    tokens : `~astropy.table.QTable`
+        From `spectok.encode`.
+
+    Returns
+    -------
+    items : `numpy.ndarray` of object, shape (N,)
+        In ascending ``spectrum_index``; each item is a structured array of the spectrum's T
+        valid tokens in ascending wavelength, with the fields ``wavelength`` (float64, vacuum
+        Angstrom) and ``token`` (float32, C).
+
+    Raises
+    ------
+    ValueError
+        For tables that are no token tables.
+
+    Examples
+    --------
+    >>> import numpy as np, spectok
+    >>> wavelength = np.linspace(4000.0, 5000.0, 640)
+    >>> flux = np.random.default_rng(0).normal(10.0, 1.0, (2, 640))
+    >>> tokens = spectok.encode_arrays(wavelength, flux, ivar=np.ones((2, 640)))
+    >>> items = spectok.group(tokens)
+    >>> len(items), items[0]["token"].shape
+    (2, (20, 16))
+    """
+    spectra = sequences(tokens)
+    size = spectra[0].token.shape[-1]
+    fields = np.dtype([("wavelength", np.float64), ("token", np.float32, (size,))])
+    items = np.empty(len(spectra), dtype=object)
+    for row, s in enumerate(spectra):
+        items[row] = np.empty(int(s.valid.sum()), fields)
+        items[row]["wavelength"] = s.wavelength[s.valid]
+        items[row]["token"] = s.token[s.valid]
+    return items
+
+
+def concatenate(tables: Sequence[Table]) -> QTable:
+    """Join token tables of several calls into one.
+
+    Parameters
+    ----------
+    tables : sequence of `~astropy.table.QTable`
+        From `spectok.encode`, all with the same weights and flux units that convert.
+
+    Returns
+    -------
+    tokens : `~astropy.table.QTable`
+        ``spectrum_index`` runs on from table to table; ``object_id`` stays as it was. The
+        scale is in the flux unit of the first table.
+
+    Raises
+    ------
+    ValueError
+        Where there is no table, where weights differ or where flux units do not convert.
+
+    Examples
+    --------
+    >>> import numpy as np, spectok
+    >>> wavelength = np.linspace(4000.0, 5000.0, 640)
+    >>> flux = np.random.default_rng(0).normal(10.0, 1.0, (2, 640))
+    >>> tokens = spectok.encode_arrays(wavelength, flux, ivar=np.ones((2, 640)))
+    >>> len(spectok.pool(spectok.concatenate([tokens, tokens])))
+    4
+    """
+    tables = list(tables)
+    if not tables:
+        raise ValueError("there is no table to concatenate")
+    first, joined, offset = None, [], 0
+    for number, table in enumerate(tables):
+        check_table(table)
+        meta = meta_of(table)
+        first = first or meta
+        for key in ("SHA256", "PATCH"):
+            if meta[key] != first[key]:
+                raise ValueError(
+                    f"table {number} was made by the model {meta['MODEL']!r} ({key} {meta[key]}), "
+                    f"table 0 by {first['MODEL']!r} ({first[key]}): their tokens mean different "
+                    "things; encode the spectra again with one model"
+                )
+        part = QTable(table, copy=True)
+        part.meta.clear()
+        _, index = np.unique(np.asarray(part["spectrum_index"]), return_inverse=True)
+        part["spectrum_index"] = index + offset
+        offset += int(index.max()) + 1
+        if meta["FLUXUNIT"] != first["FLUXUNIT"]:
+            part["scale"] = _rescaled(part["scale"], joined[0]["scale"], number)
+        joined.append(part)
+    out = vstack(joined, metadata_conflicts="silent")
+    out.meta.update(first)
+    return out
+
+
+def _rescaled(scale: Any, like: Any, number: int) -> u.Quantity:
+    ours, theirs = u.Quantity(scale), u.Quantity(like)
+    try:
+        return ours.to(theirs.unit)
+    except u.UnitConversionError as error:
+        raise ValueError(
+            f"the scale of table {number} is in {ours.unit}, that of table 0 in {theirs.unit}: "
+            "these do not convert; keep the tables apart"
+        ) from error

@@ -1,0 +1,174 @@
+"""The token table: arrays to QTable, and back to tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from astropy import units as u
+from astropy.table import QTable, Table
+
+from spectok._batch import TokenBatch
+
+__all__ = [
+    "TokenSequence",
+    "check_table",
+    "meta_of",
+    "sequences",
+    "to_table",
+    "to_token_batch",
+]
+
+_COLUMNS = (
+    "spectrum_index", "object_id", "token_index", "wavelength", "wavelength_min",
+    "wavelength_max", "n_pixels", "n_valid", "valid", "scale", "flags", "token",
+)  # fmt: skip
+# FITS knows eight upper-case characters; so do the tables, and nothing changes on the way.
+_META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
+
+
+def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
+    """Columns of plain arrays, and the unit of the scale, to a token table.
+
+    Parameters
+    ----------
+    columns : dict
+        The columns of the table by name; wavelengths as Quantities or in Angstrom.
+    meta : dict
+        The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``.
+    """
+    table = QTable({name: columns[name] for name in _COLUMNS}, copy=False)
+    for name in ("wavelength", "wavelength_min", "wavelength_max"):
+        table[name] = u.Quantity(table[name], u.AA, copy=False)
+        table[name].info.format = ".2f"
+    table.meta.update(meta)
+    return table
+
+
+def meta_of(table: Table) -> dict[str, Any]:
+    """What a token table says of its model, whatever the case that its file gave the keys.
+
+    Raises
+    ------
+    ValueError
+        Where something is missing: the table was not made by spectok, or lost its ``meta``.
+    """
+    given = {str(key).upper(): value for key, value in table.meta.items()}
+    missing = [key for key in _META if key not in given]
+    if missing:
+        raise ValueError(
+            f"the token table lacks {', '.join(missing)} in its meta: it was not made by "
+            "spectok.encode, or an operation dropped its meta (copy it with table.meta.update)"
+        )
+    return {key: given[key] for key in _META}
+
+
+def check_table(table: Table) -> None:
+    """Refuse what is no token table, is empty, or says the same token twice."""
+    if not isinstance(table, Table):
+        raise TypeError(f"expected a token table (astropy QTable), got {type(table).__name__}")
+    missing = [name for name in _COLUMNS if name not in table.colnames]
+    if missing:
+        raise ValueError(f"this is no token table: it lacks the columns {', '.join(missing)}")
+    if len(table) == 0:
+        raise ValueError("the token table is empty: there is nothing in it to work on")
+    keys = np.stack([np.asarray(table[c]) for c in ("spectrum_index", "token_index")], axis=1)
+    if len(np.unique(keys, axis=0)) != len(keys):
+        raise ValueError(
+            "some (spectrum_index, token_index) occur more than once: tables of several calls "
+            "are joined by spectok.concatenate, which renumbers them (vstack does not)"
+        )
+
+
+@dataclass(frozen=True)
+class TokenSequence:
+    """The rows of one spectrum in a token table, in ascending wavelength.
+
+    Attributes
+    ----------
+    index : int
+        Its ``spectrum_index``.
+    object_id : str
+    flags : int
+    scale : float
+        In the unit of the column.
+    valid : bool array, shape (T,)
+    wavelength, wavelength_min, wavelength_max : float64 arrays, shape (T,)
+        Vacuum Angstrom.
+    n_pixels : int array, shape (T,)
+    token : float32 array, shape (T, C)
+    """
+
+    index: int
+    object_id: str
+    flags: int
+    scale: float
+    valid: np.ndarray
+    wavelength: np.ndarray
+    wavelength_min: np.ndarray
+    wavelength_max: np.ndarray
+    n_pixels: np.ndarray
+    token: np.ndarray
+
+    def covers(self, wavelength: np.ndarray) -> np.ndarray:
+        """Where a wavelength lies within one patch of a valid token; shape of the input."""
+        low, high = self.wavelength_min[self.valid], self.wavelength_max[self.valid]
+        n_pixels = self.n_pixels[self.valid]
+        reach = (high - low) * n_pixels / np.maximum(n_pixels - 1, 1)
+        # Intervals that began at or before a wavelength, less those that ended before it.
+        begun = np.searchsorted(np.sort(low - reach), wavelength, side="right")
+        ended = np.searchsorted(np.sort(high + reach), wavelength, side="left")
+        return begun > ended
+
+
+def sequences(table: Table) -> list[TokenSequence]:
+    """The spectra of a token table, in ascending ``spectrum_index``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where the table is no token table, is empty or repeats tokens.
+    """
+    check_table(table)
+    arrays = {name: np.asarray(table[name]) for name in _COLUMNS}
+    for name in ("wavelength", "wavelength_min", "wavelength_max"):
+        arrays[name] = u.Quantity(table[name], copy=False).to_value(u.AA).astype(np.float64)
+    order = np.lexsort((arrays["wavelength"], arrays["spectrum_index"]))
+    index = arrays["spectrum_index"][order]
+    starts = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
+    out = []
+    for rows in np.split(order, starts[1:]):
+        first = rows[0]
+        name = arrays["object_id"][first]
+        out.append(
+            TokenSequence(
+                int(arrays["spectrum_index"][first]),
+                name.decode() if isinstance(name, bytes) else str(name),
+                int(arrays["flags"][first]),
+                float(arrays["scale"][first]),
+                arrays["valid"][rows].astype(bool),
+                *(arrays[c][rows] for c in ("wavelength", "wavelength_min", "wavelength_max")),
+                arrays["n_pixels"][rows].astype(np.int64),
+                # FITS hands over big-endian numbers, which torch refuses.
+                arrays["token"][rows].astype(np.float32),
+            )
+        )
+    return out
+
+
+def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
+    """Token sequences padded to the longest of them."""
+    longest = max(len(s.valid) for s in spectra)
+    value = np.zeros((len(spectra), longest, spectra[0].token.shape[-1]), np.float32)
+    wavelength = np.empty((len(spectra), longest))
+    valid = np.zeros((len(spectra), longest), bool)
+    for row, s in enumerate(spectra):
+        value[row, : len(s.valid)] = s.token
+        wavelength[row, : len(s.valid)] = s.wavelength
+        wavelength[row, len(s.valid) :] = s.wavelength[-1]
+        valid[row, : len(s.valid)] = s.valid
+    scale = torch.ones(len(spectra))
+    return TokenBatch(*(torch.from_numpy(a) for a in (value, wavelength, valid)), scale)

@@ -1,0 +1,86 @@
+"""Sizes of a tokenizer (layer 1: no torch needed)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+__all__ = ["ModelConfig"]
+
+_SIZES: dict[str, dict[str, int]] = {
+    "tiny": {"width": 32, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "n_periods": 8},
+    "small": {"width": 192, "heads": 3, "encoder_blocks": 3, "decoder_blocks": 3, "n_periods": 16},
+    "base": {"width": 512, "heads": 8, "encoder_blocks": 6, "decoder_blocks": 6, "n_periods": 32},
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes of a tokenizer; stored beside its weights.
+
+    Attributes
+    ----------
+    patch_size : int
+        Pixels of a patch, P.
+    token_size : int
+        Numbers of a token, C.
+    width, heads : int
+        Width of the transformer, D, and its attention heads.
+    encoder_blocks, decoder_blocks : int
+        Depth of either half.
+    n_periods : int
+        Periods of the wavelength embedding, K.
+    min_period, max_period : float
+        Shortest and longest of them, in ``coordinate_unit``.
+    coordinate_unit : str
+        Unit of the coordinate; wavelengths are vacuum Angstrom.
+
+    Examples
+    --------
+    >>> from spectok import ModelConfig
+    >>> ModelConfig.of_size("base").width
+    512
+    """
+
+    patch_size: int = 32
+    token_size: int = 16
+    width: int = 512
+    heads: int = 8
+    encoder_blocks: int = 6
+    decoder_blocks: int = 6
+    n_periods: int = 32
+    min_period: float = 8.0
+    max_period: float = 65536.0
+    coordinate_unit: str = "Angstrom"
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        for name in ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.min_period < self.max_period:
+            raise ValueError(
+                f"periods must satisfy 0 < min_period < max_period, "
+                f"not {self.min_period} and {self.max_period}"
+            )
+
+    @classmethod
+    def of_size(cls, size: str, **changes: Any) -> ModelConfig:
+        """The configuration of a named size: ``tiny``, ``small`` or ``base`` (the paper's).
+
+        Parameters
+        ----------
+        size : str
+            Name of the size.
+        **changes
+            Fields that differ from it.
+
+        Raises
+        ------
+        ValueError
+            For an unknown size.
+        """
+        if size not in _SIZES:
+            raise ValueError(f"no model size {size!r}; choose one of {', '.join(_SIZES)}")
+        return cls(**{**_SIZES[size], **changes})

@@ -1,0 +1,49 @@
+"""The scale of a spectrum, and what stands in for its unseen pixels (layer 1: torch only)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["fill", "median_scale"]
+
+
+def median_scale(flux: Tensor, sigma: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """What a spectrum is divided by: the larger of its median flux and median error.
+
+    The paper's median flux for every spectrum that rises above its noise, and otherwise
+    continuous, never negative and never zero (1 for a spectrum without a good pixel).
+
+    Parameters
+    ----------
+    flux, sigma : `torch.Tensor`, shape (N, L)
+    valid : `torch.Tensor` of bool, shape (N, L)
+
+    Returns
+    -------
+    scale : `torch.Tensor`, shape (N,)
+    from_noise : `torch.Tensor` of bool, shape (N,)
+        Where the error won.
+    """
+    nan = torch.nan
+    flux_median = torch.where(valid, flux, nan).nanmedian(1).values
+    sigma_median = torch.where(valid, sigma, nan).nanmedian(1).values
+    scale = torch.maximum(flux_median, sigma_median).nan_to_num(1.0)
+    return scale, sigma_median > flux_median
+
+
+def fill(flux: Tensor, visible: Tensor) -> Tensor:
+    """Interpolate a patch's unseen pixels between its visible ones; constant beyond them."""
+    if bool(visible.all()):
+        return flux
+    size = flux.shape[-1]
+    place = torch.arange(size, device=flux.device).expand_as(flux)
+    low = torch.where(visible, place, -1).cummax(-1).values
+    high = torch.where(visible, place, size).flip(-1).cummin(-1).values.flip(-1)
+    nothing = high.minimum(low.clamp(max=size - 1)) * 0  # for patches with nothing visible
+    low, high = (
+        torch.where(low >= 0, low, torch.where(high < size, high, nothing)),
+        torch.where(high < size, high, torch.where(low >= 0, low, nothing)),
+    )
+    weight = (place - low) / (high - low).clamp(min=1)
+    return torch.lerp(flux.gather(-1, low), flux.gather(-1, high), weight.clamp(0, 1))

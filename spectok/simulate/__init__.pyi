@@ -1,0 +1,3 @@
+from ._observe import observe
+
+__all__ = ["observe"]
