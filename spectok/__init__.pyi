@@ -1,4 +1,4 @@
-from . import simulate, surveys, training
+from . import plotting, simulate, surveys, training
 from ._codec import decode, encode, encode_arrays
 from ._flags import TokenFlag
 from ._pretrained import list_models, load_model, save_model
@@ -18,6 +18,7 @@ __all__ = [
     "group",
     "list_models",
     "load_model",
+    "plotting",
     "pool",
     "save_model",
     "simulate",

@@ -19,6 +19,8 @@ __all__ = ["PatchLayout", "SpectrumBatch", "TokenBatch", "buckets", "find_segmen
 # Adjacent steps may differ by a factor of 2. One missing pixel doubles a step, on a logarithmic
 # grid by a hair more than 2: the tolerance keeps such a spectrum in one piece.
 _STEP_RATIO = 2.02
+# Largest number, and one over the smallest error, that goes into a float32 batch.
+_MOST = 1e30
 
 
 def find_segments(wavelength: np.ndarray) -> np.ndarray:
@@ -128,10 +130,12 @@ def magnitude(flux: np.ndarray, sigma: np.ndarray, valid: np.ndarray) -> np.ndar
     magnitude : `numpy.ndarray`, shape (N,)
         1 for a spectrum without a good pixel.
     """
-    count = valid.sum(1)
-    total = np.where(valid, np.abs(flux) + sigma, 0.0).sum(1)
-    mean = np.divide(total, count, out=np.ones(len(flux)), where=count > 0)
-    return np.exp2(np.floor(np.log2(mean)))
+    typical = np.ones(len(flux))
+    for row, good in enumerate(valid):
+        if good.any():
+            # The median: one error of 1e30 ("infinite") must not push all else below float32.
+            typical[row] = np.median(np.maximum(np.abs(flux[row][good]), sigma[row][good]))
+    return np.exp2(np.floor(np.log2(typical)))
 
 
 @dataclass(frozen=True)
@@ -169,8 +173,11 @@ class SpectrumBatch:
         for row, layout in enumerate(layouts):
             size = layout.index.size
             good = layout.gather(valid[row]) & layout.present
-            flux_[row, :size] = np.where(good, layout.gather(flux[row]), 0.0)
-            sigma_[row, :size] = np.where(good, layout.gather(sigma[row]), 1.0)
+            # Good pixels beyond float32 (a cosmic ray of 1e60, an error of 1e-60) stop short of it.
+            flux_[row, :size] = np.where(good, layout.gather(flux[row]), 0.0).clip(-_MOST, _MOST)
+            sigma_[row, :size] = np.where(good, layout.gather(sigma[row]), 1.0).clip(
+                1 / _MOST, _MOST
+            )
             wavelength_[row, :size] = layout.wavelength
             wavelength_[row, size:] = layout.wavelength[-1]
             valid_[row, :size] = good
@@ -247,7 +254,14 @@ def buckets(
     ------
     rows : `numpy.ndarray` of int
         Positions in ``lengths``.
+
+    Raises
+    ------
+    ValueError
+        For a ``batch_size`` below 1.
     """
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
     lengths = np.asarray(lengths)
     order = np.argsort(lengths, kind="stable")[::-1]
     first = 0

@@ -17,7 +17,15 @@ from safetensors.torch import save as tensor_bytes
 
 from spectok.model import ModelConfig, SpectralTokenizer
 
-__all__ = ["DEFAULT", "list_models", "load_model", "model_identity", "resolve", "save_model"]
+__all__ = [
+    "DEFAULT",
+    "describe",
+    "list_models",
+    "load_model",
+    "model_identity",
+    "resolve",
+    "save_model",
+]
 
 DEFAULT = "small-v0"
 _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
@@ -71,16 +79,13 @@ def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralToken
     >>> model.config.token_size
     16
     """
-    name = DEFAULT if name_or_path is None else fspath(name_or_path)
-    if name in list_models():
-        folder = _embedded() / name
-    elif Path(name).is_dir():
-        folder = Path(name)
-    else:
-        raise ValueError(
-            f"no model {name!r}: neither a folder, nor one of {', '.join(list_models())}"
-        )
-    return _read(folder, Path(name).name)
+    return _read(*_folder(name_or_path))
+
+
+def describe(name_or_path: str | PathLike[str] | None = None) -> dict[str, Any]:
+    """Sizes of a model, and what its maker says of it: the card."""
+    described = json.loads((_folder(name_or_path)[0] / _CONFIG).read_text(encoding="utf-8"))
+    return {**described["config"], **described.get("card", {})}
 
 
 def save_model(
@@ -174,6 +179,16 @@ def resolve(
     return _loaded[key]
 
 
+def _folder(name_or_path: str | PathLike[str] | None) -> tuple[Any, str]:
+    """Where a model lies, and its name."""
+    name = DEFAULT if name_or_path is None else fspath(name_or_path)
+    if name in list_models():
+        return _embedded() / name, name
+    if Path(name).is_dir():
+        return Path(name), Path(name).resolve().name
+    raise ValueError(f"no model {name!r}: neither a folder, nor one of {', '.join(list_models())}")
+
+
 def _embedded() -> Any:
     return resources.files("spectok") / "weights"
 
@@ -198,7 +213,11 @@ def _read(folder: Any, name: str) -> SpectralTokenizer:
         described = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         config = ModelConfig(**described["config"])
         expected = described["sha256"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise ValueError(
+            f"{folder / _CONFIG} is not a model's configuration: it lacks {error}"
+        ) from error
+    except (ValueError, TypeError) as error:  # also undecodable bytes and impossible sizes
         raise ValueError(f"{folder / _CONFIG} is not a model's configuration: {error}") from error
     content = (folder / _WEIGHTS).read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()

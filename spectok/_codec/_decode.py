@@ -57,6 +57,8 @@ def decode(
 
     Raises
     ------
+    TypeError
+        For an axis without a unit, and for what is no table.
     ValueError
         Where the table was made by other weights, or is no token table, or the axis cannot
         be used.
@@ -86,6 +88,11 @@ def decode(
     if isinstance(spectral_axis, u.Quantity) and spectral_axis.ndim == 1:
         return _decode_on(spectra, spectral_axis, network, medium, unit, scale_unit)
     axes = list(spectral_axis)
+    if not all(isinstance(axis, u.Quantity) for axis in axes):
+        raise TypeError(
+            "spectral_axis must be a Quantity, or a list of them: give the wavelengths a unit, "
+            "such as spectral_axis * u.AA"
+        )
     if len(axes) != len(spectra):
         raise ValueError(
             f"{len(axes)} spectral axes for {len(spectra)} spectra: give one for all or a list "

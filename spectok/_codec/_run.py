@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from spectok import __version__
 from spectok._batch import PatchLayout, SpectrumBatch, buckets, magnitude
-from spectok._codec._network import Model, device_of, max_tokens, ready, table_unit
+from spectok._codec._network import Model, column_unit, device_of, max_tokens, ready, table_unit
 from spectok._convert import FluxUnit, Rows
 from spectok._flags import TokenFlag
 from spectok._pretrained import model_identity
@@ -121,12 +121,14 @@ def tabulate(
             stacklevel=4,
         )
     name, sha256 = model_identity(network)
+    unit = column_unit(flux_unit.internal)
     return to_table(
         {
             "spectrum_index": np.repeat(np.arange(len(spectra)), count),
             "object_id": np.repeat(np.array(names, dtype=str), count),
             "scale": np.repeat(np.array(scales, dtype=np.float64), count)
-            * table_unit(flux_unit.internal),
+            * table_unit(flux_unit.internal).to(unit)
+            * unit,
             "flags": np.repeat(np.array(flags, dtype=np.int32), count),
             **{key: np.concatenate(parts) for key, parts in columns.items()},
         },

@@ -128,7 +128,14 @@ def _ragged(values: Any, name: str) -> tuple[Sequence[np.ndarray], u.UnitBase | 
                 f"{name}: the rows have the units {', '.join(sorted({str(x) for x in units}))}; "
                 "convert them to one"
             )
-        return [plain_numbers(row) for row in values], units[0]
+        rows = [plain_numbers(row) for row in values]
+        for number, row in enumerate(rows):
+            if row.ndim != 1 or row.dtype.kind not in "biuf":
+                raise ValueError(
+                    f"{name}: expected numbers of shape (pixels,) in row {number}, got "
+                    f"{row.dtype} of shape {row.shape}"
+                )
+        return rows, units[0]
     array = plain_numbers(values)
     if array.ndim not in (1, 2) or array.dtype.kind not in "biuf":
         raise ValueError(

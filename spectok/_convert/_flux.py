@@ -81,9 +81,12 @@ class FluxUnit:
 
 
 def _refusal(unit: u.UnitBase) -> str | None:
-    if isinstance(unit, u.function.FunctionUnitBase) or unit == u.mag or unit == u.dex:
+    function = isinstance(unit, u.function.FunctionUnitBase)
+    # Also those per solid angle (mag/arcsec2), and temperatures times a velocity (K km/s).
+    bases = [] if function else [b for b, p in zip(unit.bases, unit.powers, strict=True) if p > 0]
+    if function or any(base.is_equivalent(u.mag) for base in bases):
         return "logarithmic; convert it to a flux density first (magnitudes have no zero flux)"
-    if unit.is_equivalent(u.K):
+    if any(base.is_equivalent(u.K) for base in bases):
         return (
             "a temperature; convert it to a flux density or a surface brightness first (see "
             "astropy.units.brightness_temperature)"
@@ -132,8 +135,8 @@ def sigma_from_uncertainty(
     power = next((p for kind, p in kinds.items() if isinstance(uncertainty, kind)), None)
     if power is None:
         raise ValueError(
-            f"{where}: an uncertainty of type {type(uncertainty).__name__} says not what it is; "
-            "use StdDevUncertainty, VarianceUncertainty or InverseVariance of astropy.nddata"
+            f"{where}: an uncertainty of type {type(uncertainty).__name__} does not say what "
+            "it is; use StdDevUncertainty, VarianceUncertainty or InverseVariance of astropy.nddata"
         )
     values = np.asarray(uncertainty.array, dtype=np.float64)
     if values.shape != shape:

@@ -84,11 +84,11 @@ def make_rows(
     flags = TokenFlag.FROM_AIR if medium == "air" else TokenFlag(0)
     if grid.order is not None:
         flags |= TokenFlag.REVERSED
-    if flux_unit.converted:
-        flags |= TokenFlag.UNIT_CONVERTED
     # Big-endian FITS columns end here: what leaves is native float64.
     flux = grid.sort(np.asarray(flux, dtype=np.float64))
     factor = flux_unit.factor(unit, grid.wavelength, where)
+    if np.ndim(factor):  # each spectrum for itself: one call may mix Jy and f_lambda
+        flags |= TokenFlag.UNIT_CONVERTED
     flux = flux if np.isscalar(factor) and factor == 1.0 else flux * factor
     valid = np.isfinite(flux)
     if mask is not None:

@@ -46,7 +46,7 @@ def convert_spectra(
         if arms:
             raise ValueError("arms=True wants a list of spectra, one for each arm, not one")
         rows = list(reader.read(spectra, "spectrum 0"))
-    elif isinstance(spectra, (str, bytes)) or not isinstance(spectra, Iterable):
+    elif isinstance(spectra, (str, bytes, np.ndarray)) or not isinstance(spectra, Iterable):
         raise TypeError(
             f"expected a specutils Spectrum, a SpectrumCollection, a SpectrumList or an iterable "
             f"of spectra, got {type(spectra).__name__}; plain arrays go to spectok.encode_arrays"
@@ -151,13 +151,15 @@ class _Reader:
             )
             sigma = flat(sigma)
         values = flat(plain_numbers(flux))
+        if names is not None and len(names) == 1:
+            names = names * len(values)  # a cube of one object
         if getattr(flux, "mask", None) is not None:
             mask = flux.mask if mask is None else (np.asarray(mask) != 0) | flux.mask
         medium = self.medium or check_medium((spectrum.meta or {}).get("medium"), where)
         if names is not None and len(names) != len(values):
             raise ValueError(
                 f"{where}: meta['object_id'] names {len(names)} objects, but there are "
-                f"{len(values)} spectra"
+                f"{len(values)} spectra; give one name for all or one for each"
             )
         return make_rows(
             axis,

@@ -18,6 +18,8 @@ __all__ = ["SpectralTokenizer"]
 
 _CHANNELS = 4  # per pixel: flux, contrast, error, validity
 _LOG_MODEL_SIGMA = (-9.0, 6.0)
+_LARGEST = 60.0  # of asinh(flux)
+_EXTREME = 1e18  # its square fits float32
 
 
 class SpectralTokenizer(nn.Module):
@@ -72,26 +74,31 @@ class SpectralTokenizer(nn.Module):
                     last.weight.data.mul_((2 * len(blocks)) ** -0.5)
                 if block.attend_cross is not None:
                     nn.init.zeros_(block.attend_cross.out.weight)
+        # A new model is a running mean: tokens hold levels, the decoder interpolates them.
+        nn.init.zeros_(self.to_token.weight[:1])
         nn.init.zeros_(self.to_pixels.weight)
         self.to_pixels.bias.data[self.config.patch_size :] = math.log(0.1)
 
-    def features(self, flux: Tensor, sigma: Tensor, visible: Tensor) -> Tensor:
-        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P).
+    def features(self, flux: Tensor, sigma: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P), and its level.
 
         Per pixel: asinh of the flux; asinh of its distance from the patch's mean in units of
         the patch's error (so that a line in a bright spectrum is as clear as one in a faint
         one); log of the error; validity. A pixel that is not visible shows the flux
-        interpolated between its visible neighbours in the patch, and the patch's error.
+        interpolated between its visible neighbours in the patch, and the patch's error. The
+        level (N, T) is the asinh of the mean flux, weighted by inverse variance.
         """
         count = visible.sum(-1, keepdim=True).clamp(min=1)
         log_sigma = torch.where(visible, sigma, 1.0).log()
         log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
         log_sigma = torch.where(visible, log_sigma, log_mean)
+        # Relative to the patch's own error, the weights can neither overflow nor all vanish.
+        weight = torch.where(visible, (2.0 * (log_mean - log_sigma)).clamp(-20, 20).exp(), 0.0)
         flux = fill(torch.where(visible, flux, 0.0), visible)
-        mean = torch.where(visible, flux, 0.0).sum(-1, keepdim=True) / count
+        mean = (weight * flux).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True).clamp(1e-12)
         contrast = ((flux - mean) * torch.exp(-log_mean)).asinh()
         channels = (flux.asinh(), 0.5 * contrast, 0.5 * (log_sigma + 2.0), visible.to(flux.dtype))
-        return torch.cat(channels, dim=-1)
+        return torch.cat(channels, dim=-1), mean.squeeze(-1).asinh()
 
     def encode(self, batch: SpectrumBatch, hidden: Tensor | None = None) -> TokenBatch:
         """Spectra to tokens.
@@ -113,10 +120,12 @@ class SpectralTokenizer(nn.Module):
         patch = self.config.patch_size
         visible = batch.valid if hidden is None else batch.valid & ~hidden
         scale, from_noise = median_scale(batch.flux, batch.sigma, visible)
-        flux, sigma = (a / scale[:, None] for a in (batch.flux, batch.sigma))
+        # Numbers so far apart (S/N beyond 1e18) would overflow on the way; a token is never NaN.
+        flux = (batch.flux / scale[:, None]).clamp(-_EXTREME, _EXTREME)
+        sigma = (batch.sigma / scale[:, None]).clamp(1 / _EXTREME, _EXTREME)
         seen = patchify(visible, patch)
         valid = (patchify(batch.valid, patch).sum(-1) > patch // 2) & seen.any(-1)
-        x = self.features(patchify(flux, patch), patchify(sigma, patch), seen)
+        x, level = self.features(patchify(flux, patch), patchify(sigma, patch), seen)
         with _float32(x):
             x = self.embed_patch(x)
         x = x + self.embed_wavelength(batch.wavelength)
@@ -125,6 +134,8 @@ class SpectralTokenizer(nn.Module):
             x = block(x, mask)
         with _float32(x):
             value = self.to_token(self.norm_token(x.float()))
+        # The first channel starts as the patch's level, and the network learns the rest.
+        value = torch.cat([value[..., :1] + level.unsqueeze(-1), value[..., 1:]], dim=-1)
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
         centre = patch_centre(batch.wavelength, patch)
@@ -160,8 +171,11 @@ class SpectralTokenizer(nn.Module):
             x = block(x, mask, context, context_mask)
         with _float32(x):
             flux, log_sigma = self.to_pixels(self.norm_output(x.float())).chunk(2, -1)
-        flux = flux.clamp(-15.0, 15.0).sinh()
-        return unpatchify(flux), unpatchify(log_sigma.clamp(*_LOG_MODEL_SIGMA).exp())
+        level = interpolate_tokens(
+            tokens.value[..., :1], tokens.wavelength, tokens.valid, wavelength
+        ).squeeze(-1)
+        flux = (unpatchify(flux) + level).clamp(-_LARGEST, _LARGEST).sinh()
+        return flux, unpatchify(log_sigma.clamp(*_LOG_MODEL_SIGMA).exp())
 
     def _context(self, tokens: TokenBatch) -> Tensor:
         """What the cross-attention looks at: tokens with their own wavelengths, (N, T, D)."""

@@ -67,7 +67,9 @@ def survey_grid(survey: str) -> np.ndarray:
     raise ValueError(f"no survey {survey!r}; choose one of {', '.join(RESOLUTION)}")
 
 
-def draw_scene(rng: np.random.Generator, survey: str, kind: str | None, snr: float | None) -> Scene:
+def draw_scene(
+    rng: np.random.Generator, survey: str, kind: str | None, snr: float | None
+) -> Scene:
     """Draw an object: any kind for SDSS and DESI, stars for GALAH and APOGEE."""
     stars_only = survey in ("galah", "apogee")
     if kind is None:
@@ -132,9 +134,7 @@ def _lines(
     return out
 
 
-def _weak_lines(
-    rest: np.ndarray, strength: float, width: float, resolution: float
-) -> np.ndarray:
+def _weak_lines(rest: np.ndarray, strength: float, width: float, resolution: float) -> np.ndarray:
     """A fixed forest of weak metal lines, 1 per 3 Angstrom, the same in every star."""
     rng = np.random.default_rng(2510)
     centre = np.sort(rng.uniform(3500.0, 17500.0, 4700))

@@ -65,6 +65,8 @@ def observe(
 
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")
+    if snr is not None and not snr > 0:
+        raise ValueError(f"snr must be positive, not {snr}")
     wavelength = survey_grid(survey)
     unit = u.Unit("1e-17 erg / (s cm2 AA)")
     out = SpectrumList()

@@ -196,14 +196,22 @@ class Batches(Dataset):
         self, rng: np.random.Generator, survey: str, number: int, n_pixels: int
     ) -> Iterator[Example]:
         names, shares = zip(*self.mixture[survey].items(), strict=True)
+        refused = 0
         while number:
             source = self.sources[str(rng.choice(names, p=_normalised(shares)))]
             example = source.example(rng, survey)
             example = example and _window(rng, example, n_pixels)
             # A window without a good pixel teaches nothing.
             if example and example.valid.mean() > 0.1 and example.target_valid.mean() > 0.1:
-                number -= 1
+                number, refused = number - 1, 0
                 yield example
+                continue
+            refused += 1
+            if refused == 1000:
+                raise ValueError(
+                    f"1000 {survey} examples in a row have not one good pixel in ten: look at "
+                    f"the sources {', '.join(names)}"
+                )
 
     def collate(self, rng: np.random.Generator, examples: list[Example]) -> TrainingBatch:
         """Lay the examples out in patches and draw what is hidden."""

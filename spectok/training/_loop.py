@@ -165,7 +165,7 @@ def fit(
         unit="step",
         disable=None if progress is None else not progress,
     )
-    total_loss, started = 0.0, time.monotonic()
+    total_loss, logged, started = 0.0, state["step"], time.monotonic()
     while state["step"] < steps:
         rate = learning_rate_at(state["step"], peak=learning_rate, warmup=warmup, steps=steps)
         for group in optimizer.param_groups:
@@ -179,10 +179,12 @@ def fit(
             fabric.backward(total / count)
             loss += float(total.detach() / count)
         if not math.isfinite(loss):
+            first = state["step"] * accumulate
+            kept = folder / "checkpoint.pt"
             raise FloatingPointError(
-                f"the loss became {loss} at step {state['step']}; lower the learning rate or "
-                f"look at batches {numbers.start} to {state['step'] * accumulate}; the last "
-                f"good state is in {folder / 'checkpoint.pt'}"
+                f"the loss became {loss} at step {state['step']}: lower the learning rate, or "
+                f"look at batches {first} to {first + accumulate - 1}; "
+                + (f"the last checkpoint is {kept}" if kept.exists() else "no checkpoint yet")
             )
         fabric.clip_gradients(objective, optimizer, max_norm=clip)
         optimizer.step()
@@ -192,14 +194,13 @@ def fit(
         total_loss += loss
         bar.update()
         if state["step"] % checkpoint_every == 0 or state["step"] == steps:
-            done = checkpoint_every if state["step"] % checkpoint_every == 0 else None
             row = {
                 "step": state["step"],
                 "seconds": round(time.monotonic() - started, 1),
                 "learning_rate": rate,
-                "loss": total_loss / (done or state["step"] % checkpoint_every),
+                "loss": total_loss / (state["step"] - logged),
             }
-            total_loss = 0.0
+            total_loss, logged = 0.0, state["step"]
             if validate is not None:
                 row |= validate(average.module)
             _save(fabric, folder / "checkpoint.pt", state)

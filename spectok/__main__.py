@@ -1,0 +1,7 @@
+"""``python -m spectok``."""
+
+import sys
+
+from spectok._cli import main
+
+sys.exit(main())
