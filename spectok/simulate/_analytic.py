@@ -88,7 +88,7 @@ def draw_scene(
         float(redshift),
         float(rng.uniform(4000.0, 7000.0) if kind == "star" else rng.uniform(4500.0, 9000.0)),
         float(rng.normal(-0.3, 0.3)),
-        float(10 ** rng.uniform(0.3, 1.3)),
+        float(10 ** rng.uniform(-0.3, 0.7)),
         float(rng.uniform(3.0, 10.0) if stars_only else rng.uniform(60.0, 200.0)),
         float(10 ** rng.uniform(0.8, 1.8)) if snr is None else float(snr),
     )

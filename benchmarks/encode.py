@@ -1,0 +1,175 @@
+"""Speed and memory of encoding, beside the floor that the machine's arithmetic sets.
+
+    python benchmarks/encode.py [--device cpu] [--sizes small base] [--output encode.json]
+
+For each survey's grid and for batches of 1 and 64: spectra per second of `encode_arrays` (arrays
+in, table out), the share of the floor (the time of the same matrix products at the peak that this
+machine reaches in this run, over the time of the call), the share of the call outside the
+network, and the peak memory. Weights are random: their values change no time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+
+import numpy as np
+import torch
+
+import spectok
+from spectok._batch import PatchLayout, buckets
+from spectok.model import ModelConfig, SpectralTokenizer
+
+GRIDS = {
+    "SDSS-like 3,900 px": 10 ** (3.58 + 1e-4 * np.arange(3900)),
+    "DESI-like 7,781 px": 3600.0 + 0.8 * np.arange(7781),
+    "APOGEE-like 8,575 px": 10 ** (4.179 + 6e-6 * np.arange(8575)),
+    "GALAH-like 4 x 4,096 px": np.concatenate(
+        [
+            start + step * np.arange(4096)
+            for start, step in ((4713, 0.046), (5648, 0.055), (6478, 0.063), (7585, 0.074))
+        ]
+    ),
+}
+
+
+def synchronise(device: str) -> None:
+    """Wait for the device, where it works ahead of the host."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def peak_flops(device: str, size: int = 2048, repeats: int = 8) -> float:
+    """Best rate of a float32 matrix product, in floating-point operations per second."""
+    a, b = (torch.randn(size, size, device=device) for _ in range(2))
+    best = np.inf
+    for _ in range(repeats):
+        synchronise(device)
+        start = time.perf_counter()
+        a @ b
+        synchronise(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def flops_of(config: ModelConfig, n_tokens: int) -> float:
+    """Floating-point operations of encoding one spectrum of n_tokens patches."""
+    width, patch = config.width, config.patch_size
+    linear = 12 * width**2 * config.encoder_blocks  # attention maps 4, feed-forward 8
+    linear += (4 * patch + 2 * config.n_periods * patch + config.token_size) * width
+    attention = 2 * n_tokens * width * config.encoder_blocks
+    return 2.0 * n_tokens * (linear + attention)
+
+
+def reset_peak_memory(device: str) -> None:
+    """Start a new measurement of the peak (Linux for the CPU)."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+
+
+def peak_memory(device: str) -> float:
+    """Peak since the last reset, in MiB: resident on the CPU, allocated on a GPU."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated() / 2**20
+    with open("/proc/self/status") as file:
+        line = next(row for row in file if row.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+class Stopwatch(SpectralTokenizer):
+    """A tokenizer that adds up the time spent in its encoder."""
+
+    seconds = 0.0
+
+    def encode(self, *args, **kwargs):
+        """Encode, timed."""
+        start = time.perf_counter()
+        tokens = super().encode(*args, **kwargs)
+        synchronise(str(tokens.value.device))
+        self.seconds += time.perf_counter() - start
+        return tokens
+
+
+def measure(model: Stopwatch, wavelength: np.ndarray, number: int, device: str) -> dict:
+    """Time whole calls of ``number`` spectra, each on a grid of its own; best of a few."""
+    rng = np.random.default_rng(0)
+    grids = wavelength * (1 + 1e-6 * np.arange(number)[:, None])
+    flux = rng.normal(10.0, 1.0, grids.shape)
+    ivar = np.ones_like(flux)
+    model.seconds = 0.0
+    best, inside = np.inf, 0.0
+    reset_peak_memory(device)
+    started, calls = time.perf_counter(), 0
+    while calls < 3 or (time.perf_counter() - started < 4.0 and calls < 20):
+        model.seconds = 0.0
+        start = time.perf_counter()
+        spectok.encode_arrays(grids, flux, ivar, model=model, progress=False)
+        elapsed = time.perf_counter() - start
+        calls += 1
+        if elapsed < best:
+            best, inside = elapsed, model.seconds
+    return {"seconds": best, "outside": 1 - inside / best, "memory_mib": peak_memory(device)}
+
+
+def padding_on_mixed_lengths() -> float:
+    """Share of padding among the tokens of a mixed sample of the four surveys."""
+    rng = np.random.default_rng(0)
+    lengths = []
+    for _ in range(1000):
+        grid = list(GRIDS.values())[rng.integers(4)]
+        cut = rng.integers(0, 400)
+        lengths.append(PatchLayout.of(grid[cut:], 32).n_patches)
+    lengths = np.array(lengths)
+    padded = sum(lengths[rows].max() * len(rows) for rows in buckets(lengths))
+    return 1 - lengths.sum() / padded
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--sizes", nargs="+", default=["small", "base"])
+    parser.add_argument("--output", default=None, help="write the figures to this JSON file")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    peak = peak_flops(args.device)
+    rows = []
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{'model':6} {'grid':24} {'batch':>5} {'spectra/s':>10} {'of floor':>9} "
+          f"{'outside':>8} {'MiB':>7}")  # fmt: skip
+    for size in args.sizes:
+        model = Stopwatch(ModelConfig.of_size(size)).to(args.device).eval()
+        for name, grid in GRIDS.items():
+            for number in (1, 64):
+                # The peak drifts with the machine's load and clock: the better of two readings.
+                peak = max(peak, peak_flops(args.device))
+                found = measure(model, grid, number, args.device)
+                n_tokens = PatchLayout.of(grid, 32).n_patches
+                floor = flops_of(model.config, n_tokens) * number / peak
+                row = {
+                    "model": size,
+                    "grid": name,
+                    "batch": number,
+                    "spectra_per_second": number / found["seconds"],
+                    "share_of_floor": floor / found["seconds"],
+                    "outside_model": found["outside"],
+                    "peak_memory_mib": found["memory_mib"],
+                }
+                rows.append(row)
+                print(f"{size:6} {name:24} {number:5d} {row['spectra_per_second']:10.1f} "
+                      f"{row['share_of_floor']:9.0%} {row['outside_model']:8.1%} "
+                      f"{row['peak_memory_mib']:7.0f}")  # fmt: skip
+    padding = padding_on_mixed_lengths()
+    print(f"measured matmul peak: {peak / 1e9:.0f} GFLOP/s; padding on mixed lengths: {padding:.1%}")
+    if args.output:
+        with open(args.output, "w", encoding="utf-8") as file:
+            json.dump({"peak_flops": peak, "padding": padding, "rows": rows}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

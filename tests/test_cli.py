@@ -1,0 +1,199 @@
+"""The command: what it writes, what it says, how it ends."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import QTable
+
+from spectok import simulate
+from spectok._cli import main
+
+
+@pytest.fixture
+def mock_files(tmp_path):
+    """Two readable spectrum files of one survey, without identifiers."""
+    paths = []
+    for number, spectrum in enumerate(simulate.observe("sdss", 2, seed=3, snr=20)):
+        table = QTable(
+            {
+                "wavelength": spectrum.spectral_axis.value[:640] * u.AA,
+                "flux": spectrum.flux[:640],
+                "uncertainty": spectrum.uncertainty.array[:640] ** -0.5 * spectrum.flux.unit,
+            }
+        )
+        paths.append(tmp_path / f"star{number}.ecsv")
+        table.write(paths[-1])
+    return [str(path) for path in paths]
+
+
+@pytest.fixture
+def model(tiny_folder):
+    return ["--model", str(tiny_folder)]
+
+
+def test_help_imports_nothing_heavy():
+    """The only way to answer at once is not to import torch, astropy and specutils."""
+    code = (
+        "import sys; from spectok._cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'torch', 'astropy', 'specutils', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for command in ("encode", "decode", "plot", "info", "demo"):
+        assert command in done.stdout
+
+
+def test_module_runs_as_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "spectok", "--version"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("spectok 0.")
+
+
+def test_without_a_command_shows_help(capsys):
+    assert main([]) == 2
+    assert "COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "hdf5"])
+def test_encode_then_decode(mock_files, model, tmp_path, capsys, suffix):
+    output = str(tmp_path / f"tokens.{suffix}")
+    assert main(["encode", *mock_files, "-o", output, *model]) == 0
+    assert "40 valid tokens of 2 spectra from 2 of 2 files" in capsys.readouterr().out
+    decoded = tmp_path / f"spectra.{suffix}"
+    grid = ["--grid", "3850", "3950", "0.5"]
+    assert main(["decode", output, "-o", str(decoded), *grid, *model]) == 0
+    options = {"path": "tokens"} if suffix == "hdf5" else {}
+    table = QTable.read(decoded, **options)
+    assert list(table["object_id"].astype(str)) == ["star0", "star1"]
+    assert table["flux"].shape == table["uncertainty"].shape == (2, 200)
+    assert np.isfinite(table["flux"].value).all()
+    assert not table["mask"].any()
+
+
+def test_decode_like_a_file(mock_files, model, tmp_path):
+    tokens, spectra = str(tmp_path / "tokens.fits"), str(tmp_path / "spectra.fits")
+    assert main(["encode", mock_files[0], "-o", tokens, *model]) == 0
+    assert main(["decode", tokens, "-o", spectra, "--like", mock_files[1], *model]) == 0
+    assert QTable.read(spectra)["flux"].shape == (1, 640)
+
+
+def test_desi_coadd_has_one_sequence_per_target(desi_data, model, tmp_path):
+    output = tmp_path / "tokens.fits"
+    file = str(desi_data / "coadd-sv3-dark-26065.fits")
+    with pytest.warns(UserWarning, match="3 of 5 spectra have not one good patch"):
+        assert main(["encode", file, "-o", str(output), *model]) == 0
+    tokens = QTable.read(output)
+    assert len(set(tokens["object_id"])) == 5
+    live = tokens[np.asarray(tokens["valid"])]
+    assert len(set(live["object_id"])) == 2
+    assert live["wavelength"].max().value > 9000  # all three arms
+
+
+def test_a_bad_file_costs_only_itself(mock_files, model, tmp_path, capsys):
+    bad = tmp_path / "broken.fits"
+    bad.write_bytes(b"SIMPLE  =                    T" + b"\0" * 3000)
+    missing = str(tmp_path / "nowhere.fits")
+    output = tmp_path / "tokens.fits"
+    arguments = ["encode", mock_files[0], str(bad), missing, mock_files[1], "-o", str(output)]
+    assert main([*arguments, *model]) == 1
+    said = capsys.readouterr()
+    assert "2 spectra from 2 of 4 files" in said.out
+    assert "broken.fits" in said.err
+    assert "nowhere.fits: no such file" in said.err
+    assert "2 of 4 files failed" in said.err
+    assert len(set(QTable.read(output)["object_id"])) == 2
+
+
+def test_nothing_readable_writes_nothing(model, tmp_path, capsys):
+    output = tmp_path / "tokens.fits"
+    assert main(["encode", str(tmp_path / "no.fits"), "-o", str(output), *model]) == 1
+    assert "nothing was written" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_other_flux_units_are_a_bad_file(mock_files, model, tmp_path, capsys):
+    table = QTable.read(mock_files[1])
+    for name in ("flux", "uncertainty"):
+        table[name] = table[name].value * 1.0
+    table["flux"].unit = table["uncertainty"].unit = "ct"
+    counts = tmp_path / "counts.ecsv"
+    table.write(counts)
+    output = tmp_path / "tokens.fits"
+    assert main(["encode", mock_files[0], str(counts), "-o", str(output), *model]) == 1
+    said = capsys.readouterr().err
+    assert "counts.ecsv" in said
+    assert "does not convert" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["encode", "a.fits", "-o", "tokens.txt"], "tables end in .fits"),
+        (["encode", "a.fits", "-o", "no/such/folder/tokens.fits"], "does not exist"),
+        (["decode", "no.fits", "-o", "out.fits", "--grid", "1", "2", "1"], "no such file"),
+        (["info", "small-v999"], "no model 'small-v999'"),
+        (["plot", "no.fits"], "no such file"),
+        (["demo", "no.fits"], "no such file"),
+    ],
+)
+def test_mistakes_are_one_clear_line(arguments, message, capsys):
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.startswith(f"spectok {arguments[0]}: ")
+    assert said.count("\n") == 1
+
+
+def test_a_bad_grid_is_refused(mock_files, model, tmp_path, capsys):
+    tokens = str(tmp_path / "tokens.fits")
+    main(["encode", mock_files[0], "-o", tokens, *model])
+    assert main(["decode", tokens, "-o", tokens, "--grid", "5000", "4000", "1", *model]) == 1
+    assert "START < STOP" in capsys.readouterr().err
+
+
+def test_info_of_a_model_and_of_a_table(mock_files, model, tmp_path, capsys):
+    tokens = str(tmp_path / "tokens.ecsv")
+    main(["encode", mock_files[0], "-o", tokens, *model])
+    capsys.readouterr()
+    assert main(["info", tokens]) == 0
+    of_table = capsys.readouterr().out
+    assert main(["info", model[1]]) == 0
+    of_model = capsys.readouterr().out
+    sha256 = next(line.split()[-1] for line in of_model.splitlines() if "sha256" in line)
+    assert len(sha256) == 64
+    assert sha256 in of_table
+    assert "parameters: " in of_model
+
+
+def test_plot_of_a_spectrum_and_of_tokens(mock_files, model, tmp_path):
+    tokens = str(tmp_path / "tokens.fits")
+    main(["encode", mock_files[0], "-o", tokens, *model])
+    for file, name in ((mock_files[0], "spectrum.png"), (tokens, "tokens.png")):
+        picture = tmp_path / name
+        assert main(["plot", file, "-o", str(picture), *model]) == 0
+        assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_demo_writes_table_and_picture(tmp_path, capsys, desi_data):
+    assert main(["demo", "-o", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.count("a dead fibre?") == 3
+    tokens = QTable.read(tmp_path / "spectok-demo-tokens.fits")
+    assert len(set(tokens["object_id"])) == 6
+    picture = tmp_path / "spectok-demo.png"
+    assert picture.stat().st_size > 50_000
+    for path in (tmp_path / "spectok-demo-tokens.fits", picture):
+        assert str(path.resolve()) in said
+
+
+def test_demo_of_a_file(mock_files, tmp_path, capsys):
+    assert main(["demo", mock_files[0], "-o", str(tmp_path)]) == 0
+    assert "hidden pixels" in capsys.readouterr().out
+    assert (tmp_path / "spectok-demo.png").is_file()
