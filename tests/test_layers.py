@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "spectok"
 TOP = 5
 LAYER = {
     "_batch": 0,
+    "_flags": 0,
     "_split": 0,
     "model": 1,
     "_convert": 1,
@@ -24,6 +25,7 @@ LAYER = {
     "training": 4,
     "_cli": TOP,
     "_demo": TOP,
+    "_table_files": TOP,
     "__main__": TOP,
     "__init__": TOP,
 }

@@ -75,15 +75,14 @@ def encode(
 
     Examples
     --------
-    >>> import numpy as np, spectok
-    >>> from astropy import units as u
-    >>> from specutils import Spectrum
-    >>> flux = np.random.default_rng(0).normal(10.0, 1.0, 640) * u.Jy
-    >>> with np.errstate(all="ignore"):
-    ...     spectrum = Spectrum(flux=flux, spectral_axis=np.linspace(400, 500, 640) * u.nm)
-    >>> tokens = spectok.encode(spectrum)  # doctest: +IGNORE_WARNINGS
+    >>> import spectok
+    >>> from spectok import simulate
+    >>> spectrum = simulate.observe("sdss")[0]
+    >>> spectrum.flux.shape
+    (3840,)
+    >>> tokens = spectok.encode(spectrum)
     >>> tokens["token"].shape
-    (20, 16)
+    (120, 16)
     """
     rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms)
     return encode_rows(rows, flux_unit, model, object_id, device, batch_size, progress)
