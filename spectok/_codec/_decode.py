@@ -38,8 +38,8 @@ def decode(
     tokens : `~astropy.table.QTable`
         From `encode`, or read back from a file.
     spectral_axis : `~astropy.units.Quantity`, or list of them
-        Where to evaluate: any unit that converts to a wavelength, in any order. One axis
-        serves all spectra; a list has one axis for each.
+        Where to evaluate: any unit that converts to a wavelength, ascending or descending.
+        One axis serves all spectra; a list has one axis for each.
     model : `~spectok.SpectralTokenizer`, str or path, optional
         By default the one that the table names.
     medium : ``"air"`` or ``"vacuum"``, optional
@@ -118,6 +118,11 @@ def _decode_on(
     from specutils import Spectrum
 
     grid = to_grid(axis, medium=medium, where="spectral_axis")
+    if grid.order is not None and not (np.diff(grid.order) == -1).all():
+        raise ValueError(
+            "spectral_axis: it neither ascends nor descends, and a Spectrum holds no other; sort "
+            "it, or decode arm by arm"
+        )
     layout = PatchLayout.of(grid.wavelength, network.config.patch_size)
     covered = np.stack([one.covers(grid.wavelength) for one in spectra])
     shape = covered.shape

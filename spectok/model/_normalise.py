@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["fill", "median_scale"]
+__all__ = ["asinh", "fill", "median_scale"]
 
 
 def median_scale(flux: Tensor, sigma: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,3 +47,13 @@ def fill(flux: Tensor, visible: Tensor) -> Tensor:
     )
     weight = (place - low) / (high - low).clamp(min=1)
     return torch.lerp(flux.gather(-1, low), flux.gather(-1, high), weight.clamp(0, 1))
+
+
+def asinh(x: Tensor) -> Tensor:
+    """Inverse hyperbolic sine, from functions that PyTorch computes several at a time.
+
+    ``torch.asinh`` goes one by one on CPUs and took a seventh of the small encoder's time.
+    Beyond 1e18, whose square still fits float32, it stays constant.
+    """
+    size = x.abs().clamp(max=1e18)
+    return torch.log1p(size + size * size / (1.0 + (1.0 + size * size).sqrt())).copysign(x)

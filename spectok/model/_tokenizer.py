@@ -11,7 +11,7 @@ from spectok._batch import SpectrumBatch, TokenBatch
 from spectok.model._config import ModelConfig
 from spectok.model._embedding import WavelengthEmbedding, patch_centre, patchify, unpatchify
 from spectok.model._interpolate import interpolate_tokens
-from spectok.model._normalise import fill, median_scale
+from spectok.model._normalise import asinh, fill, median_scale
 from spectok.model._transformer import Block, attention_mask
 
 __all__ = ["SpectralTokenizer"]
@@ -96,9 +96,9 @@ class SpectralTokenizer(nn.Module):
         weight = torch.where(visible, (2.0 * (log_mean - log_sigma)).clamp(-20, 20).exp(), 0.0)
         flux = fill(torch.where(visible, flux, 0.0), visible)
         mean = (weight * flux).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True).clamp(1e-12)
-        contrast = ((flux - mean) * torch.exp(-log_mean)).asinh()
-        channels = (flux.asinh(), 0.5 * contrast, 0.5 * (log_sigma + 2.0), visible.to(flux.dtype))
-        return torch.cat(channels, dim=-1), mean.squeeze(-1).asinh()
+        contrast = asinh((flux - mean) * torch.exp(-log_mean))
+        channels = (asinh(flux), 0.5 * contrast, 0.5 * (log_sigma + 2.0), visible.to(flux.dtype))
+        return torch.cat(channels, dim=-1), asinh(mean.squeeze(-1))
 
     def encode(self, batch: SpectrumBatch, hidden: Tensor | None = None) -> TokenBatch:
         """Spectra to tokens.

@@ -1,6 +1,5 @@
 """Pretraining: batches of mixed surveys, the loop, checkpoints."""
 
-from spectok.training._data import Batches, Example, RealSpectra, TrainingBatch
-from spectok.training._loop import Objective, fit
+import lazy_loader as _lazy
 
-__all__ = ["Batches", "Example", "Objective", "RealSpectra", "TrainingBatch", "fit"]
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from spectok.model import SpectralTokenizer, gaussian_loss
 from spectok.training._data import Batches, TrainingBatch
+
+try:
+    from lightning.fabric import Fabric
+except ImportError as error:
+    raise ImportError('pretraining needs lightning: pip install "spectok[training]"') from error
 
 __all__ = ["Objective", "Opaque", "fit", "learning_rate_at"]
 

@@ -1,0 +1,362 @@
+"""The network: sizes, invariances, the decoder, and what it must never do."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import spectok
+from spectok._batch import PatchLayout, SpectrumBatch
+from spectok.model import ModelConfig, SpectralTokenizer
+
+PATCH = 32
+
+
+@pytest.fixture
+def batch(make_arrays):
+    """Three spectra of 8 patches with scattered bad pixels; the tensors may be changed."""
+    return make_batch(make_arrays)
+
+
+def make_batch(make_arrays, n_spectra=3, n_patches=8, bad=0.05):
+    wavelength, flux, sigma = make_arrays(PATCH * n_patches, n_spectra)
+    valid = np.random.default_rng(8).random(flux.shape) > bad
+    layout = PatchLayout.of(wavelength, PATCH)
+    return SpectrumBatch.from_layouts([layout] * n_spectra, flux, sigma, valid)
+
+
+def replaced(batch, **changes):
+    fields = {name: getattr(batch, name) for name in ("flux", "sigma", "wavelength", "valid")}
+    return SpectrumBatch(**(fields | changes))
+
+
+def count(*modules):
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("size", "total", "encoder"),
+    [
+        ("tiny", NotImplemented, NotImplemented),
+        ("small", NotImplemented, NotImplemented),
+        ("base", NotImplemented, NotImplemented),
+    ],
+)
+def test_number_of_parameters(size, total, encoder):
+    with torch.device("meta"):
+        model = SpectralTokenizer(ModelConfig.of_size(size))
+    assert count(model) == total
+    parts = (model.embed_patch, model.embed_wavelength, model.encoder, model.norm_token,
+             model.to_token)  # fmt: skip
+    assert count(*parts) == encoder
+
+
+def test_base_is_the_papers():
+    config = ModelConfig.of_size("base")
+    assert (config.encoder_blocks, config.decoder_blocks) == (6, 6)
+    assert (config.width, config.heads, config.patch_size) == (512, 8, 32)
+
+
+def test_small_fits_into_the_package():
+    with torch.device("meta"):
+        model = SpectralTokenizer(ModelConfig.of_size("small"))
+    assert 2 * count(model) < 20e6, "more than 20 MB in float16"
+
+
+# ------------------------------------------------------------------ invariances
+
+
+def test_same_input_same_bits(tiny, batch):
+    with torch.inference_mode():
+        assert torch.equal(tiny.encode(batch).value, tiny.encode(batch).value)
+
+
+def test_order_of_patches_carries_no_information(tiny, batch, rms_difference):
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(1))
+
+    def shuffle(pixels):
+        return pixels.unflatten(1, (8, PATCH))[:, order].flatten(1)
+
+    shuffled = SpectrumBatch(
+        *(shuffle(t) for t in (batch.flux, batch.sigma, batch.wavelength, batch.valid))
+    )
+    with torch.inference_mode():
+        a, b = tiny.encode(batch), tiny.encode(shuffled)
+        assert rms_difference(a.value[:, order], b.value) < 1e-5
+        assert torch.equal(a.wavelength[:, order], b.wavelength)
+        assert torch.equal(a.scale, b.scale)
+        # And from permuted tokens the same spectrum comes back.
+        on = batch.wavelength
+        flux, sigma = tiny.decode(a, on)
+        flux_, sigma_ = tiny.decode(b, on)
+    assert rms_difference(flux, flux_) < 1e-4 and rms_difference(sigma, sigma_) < 1e-4
+
+
+def test_wavelengths_do_carry_information(tiny, batch):
+    shifted = replaced(batch, wavelength=batch.wavelength + 2.0)
+    with torch.inference_mode():
+        a, b = tiny.encode(batch).value, tiny.encode(shifted).value
+    assert (a - b).abs().max() > 1e-2
+
+
+def test_batch_order(tiny, batch, rms_difference):
+    flipped = SpectrumBatch(
+        *(t.flip(0) for t in (batch.flux, batch.sigma, batch.wavelength, batch.valid))
+    )
+    with torch.inference_mode():
+        assert rms_difference(tiny.encode(batch).value.flip(0), tiny.encode(flipped).value) < 1e-5
+
+
+def test_shared_and_separate_grids_agree(tiny, batch, rms_difference):
+    """A batch on one grid embeds it once; that must be no more than a saving."""
+    other = batch.wavelength.clone()
+    other[0] += 50.0
+    with torch.inference_mode():
+        a = tiny.encode(batch).value[1:]
+        b = tiny.encode(replaced(batch, wavelength=other)).value[1:]
+    assert rms_difference(a, b) < 1e-5
+
+
+# ------------------------------------------------------------------ what is not to be seen
+
+
+@pytest.mark.parametrize("junk", [0.0, 1e30, -1e30, math.inf, math.nan])
+def test_bad_pixels_are_unseen(junk, tiny, batch):
+    changed = replaced(
+        batch,
+        flux=torch.where(batch.valid, batch.flux, junk),
+        sigma=torch.where(batch.valid, batch.sigma, junk),
+    )
+    with torch.inference_mode():
+        a, b = tiny.encode(batch), tiny.encode(changed)
+    assert torch.equal(a.value, b.value) and torch.equal(a.scale, b.scale)
+
+
+@pytest.mark.parametrize("junk", [0.0, 1e30, math.nan])
+def test_hidden_pixels_are_unseen(junk, tiny, batch):
+    hidden = torch.zeros_like(batch.valid)
+    hidden[:, 40:52] = hidden[:, 70:130] = hidden[:, 200] = True
+    changed = replaced(
+        batch,
+        flux=torch.where(hidden, junk, batch.flux),
+        sigma=torch.where(hidden, junk, batch.sigma),
+    )
+    with torch.inference_mode():
+        a, b = tiny.encode(batch, hidden), tiny.encode(changed, hidden)
+        seen = tiny.encode(batch)
+    assert torch.equal(a.value, b.value) and torch.equal(a.scale, b.scale)
+    assert torch.equal(a.valid, b.valid)
+    assert not torch.allclose(a.value, seen.value), "hiding changed nothing"
+
+
+def test_hidden_pixels_have_no_share_in_the_scale(tiny, batch):
+    hidden = torch.zeros_like(batch.valid)
+    hidden[:, : 5 * PATCH] = True
+    raised = replaced(batch, flux=torch.where(hidden, 100 * batch.flux, batch.flux))
+    with torch.inference_mode():
+        assert torch.equal(tiny.encode(batch, hidden).scale, tiny.encode(raised, hidden).scale)
+
+
+def test_hiding_does_not_count_as_bad(tiny, batch):
+    whole = replaced(batch, valid=torch.ones_like(batch.valid))
+    hidden = torch.zeros_like(batch.valid)
+    hidden[:, :31] = True  # all but one of a patch
+    hidden[:, PATCH : 2 * PATCH] = True  # and a whole one: nothing is left to be a token
+    with torch.inference_mode():
+        valid = tiny.encode(whole, hidden).valid
+    assert valid[0].tolist() == [True, False] + [True] * 6
+
+
+def test_a_bad_pixel_differs_from_a_zero_and_noise_from_none(tiny, batch):
+    whole = replaced(batch, valid=torch.ones_like(batch.valid))
+    valid = whole.valid.clone()
+    valid[:, 45] = False
+    flux = whole.flux.clone()
+    flux[:, 45] = 0.0
+    sigma = whole.sigma.clone()
+    sigma[:, 45] = 1e3
+    with torch.inference_mode():
+        values = [
+            tiny.encode(b).value[:, 1]
+            for b in (whole, replaced(whole, valid=valid), replaced(whole, flux=flux),
+                      replaced(whole, sigma=sigma))  # fmt: skip
+        ]
+    for i in range(4):
+        for j in range(i):
+            assert (values[i] - values[j]).abs().max() > 1e-3, (i, j)
+
+
+# ------------------------------------------------------------------ nothing, and extremes
+
+
+def test_rows_without_a_good_pixel_are_zeros(tiny, batch):
+    valid = batch.valid.clone()
+    valid[1] = False
+    junk = batch.flux.clone()
+    junk[1] = math.nan
+    with torch.inference_mode():
+        tokens = tiny.encode(replaced(batch, flux=junk, sigma=junk.abs() + 1, valid=valid))
+        flux, sigma = tiny.decode(tokens, batch.wavelength, valid)
+    assert not tokens.value[1].any() and not tokens.valid[1].any()
+    assert tokens.scale[1] == 1
+    for tensor in (tokens.value, tokens.scale, flux, sigma):
+        assert torch.isfinite(tensor).all()
+
+
+def test_a_dead_row_disturbs_nobody(tiny, batch, rms_difference):
+    valid = batch.valid.clone()
+    valid[1] = False
+    with torch.inference_mode():
+        a, b = tiny.encode(batch).value, tiny.encode(replaced(batch, valid=valid)).value
+    assert rms_difference(a[[0, 2]], b[[0, 2]]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("flux", "sigma"),
+    [
+        (1.0, 1e-5), (1e30, 1e30), (1e30, 1.0), (0.0, 1.0), (-1.0, 1e-5), (-1e30, 1e-30),
+        (1.0, 1e30), (1e-30, 1e-30), (0.0, 1e-30),
+    ],
+)  # fmt: skip
+def test_extreme_inputs_stay_finite(flux, sigma, tiny, batch):
+    shape = batch.flux.shape
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    extreme = replaced(
+        batch, flux=flux * (1 + 0.1 * noise), sigma=torch.full(shape, sigma)
+    )
+    one = batch.flux.clone(), batch.sigma.clone()
+    one[0][:, 50], one[1][:, 60] = flux, sigma
+    for given in (extreme, replaced(batch, flux=one[0], sigma=one[1])):
+        with torch.inference_mode():
+            tokens = tiny.encode(given)
+            decoded = tiny.decode(tokens, given.wavelength, given.valid)
+        for tensor in (tokens.value, tokens.scale, *decoded):
+            assert torch.isfinite(tensor).all()
+        assert (tokens.scale > 0).all() and (decoded[1] > 0).all()
+
+
+def test_gradients_are_finite_with_nan_under_the_mask(tiny_folder, batch):
+    from spectok.model import gaussian_loss
+
+    model = spectok.load_model(tiny_folder).requires_grad_(True)
+    flux = torch.where(batch.valid, batch.flux, math.nan)
+    sigma = torch.where(batch.valid, batch.sigma, math.nan)
+    valid = batch.valid.clone()
+    valid[2] = False  # and a row of nothing
+    given = replaced(batch, flux=flux, sigma=sigma, valid=valid)
+    tokens, predicted, model_sigma = model(given)
+    scale = tokens.scale[:, None]
+    total, number = gaussian_loss(flux / scale, sigma / scale, valid, predicted, model_sigma)
+    (total / number).backward()
+    assert math.isfinite(total)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, f"{name} has no gradient"
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+# ------------------------------------------------------------------ the decoder
+
+
+def test_without_cross_attention_it_is_the_papers_decoder(tiny_folder, batch, rms_difference):
+    """Tokens plus the embedding of the output grid through plain blocks: nothing else."""
+    model = spectok.load_model(tiny_folder)
+    with torch.no_grad():
+        for block in model.decoder:
+            block.attend_cross.out.weight.zero_()
+            block.attend_cross.out.bias.zero_()
+    valid = torch.ones_like(batch.valid)
+
+    def linear(x, layer):
+        return x @ layer.weight.T + layer.bias
+
+    def norm(x, layer):
+        mean, variance = x.mean(-1, keepdim=True), x.var(-1, keepdim=True, unbiased=False)
+        return (x - mean) / (variance + layer.eps).sqrt() * layer.weight + layer.bias
+
+    def attend(x, layer):
+        heads = layer.heads
+        q = linear(x, layer.query)
+        k, v = linear(x, layer.key_value).chunk(2, -1)
+        size = q.shape[-1] // heads
+        out = []
+        for h in range(heads):
+            part = slice(h * size, (h + 1) * size)
+            weights = torch.softmax(q[..., part] @ k[..., part].mT / math.sqrt(size), -1)
+            out.append(weights @ v[..., part])
+        return linear(torch.cat(out, -1), layer.out)
+
+    with torch.inference_mode():
+        tokens = model.encode(replaced(batch, valid=valid))
+        flux, sigma = model.decode(tokens, batch.wavelength)
+        x = linear(tokens.value, model.from_token) + model.embed_output(batch.wavelength)
+        for block in model.decoder:
+            x = x + attend(norm(x, block.norm_self), block.attend_self)
+            hidden = torch.nn.functional.gelu(linear(norm(x, block.norm_feed), block.feed[0]))
+            x = x + linear(hidden, block.feed[2])
+        out = linear(norm(x, model.norm_output), model.to_pixels)
+    assert rms_difference(torch.sinh(out[..., :PATCH]).flatten(1), flux) < 1e-4
+    assert rms_difference(torch.exp(out[..., PATCH:]).flatten(1), sigma) < 1e-4
+
+
+def test_a_new_decoder_has_no_cross_attention():
+    model = SpectralTokenizer(ModelConfig.of_size("tiny"))
+    for block in model.decoder:
+        assert not block.attend_cross.out.weight.any() and not block.attend_cross.out.bias.any()
+
+
+def test_cross_attention_sees_valid_tokens_only(tiny, batch, rms_difference):
+    valid = batch.valid.clone()
+    valid[:, 2 * PATCH : 4 * PATCH] = False
+    with torch.inference_mode():
+        tokens = tiny.encode(replaced(batch, valid=valid))
+        assert tokens.valid[0].tolist() == [True] * 2 + [False] * 2 + [True] * 4
+        reference = tiny.decode(tokens, batch.wavelength)[0]
+        value = torch.where(tokens.valid.unsqueeze(-1), tokens.value, 77.0)
+        fields = {name: getattr(tokens, name) for name in ("wavelength", "valid", "scale")}
+        changed = tiny.decode(type(tokens)(value=value, **fields), batch.wavelength)[0]
+    assert torch.equal(reference, changed)
+
+
+def test_what_is_not_wanted_does_not_matter(tiny, batch, rms_difference):
+    """Padding of the output grid is left out of the attention."""
+    wanted = torch.ones_like(batch.valid)
+    wanted[:, 6 * PATCH :] = False
+    elsewhere = batch.wavelength.clone()
+    elsewhere[:, 6 * PATCH :] += 3000.0
+    with torch.inference_mode():
+        tokens = tiny.encode(batch)
+        a, b = (tiny.decode(tokens, w, wanted)[0] for w in (batch.wavelength, elsewhere))
+        short = tiny.decode(tokens, batch.wavelength[:, : 6 * PATCH])[0]
+    assert rms_difference(a[:, : 6 * PATCH], b[:, : 6 * PATCH]) < 1e-5
+    assert rms_difference(short, a[:, : 6 * PATCH]) < 1e-5
+
+
+# ------------------------------------------------------------------ configuration
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 33}, "width 33 is not a multiple of heads 2"),
+        ({"patch_size": 0}, "patch_size must be at least 1, not 0"),
+        ({"min_period": 9.0, "max_period": 3.0}, "0 < min_period < max_period, not 9.0 and 3.0"),
+    ],
+)
+def test_impossible_sizes_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        ModelConfig.of_size("tiny", **changes)
+
+
+def test_unknown_size_is_refused():
+    with pytest.raises(ValueError, match="no model size 'huge'; choose one of tiny, small, base"):
+        ModelConfig.of_size("huge")
+
+
+def test_other_patch_and_token_sizes_work(make_arrays):
+    torch.manual_seed(0)
+    config = ModelConfig.of_size("tiny", patch_size=20, token_size=5)
+    model = SpectralTokenizer(config).eval()
+    wavelength, flux, sigma = make_arrays(130)
+    tokens = spectok.encode_arrays(wavelength, flux, sigma**-2, model=model)
+    assert tokens["token"].shape == (7, 5)

@@ -1,0 +1,50 @@
+"""The scale, and what stands in for unseen pixels."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spectok.model._normalise import fill, median_scale
+
+
+@pytest.mark.parametrize(
+    ("flux", "sigma", "scale", "from_noise"),
+    [
+        ([1.0, 2.0, 30.0], [0.1, 0.1, 9.0], 2.0, False),
+        ([-1.0, -2.0, -3.0], [0.1, 0.4, 9.0], 0.4, True),
+        ([0.0, 0.0, 0.0], [0.1, 0.1, 0.1], 0.1, True),
+        ([0.05, 0.2, 0.0], [0.1, 0.1, 0.1], 0.1, True),
+    ],
+)
+def test_scale(flux, sigma, scale, from_noise):
+    valid = torch.ones(1, 3, dtype=torch.bool)
+    got, noise = median_scale(torch.tensor([flux]), torch.tensor([sigma]), valid)
+    assert got.item() == pytest.approx(scale) and noise.item() is from_noise
+
+
+def test_scale_heeds_good_pixels_only():
+    flux = torch.tensor([[1.0, np.nan, 3.0, 1e30, 2.0]])
+    sigma = torch.tensor([[1.0, np.nan, 1.0, np.inf, 1.0]])
+    valid = torch.tensor([[True, False, True, False, True]])
+    assert median_scale(flux, sigma, valid)[0].item() == 2.0
+    scale, _ = median_scale(flux, sigma, torch.zeros_like(valid))
+    assert scale.item() == 1.0
+
+
+@given(seed=st.integers(0, 300), share=st.sampled_from([0.0, 0.1, 0.5, 0.97, 1.0]))
+def test_fill_interpolates_within_a_patch(seed, share):
+    rng = np.random.default_rng(seed)
+    flux = rng.normal(size=(2, 3, 16)).astype(np.float32)
+    visible = rng.random((2, 3, 16)) < share
+    shown = np.where(visible, flux, 0).astype(np.float32)
+    filled = fill(torch.from_numpy(shown), torch.from_numpy(visible)).numpy()
+    for row in np.ndindex(2, 3):
+        good = visible[row]
+        if good.any():
+            expected = np.interp(np.arange(16), np.flatnonzero(good), flux[row][good])
+            assert np.allclose(filled[row], expected, atol=1e-6)
+            assert np.array_equal(filled[row][good], flux[row][good])
+        else:
+            assert not filled[row].any()
