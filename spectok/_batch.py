@@ -173,7 +173,7 @@ class SpectrumBatch:
         for row, layout in enumerate(layouts):
             size = layout.index.size
             good = layout.gather(valid[row]) & layout.present
-            # Good pixels beyond float32 (a cosmic ray of 1e60, an error of 1e-60) stop short of it.
+            # Good pixels beyond float32 (a cosmic ray of 1e60, an error of 1e-60) stop short.
             flux_[row, :size] = np.where(good, layout.gather(flux[row]), 0.0).clip(-_MOST, _MOST)
             sigma_[row, :size] = np.where(good, layout.gather(sigma[row]), 1.0).clip(
                 1 / _MOST, _MOST
@@ -203,6 +203,8 @@ class TokenBatch:
         Zero where ``valid`` is False.
     wavelength : `torch.Tensor`, float64, shape (N, T)
         Centre of each patch, vacuum Angstrom.
+    width : `torch.Tensor`, float64, shape (N, T)
+        Width of each patch, from edge to edge of its places.
     valid : `torch.Tensor`, bool, shape (N, T)
     scale : `torch.Tensor`, float32, shape (N,)
         What the spectrum was divided by.
@@ -212,6 +214,7 @@ class TokenBatch:
 
     value: Tensor
     wavelength: Tensor
+    width: Tensor
     valid: Tensor
     scale: Tensor
     from_noise: Tensor | None = None
@@ -221,6 +224,7 @@ class TokenBatch:
         return TokenBatch(
             self.value.to(device),
             _float64_to(self.wavelength, device),
+            _float64_to(self.width, device),
             self.valid.to(device),
             self.scale.to(device),
             None if self.from_noise is None else self.from_noise.to(device),

@@ -211,7 +211,12 @@ def _read(folder: Any, name: str) -> SpectralTokenizer:
             )
     try:
         described = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-        config = ModelConfig(**described["config"])
+        given = described["config"]
+        # Every field must be there: today's defaults may not be those of the weights.
+        config = ModelConfig(**{f.name: given[f.name] for f in dataclasses.fields(ModelConfig)})
+        unknown = given.keys() - dataclasses.asdict(config).keys()
+        if unknown:
+            raise ValueError(f"it has the unknown {', '.join(sorted(unknown))}")
         expected = described["sha256"]
     except KeyError as error:
         raise ValueError(

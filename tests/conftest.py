@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Before torch is imported: tiny models gain nothing from threads, and on a busy machine
+# threads that wait for each other made the suite five times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples every time, and no deadline: other jobs may share the machine.
 settings.register_profile("spectok", deadline=None, derandomize=True, database=None)
 settings.load_profile("spectok")

@@ -223,7 +223,9 @@ def test_decode_scales(one, tiny):
     brighter = one.copy()
     brighter["scale"] = 7 * one["scale"]
     a, b = (spectok.decode(t, axis, model=tiny) for t in (one, brighter))
-    assert np.allclose(b.flux, 7 * a.flux) and np.allclose(b.uncertainty.array, 7 * a.uncertainty.array)
+    assert np.allclose(b.flux, 7 * a.flux) and np.allclose(
+        b.uncertainty.array, 7 * a.uncertainty.array
+    )
 
 
 @pytest.mark.parametrize("n_pixels", [1, 2, 31, 32, 33])
@@ -296,7 +298,9 @@ def test_velocity_axis_to_decode_onto(one, tiny):
         velocity_convention="optical", rest_value=4200 * u.AA,
     )  # fmt: skip
     again = spectok.decode(one, template.spectral_axis, model=tiny)
-    by_wavelength = spectok.decode(one, 4200 * (1 + velocity.value / 299792.458) * u.AA, model=tiny)
+    by_wavelength = spectok.decode(
+        one, 4200 * (1 + velocity.value / 299792.458) * u.AA, model=tiny
+    )
     assert np.allclose(again.flux, by_wavelength.flux, rtol=1e-4)
 
 
@@ -314,7 +318,9 @@ def test_other_weights_are_refused(one):
 
 
 def test_a_model_that_is_not_at_hand(one):
-    with pytest.raises(ValueError, match="made by the model 'tiny-test', which is not at hand; pas"):
+    with pytest.raises(
+        ValueError, match="made by the model 'tiny-test', which is not at hand; pas"
+    ):
         spectok.decode(one, [4000.0, 4001.0] * u.AA)
 
 
@@ -331,11 +337,15 @@ def test_stacked_and_empty_and_foreign_tables_do_not_decode(one, tiny):
         spectok.decode(vstack([one, one], metadata_conflicts="silent"), axis, model=tiny)
     with pytest.raises(ValueError, match="the token table is empty"):
         spectok.decode(one[:0], axis, model=tiny)
-    with pytest.raises(ValueError, match="no token table: it lacks the columns token_index, scale"):
+    with pytest.raises(
+        ValueError, match="no token table: it lacks the columns token_index, scale"
+    ):
         short = one.copy()
         short.remove_columns(["token_index", "scale"])
         spectok.decode(short, axis, model=tiny)
-    with pytest.raises(ValueError, match="lacks SHA256, FLUXUNIT in its meta: .* table.meta.update"):
+    with pytest.raises(
+        ValueError, match="lacks SHA256, FLUXUNIT in its meta: .* table.meta.update"
+    ):
         bare = one.copy()
         del bare.meta["SHA256"], bare.meta["FLUXUNIT"]
         spectok.decode(bare, axis, model=tiny)
@@ -396,7 +406,9 @@ def test_concatenate_refuses_other_weights_and_nothing(one):
         spectok.concatenate([one, one[:0]])
 
 
-@pytest.mark.parametrize(("how", "function"), [("mean", np.mean), ("max", np.max), ("median", np.median)])
+@pytest.mark.parametrize(
+    ("how", "function"), [("mean", np.mean), ("max", np.max), ("median", np.median)]
+)
 def test_pool(how, function, tokens):
     vectors = spectok.pool(tokens, how)
     assert vectors["vector"].dtype == np.float32 and vectors["vector"].shape == (8, 16)

@@ -152,7 +152,9 @@ def test_infinite_frequency_like_zero_is_refused(data, encode_arrays):
 def test_repeated_wavelengths_are_refused(data, encode_arrays):
     wavelength, flux, sigma = data
     wavelength[50:] -= wavelength[50] - wavelength[10]
-    with pytest.raises(ValueError, match="occur more than once .*pass the arms as a list with arm"):
+    with pytest.raises(
+        ValueError, match="occur more than once .*pass the arms as a list with arm"
+    ):
         encode_arrays(wavelength, flux, sigma**-2)
 
 
@@ -284,9 +286,7 @@ def test_jansky_and_f_lambda_agree(data, spectrum, encode, tiny, rms_difference)
     straight = spectok.decode(a, wavelength * u.AA, model=tiny)
     assert back.flux.unit == u.Jy
     assert np.allclose(back.flux.value, straight.flux.value * factor, rtol=1e-4)
-    assert np.allclose(
-        back.uncertainty.array, straight.uncertainty.array * factor, rtol=1e-4
-    )
+    assert np.allclose(back.uncertainty.array, straight.uncertainty.array * factor, rtol=1e-4)
 
 
 def test_photons_and_f_lambda_agree(data, spectrum, encode, rms_difference):
@@ -642,7 +642,11 @@ def test_cubes_with_any_spectral_axis(place, make_arrays, encode, tiny):
     flux, sigma = (a.reshape(2, 3, 70) for a in (flux, sigma))
     mask = np.random.default_rng(0).random(flux.shape) < 0.1
     flat = spectok.encode_arrays(
-        wavelength, flux.reshape(6, 70), sigma.reshape(6, 70) ** -2, mask.reshape(6, 70), model=tiny
+        wavelength,
+        flux.reshape(6, 70),
+        sigma.reshape(6, 70) ** -2,
+        mask.reshape(6, 70),
+        model=tiny,
     )
     cube = Spectrum(
         flux=np.moveaxis(flux, -1, place) * u.ct,
@@ -765,13 +769,13 @@ def test_arms_become_one_sequence_with_one_scale(encode):
     assert same(tokens, encode([red, blue], arms=True)), "the order of arms matters"
 
 
-def test_arms_of_several_objects_with_different_arms(encode):
+def test_arms_of_several_objects_with_different_arms(encode, rms_difference):
     blue, red = arm(4000.0, 96, n_spectra=None), arm(4500.0, 64, n_spectra=None)
     tokens = encode([[blue, red], [blue], SpectrumList([red, blue])], arms=True)
     counts = [int((tokens["spectrum_index"] == k).sum()) for k in (0, 1, 2)]
     assert counts == [5, 3, 5]
     first, third = (np.asarray(tokens["token"][tokens["spectrum_index"] == k]) for k in (0, 2))
-    assert np.array_equal(first, third)
+    assert rms_difference(first, third) < 1e-5
 
 
 def test_arms_in_air_without_errors_and_upside_down_carry_their_flags(encode):

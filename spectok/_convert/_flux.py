@@ -136,7 +136,7 @@ def sigma_from_uncertainty(
     if power is None:
         raise ValueError(
             f"{where}: an uncertainty of type {type(uncertainty).__name__} does not say what "
-            "it is; use StdDevUncertainty, VarianceUncertainty or InverseVariance of astropy.nddata"
+            "it is; use astropy.nddata's StdDevUncertainty, VarianceUncertainty or InverseVariance"
         )
     values = np.asarray(uncertainty.array, dtype=np.float64)
     if values.shape != shape:

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from spectok._batch import SpectrumBatch, TokenBatch
 from spectok.model._config import ModelConfig
-from spectok.model._embedding import WavelengthEmbedding, patch_centre, patchify, unpatchify
+from spectok.model._cosines import cosine_code, expand_cosines
+from spectok.model._embedding import (
+    WavelengthEmbedding,
+    patch_centre,
+    patch_width,
+    patchify,
+    unpatchify,
+)
 from spectok.model._interpolate import interpolate_tokens
 from spectok.model._normalise import asinh, fill, median_scale
 from spectok.model._transformer import Block, attention_mask
@@ -18,6 +25,7 @@ __all__ = ["SpectralTokenizer"]
 
 _CHANNELS = 4  # per pixel: flux, contrast, error, validity
 _LOG_MODEL_SIGMA = (-9.0, 6.0)
+_SKY_LINE = 1.2  # in ln(error): 3.3 times the typical error of the patch
 _LARGEST = 60.0  # of asinh(flux)
 _EXTREME = 1e18  # its square fits float32
 
@@ -74,31 +82,60 @@ class SpectralTokenizer(nn.Module):
                     last.weight.data.mul_((2 * len(blocks)) ** -0.5)
                 if block.attend_cross is not None:
                     nn.init.zeros_(block.attend_cross.out.weight)
-        # A new model is a running mean: tokens hold levels, the decoder interpolates them.
-        nn.init.zeros_(self.to_token.weight[:1])
+        # A new model is a transform codec: tokens hold cosines, the decoder sums them.
+        nn.init.zeros_(self.to_token.weight[: self.config.n_cosines])
         nn.init.zeros_(self.to_pixels.weight)
         self.to_pixels.bias.data[self.config.patch_size :] = math.log(0.1)
 
-    def features(self, flux: Tensor, sigma: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P), and its level.
+    def features(self, flux: Tensor, sigma: Tensor, visible: Tensor) -> Tensor:
+        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P).
 
         Per pixel: asinh of the flux; asinh of its distance from the patch's mean in units of
         the patch's error (so that a line in a bright spectrum is as clear as one in a faint
         one); log of the error; validity. A pixel that is not visible shows the flux
-        interpolated between its visible neighbours in the patch, and the patch's error. The
-        level (N, T) is the asinh of the mean flux, weighted by inverse variance.
+        interpolated between its visible neighbours in the patch, and the patch's error.
         """
         count = visible.sum(-1, keepdim=True).clamp(min=1)
         log_sigma = torch.where(visible, sigma, 1.0).log()
         log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
         log_sigma = torch.where(visible, log_sigma, log_mean)
-        # Relative to the patch's own error, the weights can neither overflow nor all vanish.
-        weight = torch.where(visible, (2.0 * (log_mean - log_sigma)).clamp(-20, 20).exp(), 0.0)
         flux = fill(torch.where(visible, flux, 0.0), visible)
-        mean = (weight * flux).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True).clamp(1e-12)
+        mean = torch.where(visible, flux, 0.0).sum(-1, keepdim=True) / count
         contrast = asinh((flux - mean) * torch.exp(-log_mean))
         channels = (asinh(flux), 0.5 * contrast, 0.5 * (log_sigma + 2.0), visible.to(flux.dtype))
-        return torch.cat(channels, dim=-1), asinh(mean.squeeze(-1))
+        return torch.cat(channels, dim=-1)
+
+    def transform(
+        self, flux: Tensor, sigma: Tensor, visible: Tensor, valid: Tensor, wavelength: Tensor
+    ) -> Tensor:
+        """The code that tokens start from: a patch's level, and cosines of what departs from it.
+
+        Parameters
+        ----------
+        flux, sigma, visible : `torch.Tensor`, shape (N, T, P)
+        valid : `torch.Tensor` of bool, shape (N, T)
+        wavelength : `torch.Tensor`, float64, shape (N, T * P)
+
+        Returns
+        -------
+        code : `torch.Tensor`, shape (N, T, K)
+            Of asinh of the flux. Between the centres of patches the level is interpolated, so
+            that a faint spectrum, whose cosines drown in noise, is a smooth curve.
+        """
+        log_sigma = torch.where(visible, sigma, 1.0).log()
+        count = visible.sum(-1, keepdim=True).clamp(min=1)
+        log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
+        # Pixels on sky lines say little, and would say it loudly.
+        trusted = visible & (log_sigma <= log_mean + _SKY_LINE)
+        bent = asinh(torch.where(trusted, flux, 0.0))
+        level = bent.sum(-1) / trusted.sum(-1).clamp(min=1)
+        # asinh shrinks the error of a bright pixel along with its flux.
+        variance = (2.0 * (log_mean - _log_cosh(level).unsqueeze(-1))).exp()
+        centre = patch_centre(wavelength, self.config.patch_size)
+        smooth = interpolate_tokens(level.unsqueeze(-1), centre, valid, wavelength).squeeze(-1)
+        departs = bent - patchify(smooth, self.config.patch_size)
+        cosines = cosine_code(departs, trusted, variance, self.config.n_cosines - 1)
+        return torch.cat([level.unsqueeze(-1), cosines], dim=-1)
 
     def encode(self, batch: SpectrumBatch, hidden: Tensor | None = None) -> TokenBatch:
         """Spectra to tokens.
@@ -125,7 +162,9 @@ class SpectralTokenizer(nn.Module):
         sigma = (batch.sigma / scale[:, None]).clamp(1 / _EXTREME, _EXTREME)
         seen = patchify(visible, patch)
         valid = (patchify(batch.valid, patch).sum(-1) > patch // 2) & seen.any(-1)
-        x, level = self.features(patchify(flux, patch), patchify(sigma, patch), seen)
+        patches = patchify(flux, patch), patchify(sigma, patch), seen
+        code = self.transform(*patches, valid, batch.wavelength)
+        x = self.features(*patches)
         with _float32(x):
             x = self.embed_patch(x)
         x = x + self.embed_wavelength(batch.wavelength)
@@ -134,12 +173,14 @@ class SpectralTokenizer(nn.Module):
             x = block(x, mask)
         with _float32(x):
             value = self.to_token(self.norm_token(x.float()))
-        # The first channel starts as the patch's level, and the network learns the rest.
-        value = torch.cat([value[..., :1] + level.unsqueeze(-1), value[..., 1:]], dim=-1)
+        # The first channels start as the transform, and the network learns what to add.
+        first = value[..., : code.shape[-1]] + code
+        value = torch.cat([first, value[..., code.shape[-1] :]], dim=-1)
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
         centre = patch_centre(batch.wavelength, patch)
-        return TokenBatch(value, centre, valid, scale, from_noise)
+        width = patch_width(batch.wavelength, patch)
+        return TokenBatch(value, centre, width, valid, scale, from_noise)
 
     def decode(
         self, tokens: TokenBatch, wavelength: Tensor, wanted: Tensor | None = None
@@ -171,11 +212,18 @@ class SpectralTokenizer(nn.Module):
             x = block(x, mask, context, context_mask)
         with _float32(x):
             flux, log_sigma = self.to_pixels(self.norm_output(x.float())).chunk(2, -1)
-        level = interpolate_tokens(
-            tokens.value[..., :1], tokens.wavelength, tokens.valid, wavelength
-        ).squeeze(-1)
+        level = self.inverse_transform(tokens, wavelength)
         flux = (unpatchify(flux) + level).clamp(-_LARGEST, _LARGEST).sinh()
         return flux, unpatchify(log_sigma.clamp(*_LOG_MODEL_SIGMA).exp())
+
+    def inverse_transform(self, tokens: TokenBatch, wavelength: Tensor) -> Tensor:
+        """What the first channels of tokens say by themselves: asinh of the flux, (N, L)."""
+        place = tokens.wavelength, tokens.valid, wavelength
+        smooth = interpolate_tokens(tokens.value[..., :1], *place).squeeze(-1)
+        cosines = tokens.value[..., 1 : self.config.n_cosines]
+        return smooth + expand_cosines(
+            cosines, tokens.wavelength, tokens.width, tokens.valid, wavelength
+        )
 
     def _context(self, tokens: TokenBatch) -> Tensor:
         """What the cross-attention looks at: tokens with their own wavelengths, (N, T, D)."""
@@ -202,3 +250,9 @@ class SpectralTokenizer(nn.Module):
 def _float32(like: Tensor) -> torch.autocast:
     """No half precision where pixels enter and leave: its 0.4 % exceed the noise at S/N 250."""
     return torch.autocast(like.device.type, enabled=False)
+
+
+def _log_cosh(x: Tensor) -> Tensor:
+    """ln(cosh(x)) without overflow: what asinh divides a small error at asinh^-1(x) by."""
+    size = x.abs()
+    return size + torch.log1p((-2.0 * size).exp()) - math.log(2.0)

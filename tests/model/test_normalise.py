@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectok.model._normalise import fill, median_scale
+from spectok.model._normalise import asinh, fill, median_scale
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,12 @@ def test_fill_interpolates_within_a_patch(seed, share):
             assert np.array_equal(filled[row][good], flux[row][good])
         else:
             assert not filled[row].any()
+
+
+def test_asinh_over_all_magnitudes():
+    x = np.concatenate(
+        [-np.geomspace(1e-30, 1e18, 500)[::-1], [0], np.geomspace(1e-30, 1e18, 500)]
+    )
+    got = asinh(torch.from_numpy(x).float()).double().numpy()
+    assert np.allclose(got, np.arcsinh(x.astype(np.float32).astype(float)), rtol=3e-7, atol=0)
+    assert torch.isfinite(asinh(torch.tensor([3e38, -3e38, torch.inf]))).all()

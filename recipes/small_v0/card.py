@@ -1,0 +1,138 @@
+"""Write the card of a model from its run and its scores.
+
+    python benchmarks/reconstruction.py test.safetensors --model small-v0 --output scores.json
+    python recipes/small_v0/card.py train.safetensors runs/small-v0/log.csv scores.json \
+        --notes notes.rst --rst CARD.rst --json card.json
+
+What cannot be computed (the hardware, where the model loses and why) comes from ``notes.rst``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import csv
+import json
+from pathlib import Path
+
+from safetensors import safe_open
+
+SURVEYS = {"sdss": "SDSS", "desi": "DESI", "galah": "GALAH", "apogee": "APOGEE"}
+CELLS = ("all", "0-10", "10-30", "30-inf")
+METHODS = ("spectok", "linear", "running median", "survey's model")
+
+
+def interval(values: list[float]) -> str:
+    """A value with its 95 % interval."""
+    return "{:.2f} ({:.2f}-{:.2f})".format(*values)
+
+
+def table(scores: dict, pixels: str) -> list[str]:
+    """Scores of one kind of pixels as an RST table."""
+    rows = [("survey", "S/N", "method", "objects", "median r² / 0.4549", "mean min(r², 100)")]
+    for survey, name in SURVEYS.items():
+        for cell in CELLS:
+            for method in METHODS:
+                found = scores.get(f"{survey} | {cell} | {pixels} | {method}")
+                if not found or not found["objects"]:
+                    continue
+                if "median" not in found:
+                    if method == "spectok":
+                        rows.append((name, cell, "any", str(found["objects"]), "-", "-"))
+                    continue
+                rows.append(
+                    (name, cell, method, str(found["objects"]), interval(found["median"]),
+                     interval(found["clipped"]))
+                )  # fmt: skip
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        lines += [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)]
+    return [*lines, ""]
+
+
+def data(pack: str) -> list[str]:
+    """What the model was trained on, counted from the pack."""
+    with safe_open(pack, "numpy") as file:
+        objects = json.loads(file.metadata()["real"])
+        kinds = file.get_tensor("truth.kind")
+        groups = file.get_tensor("truth.group")
+    used = [one for one in objects if one["split"] == "train"]
+    count = collections.Counter(one["survey"] for one in used)
+    source = collections.Counter((one["source"], one["licence"]) for one in used)
+    names = ("galaxies", "quasars", "optical stars", "GALAH stars", "APOGEE stars")
+    truths = [len(set(groups[kinds == kind].tolist())) for kind in range(5)]
+    return [
+        "Real spectra: " + ", ".join(f"{n} {survey}" for survey, n in count.items()) + ".",
+        "",
+        "Templates of the mocks: "
+        + ", ".join(f"{n} {name}" for n, name in zip(truths, names, strict=True))
+        + ".",
+        "",
+        "Sources of the real spectra, with their terms as found:",
+        "",
+        *(f"- {name}: {n} spectra ({licence})" for (name, licence), n in source.most_common()),
+        "",
+    ]
+
+
+def main() -> None:
+    """Write the card as RST and as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("pack")
+    parser.add_argument("log")
+    parser.add_argument("scores")
+    parser.add_argument("--notes", required=True)
+    parser.add_argument("--rst", required=True)
+    parser.add_argument("--json", required=True)
+    args = parser.parse_args()
+    scores = json.loads(Path(args.scores).read_text(encoding="utf-8"))
+    with open(args.log, newline="", encoding="utf-8") as file:
+        steps = int(list(csv.DictReader(file))[-1]["step"])
+    calibration = [
+        f"- {name}: {found['within 1 sigma']:.0%} within 1, {found['within 2 sigma']:.0%} within 2"
+        for survey, name in SURVEYS.items()
+        if (found := scores.get(f"{survey} | calibration"))
+    ]
+    text = [
+        *Path(args.notes).read_text(encoding="utf-8").rstrip().splitlines(),
+        "",
+        "Data",
+        "~~~~",
+        "",
+        *data(args.pack),
+        f"Steps: {steps:,} of 2,048 tokens ({steps * 2048 / 1e6:.0f} million tokens).",
+        "",
+        "Hidden-block score",
+        "~~~~~~~~~~~~~~~~~~",
+        "",
+        "Residuals r, in units of their errors, of blocks of 12 good pixels (a tenth of each test",
+        "spectrum) that the encoder did not see; 1 is the noise. In brackets 95 % of bootstraps",
+        "over objects. Cells of fewer than five objects state their number only. The survey's",
+        "model is SDSS's own best fit: it saw every pixel and knew class and redshift.",
+        "",
+        *table(scores, "hidden"),
+        "On line pixels (where SDSS's best fit departs from its 101-pixel median by more than 3",
+        "sigma):",
+        "",
+        *table(scores, "lines"),
+        "Calibration: share of hidden pixels within 1 and 2 sigma of error and model error added",
+        "in quadrature (a Gaussian has 68 % and 95 %):",
+        "",
+        *calibration,
+        "",
+        "Made by ``benchmarks/reconstruction.py`` and ``recipes/small_v0/card.py``.",
+    ]
+    Path(args.rst).write_text("\n".join(text) + "\n", encoding="utf-8")
+    summary = {
+        "steps": steps,
+        "scores": {
+            key: found
+            for key, found in sorted(scores.items())
+            if key.split(" | ")[-1] in ("spectok", "calibration")
+        },
+    }
+    Path(args.json).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
