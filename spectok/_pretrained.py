@@ -8,7 +8,7 @@ import json
 from importlib import resources
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -147,14 +147,28 @@ def model_identity(model: SpectralTokenizer) -> tuple[str, str]:
     were loaded; of weights changed or made in memory, that of the file that `save_model` would
     write.
     """
-    name, sha256, state = getattr(model, "_spectok_identity", ("unsaved", "", None))
+    known = getattr(model, "_spectok_identity", _Identity("unsaved", "", torch.float32, ()))
     now = _state_key(model)
-    if state != now:
-        # Parameters count their in-place changes, so training a loaded model shows here.
-        name = name if state is None else f"{name}-changed"
-        sha256 = hashlib.sha256(_serialise(model, torch.float32)).hexdigest()
-        model._spectok_identity = (name, sha256, now)
-    return name, sha256
+    if known.state != now:
+        # Something touched the parameters: a training step, or a mere copy or move.
+        content = hashlib.sha256(_serialise(model, known.stored)).hexdigest()
+        if content == known.sha256:
+            known = _Identity(known.name, content, known.stored, now)
+        else:
+            sha256 = hashlib.sha256(_serialise(model, torch.float32)).hexdigest()
+            name = f"{known.name}-changed" if known.sha256 else known.name
+            known = _Identity(name, sha256, torch.float32, now)
+        model._spectok_identity = known
+    return known.name, known.sha256
+
+
+class _Identity(NamedTuple):
+    """What is known of a model's weights, and the state in which it is true."""
+
+    name: str
+    sha256: str
+    stored: torch.dtype
+    state: tuple[Any, ...]
 
 
 _loaded: dict[tuple[str, str], SpectralTokenizer] = {}
@@ -198,8 +212,9 @@ def _serialise(model: SpectralTokenizer, dtype: torch.dtype) -> bytes:
     return tensor_bytes({k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()})
 
 
-def _state_key(model: SpectralTokenizer) -> tuple[int, ...]:
-    return tuple(parameter._version for parameter in model.parameters())
+def _state_key(model: SpectralTokenizer) -> tuple[Any, ...]:
+    """Changes when a parameter is written to in place, replaced, moved or cast."""
+    return tuple((p._version, p.data_ptr(), p.dtype) for p in model.parameters())
 
 
 def _read(folder: Any, name: str) -> SpectralTokenizer:
@@ -233,11 +248,13 @@ def _read(folder: Any, name: str) -> SpectralTokenizer:
         )
     model = SpectralTokenizer(config)
     try:
-        model.load_state_dict({k: v.float() for k, v in load_tensors(content).items()})
+        tensors = load_tensors(content)
+        stored = next(iter(tensors.values())).dtype
+        model.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(
             f"the weights in {folder} do not fit their configuration: {error}"
         ) from error
     model.eval().requires_grad_(False)
-    model._spectok_identity = (name, sha256, _state_key(model))
+    model._spectok_identity = _Identity(name, sha256, stored, _state_key(model))
     return model

@@ -18,6 +18,7 @@ from astropy.utils.masked import Masked
 from hypothesis import given
 from hypothesis import strategies as st
 from specutils import Spectrum, SpectrumCollection, SpectrumList
+from specutils.spectra.spectral_axis import SpectralAxis
 
 import spectok
 from spectok import TokenFlag
@@ -958,3 +959,18 @@ def test_the_order_of_spectra_only_orders_the_rows(order, tiny, make_arrays, rms
         b = permuted[permuted["spectrum_index"] == position]
         assert rms_difference(a["token"], b["token"]) < 1e-5
         assert np.array_equal(a["wavelength"], b["wavelength"])
+
+
+def test_bin_edges_survive_the_fast_door(tiny):
+    edges = np.linspace(7.5e14, 4.5e14, 321) * u.Hz
+    axis = SpectralAxis(edges, bin_specification="edges")
+    flux = np.random.default_rng(0).normal(10.0, 1.0, 320)
+    spectrum = Spectrum(
+        flux=flux * u.ct,
+        spectral_axis=axis,
+        uncertainty=InverseVariance(np.ones(320)),
+    )
+    expected = spectok.encode(spectrum, model=tiny)
+    got = spectok.encode_arrays(axis, flux * u.ct, np.ones(320) / u.ct**2, model=tiny)
+    np.testing.assert_array_equal(got["wavelength"], expected["wavelength"])
+    np.testing.assert_array_equal(got["token"], expected["token"])

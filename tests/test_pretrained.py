@@ -257,3 +257,19 @@ def test_default(default, make_arrays):
     again = spectok.decode(tokens, wavelength * u.AA)
     # Seen pixels of a smooth spectrum at S/N 20: better than nothing at all.
     assert np.std((again.flux.value - flux) / sigma) < 0.7 * np.std(flux / sigma)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_copy_or_a_move_keeps_the_identity(tiny, tmp_path, half):
+    model = spectok.load_model(spectok.save_model(tiny, tmp_path / "mine-v1", half=half))
+    identity = model_identity(model)
+    assert model_identity(copy.deepcopy(model)) == identity
+    assert model_identity(model.to("cpu")) == identity
+
+
+def test_a_change_behind_the_parameters_back_is_seen(tiny_folder):
+    model = spectok.load_model(tiny_folder)
+    name, sha256 = model_identity(model)
+    model.to_token.bias = torch.nn.Parameter(model.to_token.bias + 1.0)
+    assert model_identity(model)[0] == f"{name}-changed"
+    assert model_identity(model)[1] != sha256

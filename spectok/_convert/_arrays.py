@@ -73,7 +73,7 @@ def convert_arrays(
             "one for each"
         )
 
-    def pack(chosen: slice, grid: np.ndarray, where: str) -> Rows:
+    def pack(chosen: slice, grid: u.Quantity, where: str) -> Rows:
         lengths = {len(row) for row in flux_rows[chosen]}
         if lengths != {len(grid)}:
             raise ValueError(
@@ -84,7 +84,7 @@ def convert_arrays(
             with np.errstate(divide="ignore", invalid="ignore"):
                 sigma = np.asarray(ivar_rows[chosen], dtype=np.float64) ** -0.5
         return make_rows(
-            u.Quantity(grid, axis_unit),
+            grid,
             np.asarray(flux_rows[chosen]),
             sigma,
             None if mask_rows is None else np.asarray(mask_rows[chosen]),
@@ -99,9 +99,12 @@ def convert_arrays(
     if not len(flux_rows):
         raise ValueError("there is no spectrum to encode: the input is empty")
     if shared:
-        return [pack(slice(None), grids[0], "the spectra")], flux_unit
+        # A SpectralAxis stays one, with the bin edges that it may have been made from.
+        axis = wavelength if hasattr(wavelength, "bin_edges") else u.Quantity(grids[0], axis_unit)
+        return [pack(slice(None), axis, "the spectra")], flux_unit
     return [
-        pack(slice(i, i + 1), grid, f"spectrum {i}") for i, grid in enumerate(grids)
+        pack(slice(i, i + 1), u.Quantity(grid, axis_unit), f"spectrum {i}")
+        for i, grid in enumerate(grids)
     ], flux_unit
 
 

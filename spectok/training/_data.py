@@ -239,7 +239,7 @@ class Batches(Dataset):
         for row, (layout, example) in enumerate(zip(layouts, examples, strict=True)):
             places = layout.gather(hide(rng, len(example.wavelength)))
             hidden[row, : len(places)] = places
-            if not example.noiseless:
+            if not example.noiseless and example.target_wavelength is example.wavelength:
                 weight[row, : len(places)] = np.where(places, 1.0, self.seen_weight)
         noiseless = torch.tensor([[e.noiseless] for e in examples])
         return TrainingBatch(
