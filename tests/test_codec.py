@@ -465,3 +465,13 @@ def test_encoding_leaves_the_input_alone(make_arrays, tiny):
     for now, then in zip((wavelength, flux, sigma), before, strict=True):
         assert np.array_equal(now, then, equal_nan=True)
     assert spectrum.meta.get("medium") is None
+
+
+def test_a_spectrum_is_no_axis(tiny, make_arrays):
+    wavelength, flux, sigma = make_arrays(64)
+    tokens = spectok.encode_arrays(wavelength, flux, sigma**-2.0, model=tiny)
+    spectrum = Spectrum(flux=flux * u.ct, spectral_axis=wavelength * u.AA)
+    with pytest.raises(TypeError, match="pass its .spectral_axis"):
+        spectok.decode(tokens, spectrum, model=tiny)
+    with pytest.raises(TypeError, match="one-dimensional Quantity"):
+        spectok.decode(tokens, 4500 * u.AA, model=tiny)

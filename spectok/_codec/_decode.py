@@ -87,11 +87,14 @@ def decode(
     scale_unit = u.Quantity(tokens["scale"][:1]).unit
     if isinstance(spectral_axis, u.Quantity) and spectral_axis.ndim == 1:
         return _decode_on(spectra, spectral_axis, network, medium, unit, scale_unit)
-    axes = list(spectral_axis)
-    if not all(isinstance(axis, u.Quantity) for axis in axes):
+    if hasattr(spectral_axis, "spectral_axis"):
+        raise TypeError("spectral_axis must be an axis, not a spectrum: pass its .spectral_axis")
+    lone = isinstance(spectral_axis, u.Quantity) and spectral_axis.isscalar
+    axes = [spectral_axis] if lone else list(spectral_axis)
+    if not all(isinstance(axis, u.Quantity) and axis.ndim == 1 for axis in axes):
         raise TypeError(
-            "spectral_axis must be a Quantity, or a list of them: give the wavelengths a unit, "
-            "such as spectral_axis * u.AA"
+            "spectral_axis must be a one-dimensional Quantity, or a list of them: give the "
+            "wavelengths a unit, such as spectral_axis * u.AA"
         )
     if len(axes) != len(spectra):
         raise ValueError(
