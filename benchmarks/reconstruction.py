@@ -1,10 +1,13 @@
-"""Hidden-block score of a model on spectra that no training has seen.
+"""Hidden-block score of a model on the test objects, which no training has seen.
 
     python benchmarks/reconstruction.py test.safetensors --model small-v0 --output scores.json
 
-``test.safetensors`` comes from ``recipes/small_v0/pack.py``. Blocks of 12 good pixels, a tenth
-of every spectrum, are withheld from the encoder: their flux, their error and their share in the
-scale. Scored are residuals r of these pixels in units of their errors:
+``test.safetensors`` comes from ``recipes/small_v0/pack.py``; the validation objects, which serve
+every choice that is made by scores, are in its ``train.safetensors`` (``--split validation``).
+
+Blocks of 12 good pixels, a tenth of every spectrum, are withheld from the encoder: their flux,
+their error and their share in the scale. Scored are residuals r of these pixels in units of their
+errors:
 
 - ``median``: median of r^2 over 0.4549, the median of chi-square with one degree of freedom;
 - ``clipped``: mean of min(r^2, 100).
@@ -26,26 +29,11 @@ from tqdm import tqdm
 
 import spectok
 from spectok._batch import PatchLayout, SpectrumBatch
+from spectok._hidden import hidden_blocks
 
 SURVEYS = ("sdss", "desi", "galah", "apogee")
 SNR_BINS = ((0.0, 10.0), (10.0, 30.0), (30.0, np.inf))
-BLOCK, SHARE = 12, 0.10
 FEWEST = 5  # objects; a cell with fewer has no verdict
-
-
-def hidden_blocks(valid: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blocks of good pixels, together a tenth of the good ones."""
-    hidden = np.zeros(valid.size, bool)
-    wanted = int(SHARE * valid.sum())
-    for start in rng.permutation(valid.size - BLOCK):
-        block = slice(start, start + BLOCK)
-        # A pixel between two blocks keeps them apart.
-        around = slice(max(start - 1, 0), start + BLOCK + 1)
-        if valid[block].all() and not hidden[around].any():
-            hidden[block] = True
-            if hidden.sum() >= wanted:
-                break
-    return hidden
 
 
 def by_model(model, wavelength, flux, sigma, valid, hidden):
@@ -117,6 +105,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pack", help="test.safetensors of recipes/small_v0/pack.py")
     parser.add_argument("--model", default=None, help="name or folder; default: the embedded one")
+    parser.add_argument(
+        "--split", default="test", choices=("test", "validation", "evaluation"),
+        help="which objects; evaluation: files without a licence, whatever their position",
+    )  # fmt: skip
     parser.add_argument("--output", default=None, help="write the scores to this JSON file")
     args = parser.parse_args()
     model = spectok.load_model(args.model)
@@ -125,7 +117,11 @@ def main() -> None:
         objects = json.loads(file.metadata()["real"])
     residuals: dict = {}
     cover: dict = {}
-    for row in tqdm(range(len(objects))):
+    rows = [i for i, one in enumerate(objects) if one["split"] == args.split]
+    if not rows:
+        sets = sorted({one["split"] for one in objects})
+        parser.error(f"{args.pack} has no {args.split} objects, only {', '.join(sets)}")
+    for row in tqdm(rows):
         start, stop = arrays["real.offset"][row : row + 2]
         wavelength, flux, sigma, valid, fit = (
             arrays[f"real.{name}"][start:stop].astype(float)

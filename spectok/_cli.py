@@ -60,7 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     grid = command.add_mutually_exclusive_group(required=True)
     grid.add_argument("--like", metavar="FILE", help="take the grid of this spectrum file")
     grid.add_argument(
-        "--grid", nargs=3, type=float, metavar=("START", "STOP", "STEP"), help="vacuum Angstrom"
+        "--grid", nargs=3, type=float, metavar=("START", "STOP", "STEP"), help="Angstrom"
+    )
+    command.add_argument(
+        "--medium", choices=("air", "vacuum"), help="of the grid (default: FILE's, else vacuum)"
     )
     add_model(command)
 
@@ -68,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("file", help="spectrum file or token table")
     command.add_argument("-o", "--output", help="picture (default: FILE's name with .png)")
     command.add_argument("--index", type=int, default=0, help="which spectrum (default: 0)")
+    command.add_argument("--medium", choices=("air", "vacuum"), help="of the wavelengths")
     add_model(command)
 
     command = add("info", _info, "say versions, and what is known of a model or a token table")
@@ -85,8 +89,10 @@ def _encode(args: argparse.Namespace) -> int:
 
     from spectok import concatenate, encode, surveys
     from spectok._demo import are_arms
+    from spectok._pretrained import resolve
 
     check_output(args.output)
+    model = resolve(args.model, args.device)  # once, and before any file is read
     tables, failed = [], []
     bar = tqdm(
         args.files, desc="files", unit="file", disable=None if len(args.files) > 1 else True
@@ -96,10 +102,9 @@ def _encode(args: argparse.Namespace) -> int:
             spectra = surveys.read(file)
             table = encode(
                 spectra,
-                model=args.model,
+                model=model,
                 medium=args.medium,
                 arms=are_arms(spectra),
-                device=args.device,
                 progress=None if len(args.files) == 1 else False,
             )
             if not any((one.meta or {}).get("object_id") is not None for one in spectra):
@@ -142,6 +147,7 @@ def _decode(args: argparse.Namespace) -> int:
     from astropy.table import QTable
 
     from spectok import decode, surveys
+    from spectok._demo import are_arms
 
     check_output(args.output)
     tokens = read_table(args.tokens)
@@ -150,11 +156,13 @@ def _decode(args: argparse.Namespace) -> int:
         if not (step > 0 and stop > start):
             raise ValueError(f"--grid wants START < STOP and STEP > 0, not {start} {stop} {step}")
         axes = [np.arange(start, stop, step) * u.AA]
-        medium = "vacuum"
+        medium = args.medium or "vacuum"
     else:
         spectra = surveys.read(args.like)
+        if len(spectra) > 1 and not are_arms(spectra):
+            raise ValueError(f"{args.like} holds {len(spectra)} spectra; --like wants one grid")
         axes = [one.spectral_axis for one in spectra]
-        medium = (spectra[0].meta or {}).get("medium", "vacuum")
+        medium = args.medium or (spectra[0].meta or {}).get("medium", "vacuum")
     parts = []
     for axis in axes:
         spectrum = decode(tokens, axis, model=args.model, medium=medium, device=args.device)
@@ -184,7 +192,7 @@ def _plot(args: argparse.Namespace) -> int:
 
     matplotlib.use("Agg")
     from spectok import decode, encode, plotting, surveys
-    from spectok._demo import are_arms
+    from spectok._demo import are_arms, flatten
 
     output = args.output or str(Path(args.file).with_suffix(".png"))
     tokens = table_or_none(args.file)
@@ -197,11 +205,18 @@ def _plot(args: argparse.Namespace) -> int:
             if not 0 <= args.index < len(spectra):
                 raise ValueError(f"{args.file} has {len(spectra)} spectra, no number {args.index}")
             spectra = spectra[args.index : args.index + 1]
-        stacked = any(one.flux.ndim > 1 for one in spectra)
-        if stacked:
-            spectra = [one[args.index] for one in spectra]
-        tokens = encode(spectra, model=args.model, device=args.device, arms=arms)
-        again = [decode(tokens, one.spectral_axis, model=args.model) for one in spectra]
+        if any(one.flux.ndim > 1 for one in spectra):
+            stacks = [flatten(one) for one in spectra]
+            if not 0 <= args.index < len(stacks[0].flux):
+                n_spectra = len(stacks[0].flux)
+                raise ValueError(f"{args.file} has {n_spectra} spectra, no number {args.index}")
+            spectra = [one[args.index] for one in stacks]
+        options = {"model": args.model, "device": args.device}
+        tokens = encode(spectra, arms=arms, medium=args.medium, **options)
+        again = []
+        for one in spectra:
+            medium = args.medium or one.meta.get("medium")
+            again.append(decode(tokens, one.spectral_axis, medium=medium, **options))
         title = f"{Path(args.file).name}: {tokens['object_id'][0]}"
         axes = plotting.plot_reconstruction(list(spectra), again, title=title)[0]
     axes.figure.savefig(output, dpi=130)

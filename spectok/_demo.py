@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spectok._hidden import hidden_blocks
+
 if TYPE_CHECKING:
     from astropy.table import Table
     from specutils import Spectrum, SpectrumList
 
-__all__ = ["run"]
+__all__ = ["are_arms", "flatten", "run"]
 
-_BLOCK, _SHARE = 12, 0.10
 _TOKENS, _PICTURE = "spectok-demo-tokens.fits", "spectok-demo.png"
 
 
@@ -72,107 +73,109 @@ def _there_and_back(title: str, spectra: SpectrumList) -> tuple[Table, Any]:
     from spectok import decode, encode
 
     arms = are_arms(spectra)
-    if not arms:
+    if not arms and len(spectra) > 1:
+        print(
+            f"  showing the first of {len(spectra)} spectra; encode the others with spectok encode"
+        )
         spectra = spectra[:1]
-    hidden = [_hidden_blocks(one, seed) for seed, one in enumerate(spectra)]
-    withheld = [_with_mask(one, hide) for one, hide in zip(spectra, hidden, strict=True)]
+    stacks = [flatten(one) for one in spectra]
+    hidden = [_hide(one, seed) for seed, one in enumerate(stacks)]
+    withheld = [_with_mask(one, hide) for one, hide in zip(stacks, hidden, strict=True)]
     with warnings.catch_warnings():
-        # Dead fibres are reported below, one by one.
-        warnings.filterwarnings("ignore", message=".*not one good patch")
+        # Dead fibres and estimated noise are reported below.
+        warnings.filterwarnings("ignore", message=".*(not one good patch|without an uncertainty)")
         tokens = encode(withheld, arms=arms)
     objects = unique(tokens, keys="spectrum_index")
     usable = {int(i) for i in tokens["spectrum_index"][tokens["valid"]]}
     for row in objects:
         if int(row["spectrum_index"]) not in usable:
-            print(f"  {row['object_id']}: no good pixel (a dead fibre?), no token")
+            print(f"  {row['object_id']}: no good patch (a dead fibre?), no token")
     print(
         f"  {len(objects)} spectra, {int(tokens['valid'].sum())} valid tokens of "
         f"{tokens['token'].shape[1]} numbers"
     )
     if not usable:
         return tokens, None
-    decoded = [decode(tokens, one.spectral_axis) for one in spectra]
-    best, score = None, {}
+    decoded = [
+        flatten(decode(tokens, one.spectral_axis, medium=one.meta.get("medium"))) for one in stacks
+    ]
+    best, brightest = None, -np.inf
     for index in sorted(usable):
         parts = [
-            (_row(one, index), _row(again, index), _row(hide, index))
-            for one, again, hide in zip(spectra, decoded, hidden, strict=True)
+            (one[index], again[index], hide[index])
+            for one, again, hide in zip(stacks, decoded, hidden, strict=True)
         ]
-        snr, squares = _residuals(parts)
-        score[index] = snr
+        snr, squares, unscored = _residuals(parts)
         name = objects["object_id"][index]
-        print(
-            f"  {name}: S/N {snr:.2g} per pixel, {squares.size} hidden pixels, "
-            f"median r^2 / 0.4549 = {np.median(squares) / 0.4549:.2f} (1 is the noise)"
-        )
-        if best is None or snr > score[best[0]]:
-            best = (index, parts, f"{title}: {name}, S/N {snr:.2g} per pixel")
+        if squares.size:
+            score = f"median r^2 / 0.4549 = {np.median(squares) / 0.4549:.2f} (1 is the noise)"
+            if unscored:
+                score += f", {unscored} more beyond every token"
+            print(f"  {name}: S/N {snr:.2g} per pixel, {squares.size} hidden pixels, {score}")
+        else:
+            print(f"  {name}: no errors came with it, or too few pixels: no score")
+        if best is None or snr > brightest:
+            label = f", S/N {snr:.2g} per pixel" if np.isfinite(snr) else ""
+            best, brightest = (parts, f"{title}: {name}{label}"), snr
     return tokens, best
 
 
-def _good(spectrum: Spectrum) -> tuple[np.ndarray, np.ndarray]:
-    """Good pixels, and the standard deviation, of a spectrum of any shape."""
+def flatten(spectrum: Spectrum) -> Spectrum:
+    """A spectrum of any shape as rows (N, L) in its own unit, its error a standard deviation."""
+    from astropy import units as u
     from astropy.nddata import StdDevUncertainty
-
-    good = np.isfinite(spectrum.flux.value)
-    if spectrum.mask is not None:
-        good &= ~np.asarray(spectrum.mask, dtype=bool)
-    if spectrum.uncertainty is None:
-        return good, np.full(good.shape, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sigma = spectrum.uncertainty.represent_as(StdDevUncertainty).array
-    return good & np.isfinite(sigma) & (sigma > 0), sigma
-
-
-def _hidden_blocks(spectrum: Spectrum, seed: int) -> np.ndarray:
-    """Blocks of 12 good pixels, together a tenth of each spectrum; shape of the flux."""
-    good = np.isfinite(spectrum.flux.value)
-    if spectrum.uncertainty is not None:
-        good = _good(spectrum)[0]
-    rng = np.random.default_rng(seed)
-    hidden = np.zeros(good.shape, bool)
-    for row in np.ndindex(good.shape[:-1]):
-        n_pixels = good.shape[-1]
-        starts = np.arange(0, n_pixels - _BLOCK, 2 * _BLOCK)
-        starts = starts[[bool(good[row][s : s + _BLOCK].all()) for s in starts]]
-        number = min(len(starts), int(_SHARE * good[row].sum() / _BLOCK))
-        for start in rng.choice(starts, number, replace=False) if number else ():
-            hidden[row][start : start + _BLOCK] = True
-    return hidden
-
-
-def _with_mask(spectrum: Spectrum, hidden: np.ndarray) -> Spectrum:
-    """The same spectrum with more pixels masked: encode never looks at those."""
     from specutils import Spectrum
 
-    mask = hidden if spectrum.mask is None else np.asarray(spectrum.mask, dtype=bool) | hidden
+    from spectok._convert import numbers_of
+
+    _, *arrays = numbers_of(spectrum)
+    flux, sigma, good = (a.reshape(-1, a.shape[-1]) for a in arrays)
     return Spectrum(
-        flux=spectrum.flux,
+        flux=u.Quantity(flux, spectrum.flux.unit),
         spectral_axis=spectrum.spectral_axis,
-        uncertainty=spectrum.uncertainty,
-        mask=mask,
+        uncertainty=None if spectrum.uncertainty is None else StdDevUncertainty(sigma),
+        mask=~good,
         meta=spectrum.meta,
+        spectral_axis_index=1,
     )
 
 
-def _row(values: Any, index: int) -> Any:
-    """One spectrum of a stack; the thing itself where there is one only."""
-    flux = getattr(values, "flux", values)
-    return values[index] if flux.ndim > 1 else values
+def _hide(stack: Spectrum, seed: int) -> np.ndarray:
+    """Hidden blocks of every row, (N, L)."""
+    rng = np.random.default_rng(seed)
+    return np.stack([hidden_blocks(good, rng) for good in ~np.asarray(stack.mask)])
 
 
-def _residuals(parts: list[tuple[Any, Any, np.ndarray]]) -> tuple[float, np.ndarray]:
-    """Median signal to noise per pixel, and squared residuals of hidden pixels over errors."""
-    snr, squares = [], []
+def _with_mask(stack: Spectrum, hidden: np.ndarray) -> Spectrum:
+    """The same spectra with more pixels masked: encode never looks at those."""
+    from specutils import Spectrum
+
+    return Spectrum(
+        flux=stack.flux,
+        spectral_axis=stack.spectral_axis,
+        uncertainty=stack.uncertainty,
+        mask=np.asarray(stack.mask) | hidden,
+        meta=stack.meta,
+        spectral_axis_index=1,
+    )
+
+
+def _residuals(parts: list[tuple[Any, Any, np.ndarray]]) -> tuple[float, np.ndarray, int]:
+    """Signal to noise, squared residuals of hidden pixels over errors, and those left out."""
+    from spectok._convert import numbers_of
+
+    snr, squares, unscored = [], [], 0
     for spectrum, again, hide in parts:
-        good, sigma = _good(spectrum)
-        flux = spectrum.flux.value
+        _, flux, sigma, good = numbers_of(spectrum)
+        known = np.isfinite(again.flux.value)
+        wanted = hide & good & np.isfinite(sigma)
+        unscored += int((wanted & ~known).sum())
+        wanted &= known
         snr.append((np.abs(flux) / sigma)[good])
-        scored = good & hide & np.isfinite(again.flux.value)
-        residual = flux - again.flux.to_value(spectrum.flux.unit)
-        squares.append(((residual / sigma) ** 2)[scored])
+        residual = (flux - again.flux.to_value(spectrum.flux.unit))[wanted]
+        squares.append((residual / sigma[wanted]) ** 2)
     pixels = np.concatenate(snr)
-    return (float(np.median(pixels)) if pixels.size else np.nan), np.concatenate(squares)
+    return (float(np.median(pixels)) if pixels.size else np.nan), np.concatenate(squares), unscored
 
 
 def _draw(panels: list[Any], path: Path) -> None:
@@ -187,7 +190,7 @@ def _draw(panels: list[Any], path: Path) -> None:
         2 * len(panels), 1, figsize=(11, 4.6 * len(panels)), layout="constrained",
         height_ratios=(3, 1) * len(panels),
     )  # fmt: skip
-    for number, (_, parts, title) in enumerate(panels):
+    for number, (parts, title) in enumerate(panels):
         spectrum, again, hidden = (list(part) for part in zip(*parts, strict=True))
         pair = axes[2 * number : 2 * number + 2]
         pair[1].sharex(pair[0])

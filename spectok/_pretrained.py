@@ -182,15 +182,26 @@ def resolve(
     if isinstance(model, torch.nn.Module):
         if not isinstance(model, SpectralTokenizer):
             raise TypeError(f"model must be a SpectralTokenizer, not {type(model).__name__}")
-        return model if device is None else model.to(device)
+        return model if device is None else _to_device(model, device)
     name = DEFAULT if model is None else fspath(model)
-    device = torch.device("cpu" if device is None else device)
+    device = "cpu" if device is None else device
     if name not in list_models():
-        return load_model(name).to(device)  # a folder may change
+        return _to_device(load_model(name), device)  # a folder may change
     key = (name, str(device))
     if key not in _loaded:
-        _loaded[key] = load_model(name).to(device)
+        _loaded[key] = _to_device(load_model(name), device)
     return _loaded[key]
+
+
+def _to_device(model: SpectralTokenizer, device: str | torch.device) -> SpectralTokenizer:
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        usable = [name for name in ("cuda", "mps") if getattr(torch, name).is_available()]
+        raise ValueError(
+            f"device {str(device)!r} cannot be used; at hand: {', '.join(['cpu', *usable])} "
+            f"({str(error).splitlines()[0][:100]})"
+        ) from error
 
 
 def _folder(name_or_path: str | PathLike[str] | None) -> tuple[Any, str]:
@@ -213,8 +224,11 @@ def _serialise(model: SpectralTokenizer, dtype: torch.dtype) -> bytes:
 
 
 def _state_key(model: SpectralTokenizer) -> tuple[Any, ...]:
-    """Changes when a parameter is written to in place, replaced, moved or cast."""
-    return tuple((p._version, p.data_ptr(), p.dtype) for p in model.parameters())
+    """Changes when a parameter is written to, replaced, moved or cast."""
+    parameters = [p.detach() for p in model.parameters()]
+    # Writing through ``.data`` leaves no trace but the values.
+    size = float(torch.nn.utils.get_total_norm(parameters))
+    return size, *((p._version, p.data_ptr(), p.dtype) for p in model.parameters())
 
 
 def _read(folder: Any, name: str) -> SpectralTokenizer:

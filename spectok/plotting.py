@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
-from astropy.nddata import StdDevUncertainty
+
+from spectok._convert import numbers_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -85,8 +86,8 @@ def plot_reconstruction(
                 f"and {other.flux.shape}; index the object first, such as spectrum[0]"
             )
         label = (lambda text: text) if number == 0 else (lambda text: None)
-        x, flux, sigma, good = _numbers(one, unit)
-        _, model, error, known = _numbers(other, unit)
+        x, flux, sigma, good = numbers_of(one, unit)
+        _, model, error, known = numbers_of(other, unit)
         hide = np.zeros(x.size, bool) if shade is None else np.asarray(shade, bool)
         seen = np.where(good, flux, np.nan)
         top.step(x, seen, where="mid", color=_DATA, lw=0.6, label=label("data"))
@@ -177,21 +178,6 @@ def plot_tokens(tokens: Table, spectrum_index: int = 0, *, axes: Axes | None = N
     axes.set_ylabel("channel of the token")
     axes.set_title(f"{rows['object_id'][0]}: {len(rows)} tokens")
     return axes
-
-
-def _numbers(spectrum: Any, unit: u.UnitBase) -> tuple[np.ndarray, ...]:
-    """Wavelength [Angstrom], flux and standard deviation in a unit, and good pixels."""
-    x = u.Quantity(spectrum.spectral_axis.value, spectrum.spectral_axis.unit)
-    x = x.to_value(u.AA, equivalencies=u.spectral())
-    flux = spectrum.flux.to_value(unit)
-    good = np.isfinite(flux)
-    if spectrum.mask is not None:
-        good &= ~np.asarray(spectrum.mask, dtype=bool)
-    if spectrum.uncertainty is None:
-        return x, flux, np.full(flux.shape, np.nan), good
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sigma = spectrum.uncertainty.represent_as(StdDevUncertainty).quantity.to_value(unit)
-    return x, flux, sigma, good & np.isfinite(sigma) & (sigma > 0)
 
 
 def _vacuum(spectrum: Any) -> bool:

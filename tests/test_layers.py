@@ -12,6 +12,7 @@ TOP = 5
 LAYER = {
     "_batch": 0,
     "_flags": 0,
+    "_hidden": 0,
     "_split": 0,
     "model": 1,
     "_convert": 1,

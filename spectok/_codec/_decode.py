@@ -12,8 +12,9 @@ from astropy.nddata import StdDevUncertainty
 from astropy.table import Table
 
 from spectok._batch import PatchLayout, SpectrumBatch
-from spectok._codec._network import Model, device_of, matching, max_tokens, table_unit
+from spectok._codec._network import Model, device_of, exact, matching, max_tokens, table_unit
 from spectok._convert import FluxUnit, check_medium, to_grid
+from spectok._flags import TokenFlag
 from spectok._tokens import TokenSequence, meta_of, sequences, to_token_batch
 from spectok.model import SpectralTokenizer
 
@@ -43,7 +44,7 @@ def decode(
     model : `~spectok.SpectralTokenizer`, str or path, optional
         By default the one that the table names.
     medium : ``"air"`` or ``"vacuum"``, optional
-        Of ``spectral_axis``; vacuum by default.
+        Of ``spectral_axis``; vacuum by default, and to be said for spectra that came in air.
     device : str or `torch.device`, optional
         Where to compute.
 
@@ -82,6 +83,11 @@ def decode(
     spectra = sequences(tokens)
     meta = meta_of(tokens)
     network = matching(meta, model, device)
+    if medium is None and any(one.flags & TokenFlag.FROM_AIR for one in spectra):
+        raise ValueError(
+            "these spectra came with wavelengths in air, so say of spectral_axis which it is: "
+            'medium="air" (the axis that they came with) or medium="vacuum"'
+        )
     medium = check_medium(medium, "medium")
     unit = FluxUnit(u.Unit(meta["FLUXUNIT"]), "the token table")
     scale_unit = u.Quantity(tokens["scale"][:1]).unit
@@ -132,7 +138,7 @@ def _decode_on(
     flux, sigma = np.full(shape, np.nan), np.full(shape, np.nan)
     wavelength = torch.from_numpy(layout.wavelength)
     step = max(max_tokens(network) // layout.n_patches, 1)
-    with torch.inference_mode():
+    with exact(network):
         for first in range(0, len(spectra), step):
             some = slice(first, first + step)
             batch = to_token_batch(spectra[some], network.config.patch_size).to(device_of(network))

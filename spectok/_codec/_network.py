@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
@@ -12,7 +14,15 @@ from astropy import units as u
 from spectok._pretrained import model_identity, resolve
 from spectok.model import SpectralTokenizer
 
-__all__ = ["Model", "column_unit", "device_of", "matching", "max_tokens", "ready", "table_unit"]
+__all__ = [
+    "Model",
+    "column_unit",
+    "device_of",
+    "exact",
+    "matching",
+    "max_tokens",
+    "table_unit",
+]
 
 Model = SpectralTokenizer | str | PathLike[str] | None
 
@@ -22,7 +32,7 @@ def matching(
 ) -> SpectralTokenizer:
     """The model that made a table, or a ValueError that says why it is not at hand."""
     try:
-        network = ready(meta["MODEL"] if model is None else model, device)
+        network = resolve(meta["MODEL"] if model is None else model, device)
     except ValueError as error:
         raise ValueError(
             f"the tokens were made by the model {meta['MODEL']!r}, which is not at hand; pass it "
@@ -38,18 +48,29 @@ def matching(
     return network
 
 
-def ready(model: Model, device: str | torch.device | None) -> SpectralTokenizer:
-    """The model that was asked for, on the device that was asked for."""
-    return resolve(model, device)
-
-
 def device_of(network: SpectralTokenizer) -> torch.device:
+    """Where a network lives."""
     return next(network.parameters()).device
 
 
 def max_tokens(network: SpectralTokenizer) -> int:
     """Tokens of a batch: few on a CPU, whose cache they should fit, many on a GPU."""
     return 1024 if device_of(network).type == "cpu" else 65536
+
+
+@contextlib.contextmanager
+def exact(network: SpectralTokenizer) -> Iterator[None]:
+    """Compute in full float32 without gradients, whatever the session's settings.
+
+    TF32 or a surrounding autocast would change tokens in the third digit, silently.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.inference_mode(), torch.autocast(device_of(network).type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def table_unit(unit: u.UnitBase) -> u.UnitBase:

@@ -1,32 +1,21 @@
-"""Rows of numbers through the network, and into a token table."""
+"""Rows of numbers through the network, in batches of similar length."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from astropy.table import QTable
-from astropy.utils.exceptions import AstropyUserWarning
 from tqdm.auto import tqdm
 
-from spectok import __version__
 from spectok._batch import PatchLayout, SpectrumBatch, buckets, magnitude
-from spectok._codec._network import Model, column_unit, device_of, max_tokens, ready, table_unit
+from spectok._codec._network import Model, device_of, exact, max_tokens
+from spectok._codec._tabulate import tabulate
 from spectok._convert import FluxUnit, Rows
-from spectok._flags import TokenFlag
-from spectok._pretrained import model_identity
-from spectok._tokens import to_table
-from spectok.model import SpectralTokenizer
+from spectok._pretrained import resolve
 
 __all__ = ["encode_rows"]
-
-_PER_TOKEN = (
-    "token_index", "wavelength", "wavelength_min", "wavelength_max", "n_pixels", "n_valid",
-    "valid", "token",
-)  # fmt: skip
 
 
 def encode_rows(
@@ -38,7 +27,7 @@ def encode_rows(
     batch_size: int | None,
     progress: bool | None,
 ) -> QTable:
-    network = ready(model, device)
+    network = resolve(model, device)
     patch_size = network.config.patch_size
     layouts = [PatchLayout.of(part.wavelength, patch_size) for part in rows]
     magnitudes = [magnitude(part.flux, part.sigma, part.valid) for part in rows]
@@ -46,7 +35,7 @@ def encode_rows(
     spectra = [(i, j) for i, part in enumerate(rows) for j in range(len(part.flux))]
     names = _names(rows, object_id, len(spectra))
     encoded: list[Any] = [None] * len(spectra)
-    with _bar(len(spectra), "encoding", progress) as bar, torch.inference_mode():
+    with _bar(len(spectra), "encoding", progress) as bar, exact(network):
         lengths = [layouts[i].n_patches for i, _ in spectra]
         for members in buckets(lengths, batch_size=batch_size, max_tokens=max_tokens(network)):
             which = [spectra[k] for k in members]
@@ -71,87 +60,15 @@ def encode_rows(
     return tabulate(spectra, rows, layouts, encoded, names, flux_unit, network)
 
 
-def tabulate(
-    spectra: list[tuple[int, int]],
-    rows: list[Rows],
-    layouts: list[PatchLayout],
-    encoded: list[Any],
-    names: list[str],
-    flux_unit: FluxUnit,
-    network: SpectralTokenizer,
-) -> QTable:
-    ranges = [layout.patch_range() for layout in layouts]
-    centres = [_centre(layout) for layout in layouts]
-    columns: dict[str, list[Any]] = {name: [] for name in _PER_TOKEN}
-    count, flags, scales, lost = [], [], [], []
-    for k, ((i, j), (value, valid, n_valid, scale, from_noise)) in enumerate(
-        zip(spectra, encoded, strict=True)
-    ):
-        flag = int(rows[i].flags[j])
-        keep = slice(None)
-        if not valid.any():
-            lost.append(k)
-            flag |= TokenFlag.NO_VALID_PATCH
-            keep = slice(0, 1)
-        elif from_noise:
-            flag |= TokenFlag.SCALE_FROM_NOISE
-        low, high, n_pixels = (part[keep] for part in ranges[i])
-        parts = (np.arange(len(low)), centres[i][keep], low, high, n_pixels)
-        for name, part in zip(
-            _PER_TOKEN, (*parts, n_valid[keep], valid[keep], value[keep]), strict=True
-        ):
-            columns[name].append(part)
-        count.append(len(low))
-        flags.append(flag)
-        scales.append(scale)
-    if lost:
-        shown = ", ".join(f"{k} ({names[k]})" for k in lost[:20])
-        warnings.warn(
-            f"{len(lost)} of {len(spectra)} spectra have not one good patch and no valid token: "
-            f"{shown}{', ...' if len(lost) > 20 else ''}; each keeps one row with valid=False",
-            AstropyUserWarning,
-            stacklevel=4,
-        )
-    estimated = sum(bool(f & TokenFlag.NOISE_ESTIMATED) for f in flags)
-    if estimated:
-        warnings.warn(
-            f"{estimated} of {len(spectra)} spectra came without an uncertainty: their noise was "
-            "estimated from the fluxes (DER_SNR) and flagged; give uncertainties if you have them",
-            AstropyUserWarning,
-            stacklevel=4,
-        )
-    name, sha256 = model_identity(network)
-    unit = column_unit(flux_unit.internal)
-    return to_table(
-        {
-            "spectrum_index": np.repeat(np.arange(len(spectra)), count),
-            "object_id": np.repeat(np.array(names, dtype=str), count),
-            "scale": np.repeat(np.array(scales, dtype=np.float64), count)
-            * table_unit(flux_unit.internal).to(unit)
-            * unit,
-            "flags": np.repeat(np.array(flags, dtype=np.int32), count),
-            **{key: np.concatenate(parts) for key, parts in columns.items()},
-        },
-        {
-            "MODEL": name,
-            "SHA256": sha256,
-            "PATCH": network.config.patch_size,
-            "FLUXUNIT": table_unit(flux_unit.unit).to_string(),
-            "SPECTOK": __version__,
-        },
-    )
-
-
-def _centre(layout: PatchLayout) -> np.ndarray:
-    places = layout.wavelength.reshape(layout.n_patches, -1)
-    return 0.5 * (places[:, 0] + places[:, -1])
-
-
 def _names(rows: list[Rows], object_id: Sequence[str] | str | None, number: int) -> list[str]:
     if object_id is not None:
-        names = [object_id] if isinstance(object_id, str) else [str(name) for name in object_id]
+        if isinstance(object_id, str) or not isinstance(object_id, Iterable):
+            object_id = [object_id]
+        names = [str(name) for name in object_id]
         if len(names) != number:
-            raise ValueError(f"object_id has {len(names)} names for {number} spectra")
+            raise ValueError(
+                f"object_id has {len(names)} names for {number} spectra: give one name for each"
+            )
         return names
     names = []
     for part in rows:

@@ -1,9 +1,18 @@
 """Units come off here, and nowhere else: spectra to plain numbers on vacuum Angstrom."""
 
 from spectok._convert._arrays import convert_arrays
+from spectok._convert._display import numbers_of
 from spectok._convert._flux import FluxUnit
 from spectok._convert._rows import Rows
 from spectok._convert._spectra import convert_spectra
 from spectok._convert._wavelength import check_medium, to_grid
 
-__all__ = ["FluxUnit", "Rows", "check_medium", "convert_arrays", "convert_spectra", "to_grid"]
+__all__ = [
+    "FluxUnit",
+    "Rows",
+    "check_medium",
+    "convert_arrays",
+    "convert_spectra",
+    "numbers_of",
+    "to_grid",
+]

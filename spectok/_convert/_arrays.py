@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from astropy import units as u
+from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok._convert._flux import FluxUnit
 from spectok._convert._rows import Rows, make_rows, plain_numbers
@@ -49,10 +51,22 @@ def convert_arrays(
     flux_rows, unit = _ragged(flux, "flux")
     unit = u.dimensionless_unscaled if unit is None else unit
     flux_unit = FluxUnit(unit, "flux")
+    if any(np.any(rows) for rows in _own_mask(wavelength) or ()):
+        raise ValueError("wavelength has masked values: drop these pixels from all arrays")
     grids, axis_unit = _ragged(wavelength, "wavelength")
-    axis_unit = u.AA if axis_unit is None else axis_unit
+    if axis_unit is None:
+        axis_unit = u.AA
+        _warn_of_unit(grids)
     ivar_rows, ivar_unit = (None, None) if ivar is None else _ragged(ivar, "ivar")
     sigma_unit = unit if ivar_unit is None else ivar_unit ** (-1 / 2)
+    if (
+        ivar_unit is not None
+        and not (ivar_unit * unit**2).is_equivalent("")
+        and (unit == u.dimensionless_unscaled)
+    ):
+        raise ValueError(
+            f"ivar is in {ivar_unit}, but flux has no unit: give flux its unit too, or neither"
+        )
     mask_rows = None if mask is None else _ragged(mask, "mask")[0]
     for own in (_own_mask(flux), _own_mask(ivar)):
         if own is not None:
@@ -77,7 +91,8 @@ def convert_arrays(
         lengths = {len(row) for row in flux_rows[chosen]}
         if lengths != {len(grid)}:
             raise ValueError(
-                f"{where}: {len(grid)} wavelengths for fluxes of {_shape(flux_rows[chosen])}"
+                f"{where}: {len(grid)} wavelengths for fluxes of {_shape(flux_rows[chosen])}: "
+                "arrays are (spectra, pixels), so a table of columns is passed as flux.T"
             )
         sigma = None
         if ivar_rows is not None:
@@ -106,6 +121,18 @@ def convert_arrays(
         pack(slice(i, i + 1), u.Quantity(grid, axis_unit), f"spectrum {i}")
         for i, grid in enumerate(grids)
     ], flux_unit
+
+
+def _warn_of_unit(grids: Sequence[np.ndarray]) -> None:
+    """Numbers without a unit that are hardly Angstrom."""
+    typical = float(np.median(np.concatenate([np.ravel(grid)[:1] for grid in grids])))
+    if not 500.0 < typical < 60_000.0:
+        warnings.warn(
+            f"wavelengths without a unit are taken as Angstrom, and these begin near "
+            f"{typical:.4g}; if they are in nm or micron, give them their unit",
+            AstropyUserWarning,
+            stacklevel=4,
+        )
 
 
 def _own_mask(values: Any) -> list[np.ndarray] | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok._convert._flux import FluxUnit, sigma_from_uncertainty
 from spectok._convert._rows import Rows, join_arms, make_rows, plain_numbers
@@ -62,6 +64,7 @@ def convert_spectra(
         elif arms and members:
             rows = [reader.read_arms(members, "the list of arms")]
         else:
+            _warn_of_arms(members)
             rows = [
                 part
                 for number, member in enumerate(members)
@@ -70,6 +73,20 @@ def convert_spectra(
     if not rows:
         raise ValueError("there is no spectrum to encode: the input is empty")
     return rows, reader.flux_unit
+
+
+def _warn_of_arms(members: Sequence[Any]) -> None:
+    """Arms that a reader marked as such, encoded apart, are most often a slip."""
+    metas = [getattr(member, "meta", None) or {} for member in members]
+    if len(metas) < 2 or not all("arm" in meta for meta in metas):
+        return
+    if all(_identifiers(meta) == _identifiers(metas[0]) for meta in metas):
+        warnings.warn(
+            f"these {len(metas)} spectra look like arms of the same objects; with arms=True they "
+            "become one token sequence per object",
+            AstropyUserWarning,
+            stacklevel=4,
+        )
 
 
 class _Reader:
@@ -145,6 +162,10 @@ class _Reader:
             return values.reshape(-1, values.shape[-1])
 
         sigma, sigma_unit = None, flux.unit
+        own_masks = [flux, getattr(uncertainty, "array", None)]
+        for own in (getattr(values, "mask", None) for values in own_masks):
+            if own is not None:
+                mask = own if mask is None else (np.asarray(mask) != 0) | own
         if uncertainty is not None:
             sigma, sigma_unit = sigma_from_uncertainty(
                 uncertainty, FluxUnit(flux.unit, where), flux.shape, where
@@ -153,8 +174,6 @@ class _Reader:
         values = flat(plain_numbers(flux))
         if names is not None and len(names) == 1:
             names = names * len(values)  # a cube of one object
-        if getattr(flux, "mask", None) is not None:
-            mask = flux.mask if mask is None else (np.asarray(mask) != 0) | flux.mask
         medium = self.medium or check_medium((spectrum.meta or {}).get("medium"), where)
         if names is not None and len(names) != len(values):
             raise ValueError(
@@ -188,9 +207,12 @@ def _is_collection(value: Any) -> bool:
 
 
 def _identifiers(meta: Any) -> list[str] | None:
-    """Names from ``meta["object_id"]``, or from a DESI fibermap as specutils reads it."""
+    """Names from ``meta["object_id"]``, or as specutils reads them from SDSS and DESI files."""
     meta = meta if isinstance(meta, dict) else dict(meta or {})
     names = meta.get("object_id")
+    header = meta.get("header")
+    if names is None and header is not None and "PLATEID" in header and "FIBERID" in header:
+        return [f"{header['PLATEID']:04d}-{header['MJD']:05d}-{header['FIBERID']:04d}"]
     if names is None and meta.get("fibermap") is not None:
         try:
             names = meta["fibermap"]["TARGETID"]

@@ -73,7 +73,7 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
 
 
 def group(tokens: Table) -> np.ndarray:
-    """The tokens of each spectrum as one item, for scikit-learn and for `spectok.probes`.
+    """The tokens of each spectrum as one item, for scikit-learn and the like.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def concatenate(tables: Sequence[Table]) -> QTable:
     Returns
     -------
     tokens : `~astropy.table.QTable`
-        ``spectrum_index`` runs on from table to table; ``object_id`` stays as it was. The
-        scale is in the flux unit of the first table.
+        ``spectrum_index`` runs on from table to table, each table's gaps kept; ``object_id``
+        stays as it was. The scale is in the flux unit of the first table.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def concatenate(tables: Sequence[Table]) -> QTable:
                 )
         part = QTable(table, copy=True)
         part.meta.clear()
-        _, index = np.unique(np.asarray(part["spectrum_index"]), return_inverse=True)
+        index = np.asarray(part["spectrum_index"])
         part["spectrum_index"] = index + offset
         offset += int(index.max()) + 1
         if meta["FLUXUNIT"] != first["FLUXUNIT"]:

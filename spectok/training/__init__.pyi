@@ -1,5 +1,6 @@
-from ._data import Batches, Example, RealSpectra, Source, TrainingBatch
+from ._data import Batches, Example, Source, TrainingBatch
 from ._loop import Objective, fit
+from ._real import RealSpectra
 
 __all__ = [
     "Batches",

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from spectok._batch import PatchLayout, SpectrumBatch
 
-__all__ = ["Batches", "Example", "RealSpectra", "Source", "TrainingBatch", "hide"]
+__all__ = ["Batches", "Example", "Source", "TrainingBatch", "hide"]
 
 
 @dataclass(frozen=True)
@@ -82,55 +82,6 @@ class TrainingBatch:
         )
 
 
-class RealSpectra:
-    """Real spectra with augmentation.
-
-    Moved in wavelength, multiplied by smooth calibration waves, with noise added on top of
-    their own: what an object would look like in another observation.
-
-    Parameters
-    ----------
-    arrays : mapping of str to array
-        ``real.flux``, ``real.sigma``, ``real.wavelength``, ``real.valid``, ``real.offset``,
-        ``real.survey``, ``real.validation``.
-    surveys : sequence of str
-        Names of the codes in ``real.survey``.
-    """
-
-    def __init__(self, arrays: Mapping[str, np.ndarray], surveys: tuple[str, ...]) -> None:
-        self.arrays = arrays
-        usable = arrays["real.validation"] == 0
-        self.rows = {
-            name: np.flatnonzero((arrays["real.survey"] == code) & usable)
-            for code, name in enumerate(surveys)
-        }
-
-    def spectrum(self, row: int) -> tuple[np.ndarray, ...]:
-        """Wavelength, flux, sigma and valid of one spectrum as they were observed."""
-        start, stop = self.arrays["real.offset"][row : row + 2]
-        wavelength, flux, sigma, valid = (
-            self.arrays[f"real.{name}"][start:stop]
-            for name in ("wavelength", "flux", "sigma", "valid")
-        )
-        return wavelength, flux.astype(float), sigma.astype(float), valid.astype(bool)
-
-    def example(self, rng: np.random.Generator, survey: str) -> Example:
-        """A random spectrum of a survey, augmented."""
-        wavelength, flux, sigma, valid = self.spectrum(int(rng.choice(self.rows[survey])))
-        # Every grid keeps its shape: a shift in velocity is a factor on the wavelength.
-        wide = 2e-2 if survey in ("sdss", "desi") else 3e-4
-        wavelength = wavelength * (1 + rng.normal(0.0, wide) * (rng.random() < 0.7))
-        place = (wavelength - wavelength.min()) / np.ptp(wavelength)
-        waves = np.sin(np.pi * np.outer(place, np.arange(1, 5))) @ rng.normal(0.0, 0.15, 4)
-        factor = np.exp(waves + rng.normal(0.0, 0.4) * (place - 0.5))
-        extra = 10 ** rng.uniform(-1.0, 0.6) * (rng.random() < 0.5)
-        flux = np.where(valid, (flux + extra * sigma * rng.standard_normal(len(flux))) * factor, 0)
-        sigma = np.where(valid, sigma * np.hypot(1.0, extra) * factor, 1.0)
-        return Example(
-            wavelength, flux, sigma, valid, wavelength, flux, sigma, valid, noiseless=False
-        )
-
-
 def hide(rng: np.random.Generator, n_pixels: int) -> np.ndarray:
     """Pixels to withhold: blocks, single ones, and at times long gaps; shape (L,), bool."""
     hidden = rng.random(n_pixels) < rng.choice([0.0, 0.02, 0.08])
@@ -165,6 +116,8 @@ class Batches(Dataset):
     seen_weight : float
         Weight of a noisy pixel that the encoder has seen; a hidden one, and any pixel whose
         truth is known, counts 1. Copying noise teaches nothing.
+    patches : mapping of str to int, optional
+        Patches of a whole spectrum of each survey; known for SDSS, DESI, GALAH and APOGEE.
     """
 
     def __init__(
@@ -176,7 +129,14 @@ class Batches(Dataset):
         n_tokens: int,
         seed: int,
         seen_weight: float = 0.2,
+        patches: Mapping[str, int] | None = None,
     ) -> None:
+        self.patches = {**_PATCHES, **(patches or {})}
+        unknown = [survey for survey in mixture if survey not in self.patches]
+        if unknown:
+            raise ValueError(
+                f"patches must say how many a whole spectrum of {', '.join(unknown)} has"
+            )
         self.sources, self.mixture = dict(sources), dict(mixture)
         self.patch_size, self.n_tokens, self.seed = patch_size, n_tokens, seed
         self.seen_weight = seen_weight
@@ -185,7 +145,7 @@ class Batches(Dataset):
         rng = np.random.default_rng((self.seed, number))
         shares = [sum(share.values()) for share in self.mixture.values()]
         survey = str(rng.choice(list(self.mixture), p=_normalised(shares)))
-        patches = _MAX_PATCHES[survey]
+        patches = self.patches[survey]
         if rng.random() < 0.5:
             patches = int(patches * rng.uniform(0.15, 1.0))
         n_spectra = max(round(self.n_tokens / patches), 1)
@@ -248,7 +208,7 @@ class Batches(Dataset):
 
 
 # Patches of a whole spectrum of each survey.
-_MAX_PATCHES = {"sdss": 145, "desi": 250, "galah": 512, "apogee": 270}
+_PATCHES = {"sdss": 145, "desi": 250, "galah": 512, "apogee": 270}
 
 
 def _normalised(weights: Iterable[float]) -> np.ndarray:
