@@ -1,15 +1,19 @@
 """The command: what it writes, what it says, how it ends."""
 
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.nddata import StdDevUncertainty
 from astropy.table import QTable
+from specutils import Spectrum
 
 from spectok import simulate
 from spectok._cli import main
+from spectok._demo import _there_and_back
 
 
 @pytest.fixture
@@ -197,3 +201,74 @@ def test_demo_of_a_file(mock_files, tmp_path, capsys):
     assert main(["demo", mock_files[0], "-o", str(tmp_path)]) == 0
     assert "hidden pixels" in capsys.readouterr().out
     assert (tmp_path / "spectok-demo.png").is_file()
+
+
+def spectrum_of(flux, sigma, **options):
+    wavelength = np.linspace(4000.0, 5000.0, flux.shape[options.get("spectral_axis_index", -1)])
+    uncertainty = None if sigma is None else StdDevUncertainty(sigma)
+    return Spectrum(flux=flux, spectral_axis=wavelength * u.AA, uncertainty=uncertainty, **options)
+
+
+@pytest.fixture
+def noisy():
+    """A flat spectrum of signal to noise 10 in Jy."""
+    return np.random.default_rng(0).normal(10.0, 1.0, 960) * u.Jy
+
+
+def printed(capsys):
+    """Signal to noise and score of each spectrum that the demo printed."""
+    said = capsys.readouterr().out
+    return [
+        tuple(map(float, found))
+        for found in re.findall(r"S/N (\S+) per pixel.*0\.4549 = (\S+) ", said)
+    ], said
+
+
+def test_demo_reads_errors_in_their_own_unit(noisy, capsys):
+    _there_and_back("mJy", [spectrum_of(noisy, np.full(960, 1000.0) * u.mJy)])
+    ((snr, score),), _ = printed(capsys)
+    assert snr == pytest.approx(10, rel=0.1)
+    assert 0.5 < score < 2
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_demo_of_a_cube(noisy, capsys, place):
+    flux = np.moveaxis(np.tile(noisy, (2, 3, 1)), -1, place)
+    sigma = np.ones(flux.shape) * u.Jy
+    _there_and_back("cube", [spectrum_of(flux, sigma, spectral_axis_index=place)])
+    scores, _ = printed(capsys)
+    assert len(scores) == 6
+    assert all(0.5 < score < 2 for _, score in scores)
+
+
+def test_demo_without_errors_gives_no_score(noisy, capsys):
+    _, panel = _there_and_back("bare", [spectrum_of(noisy, None)])
+    scores, said = printed(capsys)
+    assert not scores
+    assert "no errors came with it" in said
+    assert panel is not None
+
+
+def test_demo_of_air_wavelengths(capsys, shared_data, tmp_path):
+    """Decoded in the wrong medium, the lines would miss by 83 km/s: scores of 6 to 20."""
+    file = shared_data / "galah" / "real" / "com" / "2101150001010011.fits"
+    assert main(["demo", str(file), "-o", str(tmp_path)]) == 0
+    ((snr, score),), _ = printed(capsys)
+    assert snr > 30
+    assert score < 4
+
+
+def test_decode_like_several_spectra_is_refused(mock_files, model, tmp_path, capsys, monkeypatch):
+    tokens = str(tmp_path / "tokens.fits")
+    main(["encode", mock_files[0], "-o", tokens, *model])
+    monkeypatch.setattr("spectok.surveys.read", lambda path: simulate.observe("sdss", 2))
+    assert main(["decode", tokens, "-o", tokens, "--like", "two.fits", *model]) == 1
+    assert "holds 2 spectra" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there(mock_files, tmp_path, capsys):
+    output = str(tmp_path / "tokens.fits")
+    assert main(["encode", *mock_files, "-o", output, "--device", "abacus"]) == 1
+    said = capsys.readouterr().err
+    assert "device 'abacus' cannot be used; at hand: cpu" in said
+    assert said.count("\n") == 1

@@ -287,7 +287,7 @@ def test_axes_that_cannot_be_used(one, tiny):
         spectok.decode(one, [4000.0, 4000.0, 4002.0] * u.AA, model=tiny)
     with pytest.raises(ValueError, match="spectral_axis: it neither ascends nor descends"):
         spectok.decode(one, [4000.0, 4005.0, 4002.0] * u.AA, model=tiny)
-    with pytest.raises(TypeError, match="spectral_axis must be a Quantity, or a list of them"):
+    with pytest.raises(TypeError, match="spectral_axis must be a one-dimensional Quantity"):
         spectok.decode(one, np.arange(4000.0, 4100.0), model=tiny)
 
 
@@ -367,10 +367,11 @@ def test_parts_of_a_table_decode(tokens, tiny, rms_difference):
 
 def test_concatenate_renumbers(tokens, one, tiny):
     both = spectok.concatenate([tokens, tokens[tokens["spectrum_index"] >= 5], tokens])
-    assert np.unique(both["spectrum_index"]).tolist() == list(range(19))
-    assert np.array_equal(tokens_of(both, 8), tokens_of(tokens, 5))
-    assert np.array_equal(tokens_of(both, 18), tokens_of(tokens, 7))
-    assert both["object_id"][both["spectrum_index"] == 8][0] == "5"
+    # The gap of the second table stays: its spectra 5 to 7 follow the first table's 0 to 7.
+    assert np.unique(both["spectrum_index"]).tolist() == [*range(8), 13, 14, 15, *range(16, 24)]
+    assert np.array_equal(tokens_of(both, 13), tokens_of(tokens, 5))
+    assert np.array_equal(tokens_of(both, 23), tokens_of(tokens, 7))
+    assert both["object_id"][both["spectrum_index"] == 13][0] == "5"
     assert both.meta == tokens.meta
     axis = np.arange(4000.0, 4040.0) * u.AA
     assert spectok.decode(both, axis, model=tiny).flux.shape == (19, 40)
@@ -475,3 +476,28 @@ def test_a_spectrum_is_no_axis(tiny, make_arrays):
         spectok.decode(tokens, spectrum, model=tiny)
     with pytest.raises(TypeError, match="one-dimensional Quantity"):
         spectok.decode(tokens, 4500 * u.AA, model=tiny)
+
+
+def test_air_spectra_ask_for_the_medium_of_the_axis(tiny, make_arrays):
+    wavelength, flux, sigma = make_arrays(320)
+    tokens = spectok.encode_arrays(wavelength, flux, sigma**-2.0, medium="air", model=tiny)
+    axis = wavelength * u.AA
+    with pytest.raises(ValueError, match="say of spectral_axis which it is"):
+        spectok.decode(tokens, axis, model=tiny)
+    in_air = spectok.decode(tokens, axis, medium="air", model=tiny)
+    in_vacuum = spectok.decode(tokens, axis, medium="vacuum", model=tiny)
+    assert in_air.meta["medium"] == "air"
+    assert not np.allclose(in_air.flux.value, in_vacuum.flux.value)
+
+
+def test_settings_of_the_session_change_no_token(tiny, make_arrays):
+    wavelength, flux, sigma = make_arrays(320)
+    expected = spectok.encode_arrays(wavelength, flux, sigma**-2.0, model=tiny)["token"]
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            got = spectok.encode_arrays(wavelength, flux, sigma**-2.0, model=tiny)["token"]
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    np.testing.assert_array_equal(got, expected)

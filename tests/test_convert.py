@@ -354,7 +354,8 @@ def test_private_names_of_known_units_are_spelled_out(spectrum, encode, tiny):
 
 
 def test_a_wholly_private_unit_becomes_relative_flux(spectrum, encode, tiny):
-    tokens = encode(spectrum(unit=u.def_unit("arbitrary unit")))
+    with pytest.warns(AstropyUserWarning, match="arbitrary unit cannot be written to a file"):
+        tokens = encode(spectrum(unit=u.def_unit("arbitrary unit")))
     assert tokens["scale"].unit == u.dimensionless_unscaled
     again = spectok.decode(tokens, spectrum().spectral_axis, model=tiny)
     assert again.flux.unit == u.dimensionless_unscaled
@@ -974,3 +975,67 @@ def test_bin_edges_survive_the_fast_door(tiny):
     got = spectok.encode_arrays(axis, flux * u.ct, np.ones(320) / u.ct**2, model=tiny)
     np.testing.assert_array_equal(got["wavelength"], expected["wavelength"])
     np.testing.assert_array_equal(got["token"], expected["token"])
+
+
+def test_arms_encoded_apart_are_pointed_out(tiny, make_arrays):
+    wavelength, flux, sigma = make_arrays(128)
+    arms = [
+        Spectrum(
+            flux=flux[part] * u.ct,
+            spectral_axis=wavelength[part] * u.AA,
+            uncertainty=StdDevUncertainty(sigma[part]),
+            meta={"arm": name, "object_id": "star"},
+        )
+        for name, part in (("b", slice(0, 64)), ("r", slice(64, 128)))
+    ]
+    with pytest.warns(AstropyUserWarning, match="arms=True"):
+        spectok.encode(arms, model=tiny)
+    spectok.encode(arms, arms=True, model=tiny)  # and nothing is said (warnings are errors)
+
+
+def test_masked_wavelengths_are_refused(tiny, make_arrays):
+    wavelength, flux, sigma = make_arrays(64)
+    every_fourth = np.arange(64) % 4 == 0
+    with pytest.raises(ValueError, match="wavelength has masked values"):
+        spectok.encode_arrays(np.ma.array(wavelength, mask=every_fourth), flux, sigma, model=tiny)
+
+
+@pytest.mark.parametrize("factor", [0.1, 1e-4])
+def test_numbers_that_are_hardly_angstrom(tiny, make_arrays, factor):
+    wavelength, flux, sigma = make_arrays(64)
+    with pytest.warns(AstropyUserWarning, match="taken as Angstrom"):
+        spectok.encode_arrays(wavelength * factor, flux, sigma**-2, model=tiny)
+
+
+def test_a_unit_of_ivar_alone_is_refused(tiny, make_arrays):
+    wavelength, flux, sigma = make_arrays(64)
+    with pytest.raises(ValueError, match="ivar is in 1 / Jy2, but flux has no unit"):
+        spectok.encode_arrays(wavelength, flux, sigma**-2 / u.Jy**2, model=tiny)
+
+
+def test_dropped_pixels_are_not_lost_silently(tiny, make_arrays):
+    wavelength, flux, sigma = make_arrays(960)
+    keep = np.arange(960) % 15 < 12
+    with pytest.warns(AstropyUserWarning, match="as a mask instead of dropping them"):
+        spectok.encode_arrays(wavelength[keep], flux[keep], sigma[keep] ** -2, model=tiny)
+    tokens = spectok.encode_arrays(wavelength, flux, sigma**-2, ~keep, model=tiny)
+    assert tokens["valid"].all()
+
+
+def test_a_private_unit_is_said_once(tiny, make_arrays):
+    wavelength, flux, sigma = make_arrays(64)
+    unit = u.def_unit("arbitrary_flux")
+    with pytest.warns(AstropyUserWarning, match="cannot be written to a file"):
+        tokens = spectok.encode_arrays(wavelength, flux * unit, sigma**-2 / unit**2, model=tiny)
+    assert spectok.decode(tokens, wavelength * u.AA, model=tiny).flux.unit == ""
+
+
+def test_sdss_header_names_the_object(tiny, make_arrays):
+    wavelength, flux, sigma = make_arrays(64)
+    spectrum = Spectrum(
+        flux=flux * u.ct,
+        spectral_axis=wavelength * u.AA,
+        uncertainty=StdDevUncertainty(sigma),
+        meta={"header": {"PLATEID": 266, "MJD": 51602, "FIBERID": 31}},
+    )
+    assert set(spectok.encode(spectrum, model=tiny)["object_id"]) == {"0266-51602-0031"}

@@ -100,7 +100,7 @@ def _warn(
     total = len(spectra)
     sparse = []
     for k, ((i, j), (_, valid, n_valid, *_)) in enumerate(zip(spectra, encoded, strict=True)):
-        if valid.any() and n_valid[valid].sum() < 0.8 * rows[i].valid[j].sum():
+        if valid.any() and n_valid[valid].sum() < 0.5 * rows[i].valid[j].sum():
             sparse.append(k)
     why = (
         "a patch is 32 pixels in one piece, more than half of them good, so give bad pixels as a "
@@ -114,7 +114,7 @@ def _warn(
         )
     if sparse:
         messages.append(
-            f"{len(sparse)} of {total} spectra have more than a fifth of their good pixels in "
+            f"{len(sparse)} of {total} spectra have most of their good pixels in "
             f"patches without a token: {_listed(sparse, names)} ({why})"
         )
     estimated = sum(bool(flag & TokenFlag.NOISE_ESTIMATED) for flag in flags)

@@ -162,10 +162,8 @@ class _Reader:
             return values.reshape(-1, values.shape[-1])
 
         sigma, sigma_unit = None, flux.unit
-        own_masks = [flux, getattr(uncertainty, "array", None)]
-        for own in (getattr(values, "mask", None) for values in own_masks):
-            if own is not None:
-                mask = own if mask is None else (np.asarray(mask) != 0) | own
+        if getattr(flux, "mask", None) is not None:
+            mask = flux.mask if mask is None else (np.asarray(mask) != 0) | flux.mask
         if uncertainty is not None:
             sigma, sigma_unit = sigma_from_uncertainty(
                 uncertainty, FluxUnit(flux.unit, where), flux.shape, where
