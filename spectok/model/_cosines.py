@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor
 
+from spectok.model._interpolate import bracket, pick
+
 __all__ = ["cosine_code", "expand_cosines"]
 
 # In variances of the noise: near 2 ln(K), the universal threshold of K coefficients.
@@ -82,21 +84,13 @@ def expand_cosines(
     values : `torch.Tensor`, shape (N, L)
         On a patch's own places the inverse transform; beyond the last patch its last value.
     """
-    # The float64 part runs where the wavelengths live (the CPU beside an MPS device).
-    keys = torch.where(valid.to(wavelength.device), wavelength, torch.inf)
-    keys, order = keys.sort(dim=1, stable=True)
-    width = width.gather(1, order).clamp(min=1e-12)
-    last = (valid.sum(1, keepdim=True) - 1).clamp(min=0).to(wavelength.device)
-    high = torch.searchsorted(keys, target.contiguous()).minimum(last)
-    low = (high - 1).clamp(min=0)
+    low, high = bracket(wavelength, valid, target)
 
-    def distance(position: Tensor) -> Tensor:
-        return (target - keys.gather(1, position)) / width.gather(1, position)
+    def place_in(position: Tensor) -> Tensor:
+        return (target - wavelength.gather(1, position)) / width.gather(1, position).clamp(1e-12)
 
-    below, above = distance(low), distance(high)
-    nearest = torch.where(below.abs() <= above.abs(), low, high)
-    place = torch.where(below.abs() <= above.abs(), below, above).nan_to_num(0.0)
-    place = (place.clamp(-0.5, 0.5) + 0.5).to(code.device, code.dtype)
-    index = order.gather(1, nearest).to(code.device)
-    picked = code.gather(1, index.unsqueeze(-1).expand(-1, -1, code.shape[-1]))
-    return (picked * _basis(place, code.shape[-1])).sum(-1)
+    below, above = place_in(low), place_in(high)
+    nearer = below.abs() <= above.abs()
+    place = torch.where(nearer, below, above).clamp(-0.5, 0.5) + 0.5
+    picked = pick(code, torch.where(nearer, low, high))
+    return (picked * _basis(place.to(code.device, code.dtype), code.shape[-1])).sum(-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["interpolate_tokens"]
+__all__ = ["bracket", "interpolate_tokens", "pick"]
 
 
 def interpolate_tokens(value: Tensor, wavelength: Tensor, valid: Tensor, target: Tensor) -> Tensor:
@@ -23,18 +23,38 @@ def interpolate_tokens(value: Tensor, wavelength: Tensor, valid: Tensor, target:
     interpolated : `torch.Tensor`, shape (N, S, C)
         At a valid token's own wavelength exactly that token.
     """
-    # The float64 part runs where the wavelengths live (the CPU beside an MPS device).
-    keys = torch.where(valid.to(wavelength.device), wavelength, torch.inf)
-    keys, order = keys.sort(dim=1, stable=True)
-    last = (valid.sum(1, keepdim=True) - 1).clamp(min=0).to(wavelength.device)
-    high = torch.searchsorted(keys, target.contiguous()).minimum(last)
-    low = (high - 1).clamp(min=0)
-    below, above = keys.gather(1, low), keys.gather(1, high)
+    low, high = bracket(wavelength, valid, target)
+    below, above = wavelength.gather(1, low), wavelength.gather(1, high)
     weight = ((target - below) / (above - below)).nan_to_num(1.0).clamp(0.0, 1.0)
     weight = weight.to(value.device, value.dtype).unsqueeze(-1)
+    return torch.lerp(pick(value, low), pick(value, high), weight)
 
-    def pick(position: Tensor) -> Tensor:
-        index = order.gather(1, position).to(value.device)
-        return value.gather(1, index.unsqueeze(-1).expand(-1, -1, value.shape[-1]))
 
-    return torch.lerp(pick(low), pick(high), weight)
+def bracket(wavelength: Tensor, valid: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The valid tokens next to wavelengths on either side.
+
+    Parameters
+    ----------
+    wavelength : `torch.Tensor`, float64, shape (N, T)
+        In any order.
+    valid : `torch.Tensor` of bool, shape (N, T)
+    target : `torch.Tensor`, float64, shape (N, S)
+
+    Returns
+    -------
+    low, high : `torch.Tensor` of int, shape (N, S)
+        Their positions among the T tokens, where the wavelengths live (the CPU beside an MPS
+        device). Beyond the last token both are on one side; a lone token is both.
+    """
+    valid = valid.to(wavelength.device)
+    keys, order = torch.where(valid, wavelength, torch.inf).sort(dim=1, stable=True)
+    last = (valid.sum(1, keepdim=True) - 1).clamp(min=0)
+    high = torch.searchsorted(keys, target.contiguous()).minimum(last)
+    low = (high - 1).clamp(min=0)
+    return order.gather(1, low), order.gather(1, high)
+
+
+def pick(value: Tensor, position: Tensor) -> Tensor:
+    """Tokens (N, T, C) at positions (N, S) as (N, S, C)."""
+    index = position.to(value.device).unsqueeze(-1)
+    return value.gather(1, index.expand(-1, -1, value.shape[-1]))

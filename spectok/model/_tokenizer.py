@@ -95,11 +95,9 @@ class SpectralTokenizer(nn.Module):
         one); log of the error; validity. A pixel that is not visible shows the flux
         interpolated between its visible neighbours in the patch, and the patch's error.
         """
-        count = visible.sum(-1, keepdim=True).clamp(min=1)
-        log_sigma = torch.where(visible, sigma, 1.0).log()
-        log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
-        log_sigma = torch.where(visible, log_sigma, log_mean)
+        log_sigma, log_mean = _log_errors(sigma, visible)
         flux = fill(torch.where(visible, flux, 0.0), visible)
+        count = visible.sum(-1, keepdim=True).clamp(min=1)
         mean = torch.where(visible, flux, 0.0).sum(-1, keepdim=True) / count
         contrast = asinh((flux - mean) * torch.exp(-log_mean))
         channels = (asinh(flux), 0.5 * contrast, 0.5 * (log_sigma + 2.0), visible.to(flux.dtype))
@@ -122,9 +120,7 @@ class SpectralTokenizer(nn.Module):
             Of asinh of the flux. Between the centres of patches the level is interpolated, so
             that a faint spectrum, whose cosines drown in noise, is a smooth curve.
         """
-        log_sigma = torch.where(visible, sigma, 1.0).log()
-        count = visible.sum(-1, keepdim=True).clamp(min=1)
-        log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
+        log_sigma, log_mean = _log_errors(sigma, visible)
         # Pixels on sky lines say little, and would say it loudly.
         trusted = visible & (log_sigma <= log_mean + _SKY_LINE)
         bent = asinh(torch.where(trusted, flux, 0.0))
@@ -250,6 +246,14 @@ class SpectralTokenizer(nn.Module):
 def _float32(like: Tensor) -> torch.autocast:
     """No half precision where pixels enter and leave: its 0.4 % exceed the noise at S/N 250."""
     return torch.autocast(like.device.type, enabled=False)
+
+
+def _log_errors(sigma: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+    """Ln of the errors of patches (N, T, P), and its mean (N, T, 1), which stands for unseen ones."""
+    log_sigma = torch.where(visible, sigma, 1.0).log()
+    count = visible.sum(-1, keepdim=True).clamp(min=1)
+    log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
+    return torch.where(visible, log_sigma, log_mean), log_mean
 
 
 def _log_cosh(x: Tensor) -> Tensor:
