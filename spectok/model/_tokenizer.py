@@ -249,7 +249,7 @@ def _float32(like: Tensor) -> torch.autocast:
 
 
 def _log_errors(sigma: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-    """Ln of the errors of patches (N, T, P), and its mean (N, T, 1), which stands for unseen ones."""
+    """Logarithm of patches' errors (N, T, P), and its mean (N, T, 1) for the unseen ones."""
     log_sigma = torch.where(visible, sigma, 1.0).log()
     count = visible.sum(-1, keepdim=True).clamp(min=1)
     log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
