@@ -203,8 +203,6 @@ class TokenBatch:
         Zero where ``valid`` is False.
     wavelength : `torch.Tensor`, float64, shape (N, T)
         Centre of each patch, vacuum Angstrom.
-    width : `torch.Tensor`, float64, shape (N, T)
-        Width of each patch, from edge to edge of its places.
     valid : `torch.Tensor`, bool, shape (N, T)
     scale : `torch.Tensor`, float32, shape (N,)
         What the spectrum was divided by.
@@ -214,7 +212,6 @@ class TokenBatch:
 
     value: Tensor
     wavelength: Tensor
-    width: Tensor
     valid: Tensor
     scale: Tensor
     from_noise: Tensor | None = None
@@ -224,7 +221,6 @@ class TokenBatch:
         return TokenBatch(
             self.value.to(device),
             _float64_to(self.wavelength, device),
-            _float64_to(self.width, device),
             self.valid.to(device),
             self.scale.to(device),
             None if self.from_noise is None else self.from_noise.to(device),

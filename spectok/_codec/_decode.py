@@ -141,7 +141,7 @@ def _decode_on(
     with exact(network):
         for first in range(0, len(spectra), step):
             some = slice(first, first + step)
-            batch = to_token_batch(spectra[some], network.config.patch_size).to(device_of(network))
+            batch = to_token_batch(spectra[some]).to(device_of(network))
             wanted = torch.from_numpy(layout.gather(covered[some]) & layout.present)
             target = SpectrumBatch(wanted, wanted, wavelength.expand(len(wanted), -1), wanted)
             target = target.to(device_of(network))

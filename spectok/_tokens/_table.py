@@ -113,11 +113,6 @@ class TokenSequence:
     n_pixels: np.ndarray
     token: np.ndarray
 
-    def width(self, patch_size: int) -> np.ndarray:
-        """Width of whole patches with the sampling of these; shape (T,)."""
-        step = (self.wavelength_max - self.wavelength_min) / np.maximum(self.n_pixels - 1, 1)
-        return step * patch_size
-
     def covers(self, wavelength: np.ndarray) -> np.ndarray:
         """Where a wavelength lies within one patch of a valid token; shape of the input."""
         low, high = self.wavelength_min[self.valid], self.wavelength_max[self.valid]
@@ -164,17 +159,16 @@ def sequences(table: Table) -> list[TokenSequence]:
     return out
 
 
-def to_token_batch(spectra: Sequence[TokenSequence], patch_size: int) -> TokenBatch:
+def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     """Token sequences padded to the longest of them."""
     longest = max(len(s.valid) for s in spectra)
     value = np.zeros((len(spectra), longest, spectra[0].token.shape[-1]), np.float32)
-    wavelength, width = np.empty((len(spectra), longest)), np.ones((len(spectra), longest))
+    wavelength = np.empty((len(spectra), longest))
     valid = np.zeros((len(spectra), longest), bool)
     for row, s in enumerate(spectra):
         value[row, : len(s.valid)] = s.token
         wavelength[row, : len(s.valid)] = s.wavelength
         wavelength[row, len(s.valid) :] = s.wavelength[-1]
         valid[row, : len(s.valid)] = s.valid
-        width[row, : len(s.valid)] = s.width(patch_size)
     scale = torch.ones(len(spectra))
-    return TokenBatch(*(torch.from_numpy(a) for a in (value, wavelength, width, valid)), scale)
+    return TokenBatch(*(torch.from_numpy(a) for a in (value, wavelength, valid)), scale)

@@ -24,9 +24,6 @@ class ModelConfig:
         Pixels of a patch, P.
     token_size : int
         Numbers of a token, C.
-    n_cosines : int
-        How many of them start as a transform of the patch: its level, and cosines of what
-        departs from it.
     width, heads : int
         Width of the transformer, D, and its attention heads.
     encoder_blocks, decoder_blocks : int
@@ -47,7 +44,6 @@ class ModelConfig:
 
     patch_size: int = 32
     token_size: int = 16
-    n_cosines: int = 12
     width: int = 512
     heads: int = 8
     encoder_blocks: int = 6
@@ -63,11 +59,6 @@ class ModelConfig:
         for name in ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not 2 <= self.n_cosines <= min(self.token_size, self.patch_size):
-            raise ValueError(
-                f"n_cosines must lie between 2 and token_size {self.token_size}, "
-                f"not at {self.n_cosines}"
-            )
         if not 0 < self.min_period < self.max_period:
             raise ValueError(
                 f"periods must satisfy 0 < min_period < max_period, "

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["WavelengthEmbedding", "patch_centre", "patch_width", "patchify", "unpatchify"]
+__all__ = ["WavelengthEmbedding", "patch_centre", "patchify", "unpatchify"]
 
 
 def patchify(pixels: Tensor, patch_size: int) -> Tensor:
@@ -24,12 +24,6 @@ def patch_centre(wavelength: Tensor, patch_size: int) -> Tensor:
     """Centre of each patch: midway between its first and its last place, shape (N, T)."""
     patches = patchify(wavelength, patch_size)
     return 0.5 * (patches[..., 0] + patches[..., -1])
-
-
-def patch_width(wavelength: Tensor, patch_size: int) -> Tensor:
-    """Width of each patch, half a place beyond its first and its last one, shape (N, T)."""
-    patches = patchify(wavelength, patch_size)
-    return (patches[..., -1] - patches[..., 0]) * (patch_size / max(patch_size - 1, 1))
 
 
 class WavelengthEmbedding(nn.Module):

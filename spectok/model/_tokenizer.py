@@ -9,11 +9,9 @@ from torch import Tensor, nn
 
 from spectok._batch import SpectrumBatch, TokenBatch
 from spectok.model._config import ModelConfig
-from spectok.model._cosines import cosine_code, expand_cosines
 from spectok.model._embedding import (
     WavelengthEmbedding,
     patch_centre,
-    patch_width,
     patchify,
     unpatchify,
 )
@@ -25,7 +23,6 @@ __all__ = ["SpectralTokenizer"]
 
 _CHANNELS = 4  # per pixel: flux, contrast, error, validity
 _LOG_MODEL_SIGMA = (-9.0, 6.0)
-_SKY_LINE = 1.2  # in ln(error): 3.3 times the typical error of the patch
 _LARGEST = 60.0  # of asinh(flux)
 _EXTREME = 1e18  # its square fits float32
 
@@ -82,56 +79,31 @@ class SpectralTokenizer(nn.Module):
                     last.weight.data.mul_((2 * len(blocks)) ** -0.5)
                 if block.attend_cross is not None:
                     nn.init.zeros_(block.attend_cross.out.weight)
-        # A new model is a transform codec: tokens hold cosines, the decoder sums them.
-        nn.init.zeros_(self.to_token.weight[: self.config.n_cosines])
+        # A new model is a running mean: tokens hold levels, the decoder interpolates them.
+        nn.init.zeros_(self.to_token.weight[:1])
         nn.init.zeros_(self.to_pixels.weight)
         self.to_pixels.bias.data[self.config.patch_size :] = math.log(0.1)
 
-    def features(self, flux: Tensor, sigma: Tensor, visible: Tensor) -> Tensor:
-        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P).
+    def features(self, flux: Tensor, sigma: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P), and its level.
 
         Per pixel: asinh of the flux; asinh of its distance from the patch's mean in units of
         the patch's error (so that a line in a bright spectrum is as clear as one in a faint
         one); log of the error; validity. A pixel that is not visible shows the flux
-        interpolated between its visible neighbours in the patch, and the patch's error.
+        interpolated between its visible neighbours in the patch, and the patch's error. The
+        level (N, T) is the asinh of the mean flux, weighted by inverse variance.
         """
-        log_sigma, log_mean = _log_errors(sigma, visible)
-        flux = fill(torch.where(visible, flux, 0.0), visible)
         count = visible.sum(-1, keepdim=True).clamp(min=1)
-        mean = torch.where(visible, flux, 0.0).sum(-1, keepdim=True) / count
+        log_sigma = torch.where(visible, sigma, 1.0).log()
+        log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
+        log_sigma = torch.where(visible, log_sigma, log_mean)
+        # Relative to the patch's own error, the weights can neither overflow nor all vanish.
+        weight = torch.where(visible, (2.0 * (log_mean - log_sigma)).clamp(-20, 20).exp(), 0.0)
+        flux = fill(torch.where(visible, flux, 0.0), visible)
+        mean = (weight * flux).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True).clamp(1e-12)
         contrast = asinh((flux - mean) * torch.exp(-log_mean))
         channels = (asinh(flux), 0.5 * contrast, 0.5 * (log_sigma + 2.0), visible.to(flux.dtype))
-        return torch.cat(channels, dim=-1)
-
-    def transform(
-        self, flux: Tensor, sigma: Tensor, visible: Tensor, valid: Tensor, wavelength: Tensor
-    ) -> Tensor:
-        """The code that tokens start from: a patch's level, and cosines of what departs from it.
-
-        Parameters
-        ----------
-        flux, sigma, visible : `torch.Tensor`, shape (N, T, P)
-        valid : `torch.Tensor` of bool, shape (N, T)
-        wavelength : `torch.Tensor`, float64, shape (N, T * P)
-
-        Returns
-        -------
-        code : `torch.Tensor`, shape (N, T, K)
-            Of asinh of the flux. Between the centres of patches the level is interpolated, so
-            that a faint spectrum, whose cosines drown in noise, is a smooth curve.
-        """
-        log_sigma, log_mean = _log_errors(sigma, visible)
-        # Pixels on sky lines say little, and would say it loudly.
-        trusted = visible & (log_sigma <= log_mean + _SKY_LINE)
-        bent = asinh(torch.where(trusted, flux, 0.0))
-        level = bent.sum(-1) / trusted.sum(-1).clamp(min=1)
-        # asinh shrinks the error of a bright pixel along with its flux.
-        variance = (2.0 * (log_mean - _log_cosh(level).unsqueeze(-1))).exp()
-        centre = patch_centre(wavelength, self.config.patch_size)
-        smooth = interpolate_tokens(level.unsqueeze(-1), centre, valid, wavelength).squeeze(-1)
-        departs = bent - patchify(smooth, self.config.patch_size)
-        cosines = cosine_code(departs, trusted, variance, self.config.n_cosines - 1)
-        return torch.cat([level.unsqueeze(-1), cosines], dim=-1)
+        return torch.cat(channels, dim=-1), asinh(mean.squeeze(-1))
 
     def encode(self, batch: SpectrumBatch, hidden: Tensor | None = None) -> TokenBatch:
         """Spectra to tokens.
@@ -158,9 +130,7 @@ class SpectralTokenizer(nn.Module):
         sigma = (batch.sigma / scale[:, None]).clamp(1 / _EXTREME, _EXTREME)
         seen = patchify(visible, patch)
         valid = (patchify(batch.valid, patch).sum(-1) > patch // 2) & seen.any(-1)
-        patches = patchify(flux, patch), patchify(sigma, patch), seen
-        code = self.transform(*patches, valid, batch.wavelength)
-        x = self.features(*patches)
+        x, level = self.features(patchify(flux, patch), patchify(sigma, patch), seen)
         with _float32(x):
             x = self.embed_patch(x)
         x = x + self.embed_wavelength(batch.wavelength)
@@ -169,14 +139,12 @@ class SpectralTokenizer(nn.Module):
             x = block(x, mask)
         with _float32(x):
             value = self.to_token(self.norm_token(x.float()))
-        # The first channels start as the transform, and the network learns what to add.
-        first = value[..., : code.shape[-1]] + code
-        value = torch.cat([first, value[..., code.shape[-1] :]], dim=-1)
+        # The first channel starts as the patch's level, and the network learns the rest.
+        value = torch.cat([value[..., :1] + level.unsqueeze(-1), value[..., 1:]], dim=-1)
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
         centre = patch_centre(batch.wavelength, patch)
-        width = patch_width(batch.wavelength, patch)
-        return TokenBatch(value, centre, width, valid, scale, from_noise)
+        return TokenBatch(value, centre, valid, scale, from_noise)
 
     def decode(
         self, tokens: TokenBatch, wavelength: Tensor, wanted: Tensor | None = None
@@ -208,18 +176,11 @@ class SpectralTokenizer(nn.Module):
             x = block(x, mask, context, context_mask)
         with _float32(x):
             flux, log_sigma = self.to_pixels(self.norm_output(x.float())).chunk(2, -1)
-        level = self.inverse_transform(tokens, wavelength)
+        level = interpolate_tokens(
+            tokens.value[..., :1], tokens.wavelength, tokens.valid, wavelength
+        ).squeeze(-1)
         flux = (unpatchify(flux) + level).clamp(-_LARGEST, _LARGEST).sinh()
         return flux, unpatchify(log_sigma.clamp(*_LOG_MODEL_SIGMA).exp())
-
-    def inverse_transform(self, tokens: TokenBatch, wavelength: Tensor) -> Tensor:
-        """What the first channels of tokens say by themselves: asinh of the flux, (N, L)."""
-        place = tokens.wavelength, tokens.valid, wavelength
-        smooth = interpolate_tokens(tokens.value[..., :1], *place).squeeze(-1)
-        cosines = tokens.value[..., 1 : self.config.n_cosines]
-        return smooth + expand_cosines(
-            cosines, tokens.wavelength, tokens.width, tokens.valid, wavelength
-        )
 
     def _context(self, tokens: TokenBatch) -> Tensor:
         """What the cross-attention looks at: tokens with their own wavelengths, (N, T, D)."""
@@ -246,17 +207,3 @@ class SpectralTokenizer(nn.Module):
 def _float32(like: Tensor) -> torch.autocast:
     """No half precision where pixels enter and leave: its 0.4 % exceed the noise at S/N 250."""
     return torch.autocast(like.device.type, enabled=False)
-
-
-def _log_errors(sigma: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-    """Logarithm of patches' errors (N, T, P), and its mean (N, T, 1) for the unseen ones."""
-    log_sigma = torch.where(visible, sigma, 1.0).log()
-    count = visible.sum(-1, keepdim=True).clamp(min=1)
-    log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
-    return torch.where(visible, log_sigma, log_mean), log_mean
-
-
-def _log_cosh(x: Tensor) -> Tensor:
-    """ln(cosh(x)) without overflow: what asinh divides a small error at asinh^-1(x) by."""
-    size = x.abs()
-    return size + torch.log1p((-2.0 * size).exp()) - math.log(2.0)
