@@ -225,10 +225,10 @@ def _serialise(model: SpectralTokenizer, dtype: torch.dtype) -> bytes:
 
 def _state_key(model: SpectralTokenizer) -> tuple[Any, ...]:
     """Changes when a parameter is written to, replaced, moved or cast."""
-    parameters = [p.detach() for p in model.parameters()]
-    # Writing through ``.data`` leaves no trace but the values.
-    size = float(torch.nn.utils.get_total_norm(parameters))
-    return size, *((p._version, p.data_ptr(), p.dtype) for p in model.parameters())
+    # Writing through ``.data`` leaves no trace but the values: a thousandth of them is looked at.
+    some = [p.detach().flatten()[::1009].sum() for p in model.parameters()]
+    checksum = float(torch.stack(some).sum())
+    return checksum, *((p._version, p.data_ptr(), p.dtype) for p in model.parameters())
 
 
 def _read(folder: Any, name: str) -> SpectralTokenizer:
