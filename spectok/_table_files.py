@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,10 @@ def table_or_none(path: str) -> QTable | None:
     if not Path(path).is_file() or Path(path).suffix.lower() not in _TABLES:
         return None
     try:
-        table = read_table(path)
+        with warnings.catch_warnings():
+            # A spectrum file may hold several tables: astropy need not say so.
+            warnings.simplefilter("ignore")
+            table = read_table(path)
     except OSError:
         return None
     return table if "token_index" in table.colnames else None

@@ -159,10 +159,11 @@ def plot_tokens(tokens: Table, spectrum_index: int = 0, *, axes: Axes | None = N
     low, high = (
         u.Quantity(rows[name]).to_value(u.AA) for name in ("wavelength_min", "wavelength_max")
     )
+    half = 0.5 * (high - low) / np.maximum(np.asarray(rows["n_pixels"]) - 1, 1)
     values = np.asarray(rows["token"], dtype=float)
     reach = np.percentile(np.abs(values), 99)
-    for left, right, token in zip(low, high, values, strict=True):
-        # One patch is one column; gaps between patches stay white.
+    for left, right, token in zip(low - half, high + half, values, strict=True):
+        # One patch is one column, from edge to edge of its pixels; gaps stay white.
         image = axes.pcolormesh(
             [left, right],
             np.arange(token.size + 1) - 0.5,

@@ -4,13 +4,14 @@ import copy
 import dataclasses
 import json
 import re
+from importlib import resources
 
 import numpy as np
 import pytest
 import torch
 
 import spectok
-from spectok._pretrained import DEFAULT, model_identity, resolve
+from spectok._pretrained import DEFAULT, describe, model_identity, resolve
 
 FIELDS = json.dumps(dataclasses.asdict(spectok.ModelConfig.of_size("tiny")))[1:-1].encode()
 
@@ -238,11 +239,16 @@ def test_a_folder_is_read_anew_each_time(tiny_folder):
 
 @pytest.fixture
 def default():
-    from importlib import resources
-
-    if not (resources.files("spectok") / "weights" / DEFAULT / "config.json").is_file():
-        pytest.skip(f"{DEFAULT} is not in the package yet: it is being trained")
     return spectok.load_model()
+
+
+def test_the_embedded_default_is_small_and_has_a_card():
+    folder = resources.files("spectok") / "weights" / DEFAULT
+    assert len((folder / "model.safetensors").read_bytes()) < 20e6
+    card = (folder / "CARD.rst").read_text(encoding="utf-8")
+    for heading in ("Training", "Where it loses, and why", "Data", "Hidden-block score"):
+        assert f"\n{heading}\n" in card
+    assert describe()["scores"]["sdss | all | hidden | spectok"]["objects"] >= 5
 
 
 def test_default(default, make_arrays):
