@@ -5,8 +5,8 @@
 
 Two cores (AMD Zen 4, which has bfloat16) take 0.37 s a step of 2,048 tokens, half an hour in all;
 without bfloat16 in the processor add ``--precision 32-true``. The run writes a complete checkpoint
-every 250 steps and goes on from it when it is started again. ``export.py`` turns a checkpoint into a
-model, ``benchmarks/reconstruction.py`` scores it, and ``card.py`` writes its card.
+every 250 steps and goes on from it when it is started again. ``export.py`` turns a checkpoint
+into a model, ``benchmarks/reconstruction.py`` scores it, and ``card.py`` writes its card.
 """
 
 from __future__ import annotations
