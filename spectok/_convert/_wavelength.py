@@ -108,6 +108,8 @@ def to_grid(axis: u.Quantity, *, medium: str, where: str) -> Grid:
 
 def _angstrom(axis: u.Quantity, where: str) -> np.ndarray:
     unit = getattr(axis, "unit", None)
+    if unit == u.AA:  # the usual case, and 0.1 ms a spectrum saved
+        return np.asarray(axis.value, dtype=np.float64)
     if unit is None or unit == u.dimensionless_unscaled or unit.is_equivalent(u.pix):
         raise ValueError(f"{where}: the spectral axis has the unit {str(unit)!r}; {_PLAUSIBLE}")
     try:
