@@ -88,7 +88,7 @@ def _encode(args: argparse.Namespace) -> int:
     from tqdm.auto import tqdm
 
     from spectok import concatenate, encode, surveys
-    from spectok._demo import are_arms
+    from spectok._convert import are_arms
     from spectok._pretrained import resolve
 
     check_output(args.output)
@@ -107,7 +107,8 @@ def _encode(args: argparse.Namespace) -> int:
                 arms=are_arms(spectra),
                 progress=None if len(args.files) == 1 else False,
             )
-            if not any((one.meta or {}).get("object_id") is not None for one in spectra):
+            if (table["object_id"] == table["spectrum_index"].astype(str)).all():
+                # Positions in a file say little in a table of many: its name joins them.
                 stem = Path(file).name.split(".")[0]
                 single = table["spectrum_index"].max() == 0
                 table["object_id"] = [
@@ -147,7 +148,7 @@ def _decode(args: argparse.Namespace) -> int:
     from astropy.table import QTable
 
     from spectok import decode, surveys
-    from spectok._demo import are_arms
+    from spectok._convert import are_arms
 
     check_output(args.output)
     tokens = read_table(args.tokens)
@@ -192,7 +193,8 @@ def _plot(args: argparse.Namespace) -> int:
 
     matplotlib.use("Agg")
     from spectok import decode, encode, plotting, surveys
-    from spectok._demo import are_arms, flatten
+    from spectok._convert import are_arms
+    from spectok._demo import flatten
 
     output = args.output or str(Path(args.file).with_suffix(".png"))
     tokens = table_or_none(args.file)

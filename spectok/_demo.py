@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from specutils import Spectrum, SpectrumList
 
-__all__ = ["are_arms", "flatten", "run"]
+__all__ = ["flatten", "run"]
 
 _TOKENS, _PICTURE = "spectok-demo-tokens.fits", "spectok-demo.png"
 
@@ -61,16 +61,12 @@ def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = "
         print("no picture: not one spectrum has a good patch")
 
 
-def are_arms(spectra: SpectrumList) -> bool:
-    """Whether the members of a list are arms of the same objects, as a reader marked them."""
-    return len(spectra) > 1 and all("arm" in (one.meta or {}) for one in spectra)
-
-
 def _there_and_back(title: str, spectra: SpectrumList) -> tuple[Table, Any]:
     """Encode with hidden blocks, decode, report; the panel shows the brightest spectrum."""
     from astropy.table import unique
 
     from spectok import decode, encode
+    from spectok._convert import are_arms
 
     arms = are_arms(spectra)
     if not arms and len(spectra) > 1:

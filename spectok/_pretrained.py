@@ -197,6 +197,7 @@ def _to_device(model: SpectralTokenizer, device: str | torch.device) -> Spectral
     try:
         return model.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # Torch's ways to say: no such device, not compiled for it, not all there.
         usable = [name for name in ("cuda", "mps") if getattr(torch, name).is_available()]
         raise ValueError(
             f"device {str(device)!r} cannot be used; at hand: {', '.join(['cpu', *usable])} "

@@ -12,10 +12,10 @@ from astropy.nddata import StdDevUncertainty
 from astropy.table import Table
 
 from spectok._batch import PatchLayout, SpectrumBatch
-from spectok._codec._network import Model, device_of, exact, matching, max_tokens, table_unit
+from spectok._codec._network import Model, device_of, exact, matching, max_tokens
 from spectok._convert import FluxUnit, check_medium, to_grid
 from spectok._flags import TokenFlag
-from spectok._tokens import TokenSequence, meta_of, sequences, to_token_batch
+from spectok._tokens import TokenSequence, meta_of, sequences, table_unit, to_token_batch
 from spectok.model import SpectralTokenizer
 
 if TYPE_CHECKING:

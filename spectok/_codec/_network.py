@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
 import torch
-from astropy import units as u
 
 from spectok._pretrained import model_identity, resolve
 from spectok.model import SpectralTokenizer
 
 __all__ = [
     "Model",
-    "column_unit",
     "device_of",
     "exact",
     "matching",
     "max_tokens",
-    "table_unit",
 ]
 
 Model = SpectralTokenizer | str | PathLike[str] | None
@@ -71,30 +67,3 @@ def exact(network: SpectralTokenizer) -> Iterator[None]:
             yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-def table_unit(unit: u.UnitBase) -> u.UnitBase:
-    """A unit that can be written down and read again; else (private units) dimensionless.
-
-    A private name for something known (MaNGA's spaxel is a pixel) is replaced by it.
-    """
-    if _readable(unit):
-        return unit
-    known = u.CompositeUnit(unit.scale, [], [])
-    for base, power in zip(unit.bases, unit.powers, strict=True):
-        known = known * (base if _readable(base) else base.decompose()) ** power
-    return known if _readable(known) else u.dimensionless_unscaled
-
-
-def column_unit(unit: u.UnitBase) -> u.UnitBase:
-    """`table_unit` without a scale that is no power of ten, which FITS cannot hold."""
-    unit = table_unit(unit)
-    power = math.log10(unit.scale)
-    return unit if power == round(power) else u.CompositeUnit(1, unit.bases, unit.powers)
-
-
-def _readable(unit: u.UnitBase) -> bool:
-    try:
-        return u.Unit(unit.to_string()) == unit
-    except ValueError:
-        return False

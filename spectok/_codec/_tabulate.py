@@ -11,11 +11,10 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok import __version__
 from spectok._batch import PatchLayout
-from spectok._codec._network import column_unit, table_unit
 from spectok._convert import FluxUnit, Rows
 from spectok._flags import TokenFlag
 from spectok._pretrained import model_identity
-from spectok._tokens import to_table
+from spectok._tokens import column_unit, table_unit, to_table
 from spectok.model import SpectralTokenizer
 
 __all__ = ["tabulate"]
@@ -59,7 +58,7 @@ def tabulate(
         count.append(len(low))
         flags.append(flag)
         scales.append(scale)
-    _warn(encoded, rows, spectra, names, lost, flags, flux_unit)
+    _warn(encoded, rows, spectra, names, lost, flags, flux_unit, network.config.patch_size)
     name, sha256 = model_identity(network)
     unit = column_unit(flux_unit.internal)
     return to_table(
@@ -95,6 +94,7 @@ def _warn(
     lost: list[int],
     flags: list[int],
     flux_unit: FluxUnit,
+    patch_size: int,
 ) -> None:
     """Say once for all spectra what was lost, estimated or taken for something else."""
     total = len(spectra)
@@ -103,8 +103,8 @@ def _warn(
         if valid.any() and n_valid[valid].sum() < 0.5 * rows[i].valid[j].sum():
             sparse.append(k)
     why = (
-        "a patch is 32 pixels in one piece, more than half of them good, so give bad pixels as a "
-        "mask instead of dropping them"
+        f"a patch is {patch_size} pixels in one piece, more than half of them good, so give bad "
+        "pixels as a mask instead of dropping them"
     )
     messages = []
     if lost:

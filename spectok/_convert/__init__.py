@@ -4,12 +4,13 @@ from spectok._convert._arrays import convert_arrays
 from spectok._convert._display import numbers_of
 from spectok._convert._flux import FluxUnit
 from spectok._convert._rows import Rows
-from spectok._convert._spectra import convert_spectra
+from spectok._convert._spectra import are_arms, convert_spectra
 from spectok._convert._wavelength import check_medium, to_grid
 
 __all__ = [
     "FluxUnit",
     "Rows",
+    "are_arms",
     "check_medium",
     "convert_arrays",
     "convert_spectra",

@@ -36,8 +36,6 @@ class FluxUnit:
         The caller's unit.
     internal : `~astropy.units.UnitBase`
         The unit of the numbers.
-    converted : bool
-        Whether the factor between the two depends on the wavelength.
     """
 
     def __init__(self, unit: u.UnitBase, where: str) -> None:
@@ -46,12 +44,12 @@ class FluxUnit:
             raise ValueError(f"{where}: flux in {unit} is {refused}")
         self.unit = unit
         self._density, self._solid = _split_solid_angle(unit)
-        self.internal, self.converted = unit, False
+        self.internal = unit
         for target in (_CGS, _LUMINOSITY):
             if self._density.is_equivalent(target):
                 break
             if self._density.is_equivalent(target, u.spectral_density(1 * u.AA)):
-                self.internal, self.converted = target * self._solid, True
+                self.internal = target * self._solid
                 break
 
     def factor(self, unit: u.UnitBase, wavelength: np.ndarray, where: str) -> np.ndarray | float:

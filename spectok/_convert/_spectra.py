@@ -13,7 +13,7 @@ from spectok._convert._flux import FluxUnit, sigma_from_uncertainty
 from spectok._convert._rows import Rows, join_arms, make_rows, plain_numbers
 from spectok._convert._wavelength import check_medium
 
-__all__ = ["convert_spectra"]
+__all__ = ["are_arms", "convert_spectra"]
 
 
 def convert_spectra(
@@ -75,11 +75,17 @@ def convert_spectra(
     return rows, reader.flux_unit
 
 
+def are_arms(members: Sequence[Any]) -> bool:
+    """Whether spectra are arms of the same objects, as a reader marked them."""
+    metas = [getattr(member, "meta", None) or {} for member in members]
+    return len(metas) > 1 and all("arm" in meta for meta in metas)
+
+
 def _warn_of_arms(members: Sequence[Any]) -> None:
     """Arms that a reader marked as such, encoded apart, are most often a slip."""
-    metas = [getattr(member, "meta", None) or {} for member in members]
-    if len(metas) < 2 or not all("arm" in meta for meta in metas):
+    if not are_arms(members):
         return
+    metas = [member.meta for member in members]
     if all(_identifiers(meta) == _identifiers(metas[0]) for meta in metas):
         warnings.warn(
             f"these {len(metas)} spectra look like arms of the same objects; with arms=True they "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,10 @@ from spectok._batch import TokenBatch
 __all__ = [
     "TokenSequence",
     "check_table",
+    "column_unit",
     "meta_of",
     "sequences",
+    "table_unit",
     "to_table",
     "to_token_batch",
 ]
@@ -172,3 +175,30 @@ def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
         valid[row, : len(s.valid)] = s.valid
     scale = torch.ones(len(spectra))
     return TokenBatch(*(torch.from_numpy(a) for a in (value, wavelength, valid)), scale)
+
+
+def table_unit(unit: u.UnitBase) -> u.UnitBase:
+    """A unit that can be written down and read again; else (private units) dimensionless.
+
+    A private name for something known (MaNGA's spaxel is a pixel) is replaced by it.
+    """
+    if _readable(unit):
+        return unit
+    known = u.CompositeUnit(unit.scale, [], [])
+    for base, power in zip(unit.bases, unit.powers, strict=True):
+        known = known * (base if _readable(base) else base.decompose()) ** power
+    return known if _readable(known) else u.dimensionless_unscaled
+
+
+def column_unit(unit: u.UnitBase) -> u.UnitBase:
+    """`table_unit` without a scale that is no power of ten, which FITS cannot hold."""
+    unit = table_unit(unit)
+    power = math.log10(unit.scale)
+    return unit if power == round(power) else u.CompositeUnit(1, unit.bases, unit.powers)
+
+
+def _readable(unit: u.UnitBase) -> bool:
+    try:
+        return u.Unit(unit.to_string()) == unit
+    except ValueError:
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["bracket", "interpolate_tokens", "pick"]
+__all__ = ["interpolate_tokens"]
 
 
 def interpolate_tokens(value: Tensor, wavelength: Tensor, valid: Tensor, target: Tensor) -> Tensor:
@@ -23,14 +23,14 @@ def interpolate_tokens(value: Tensor, wavelength: Tensor, valid: Tensor, target:
     interpolated : `torch.Tensor`, shape (N, S, C)
         At a valid token's own wavelength exactly that token.
     """
-    low, high = bracket(wavelength, valid, target)
+    low, high = _bracket(wavelength, valid, target)
     below, above = wavelength.gather(1, low), wavelength.gather(1, high)
     weight = ((target - below) / (above - below)).nan_to_num(1.0).clamp(0.0, 1.0)
     weight = weight.to(value.device, value.dtype).unsqueeze(-1)
-    return torch.lerp(pick(value, low), pick(value, high), weight)
+    return torch.lerp(_pick(value, low), _pick(value, high), weight)
 
 
-def bracket(wavelength: Tensor, valid: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _bracket(wavelength: Tensor, valid: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """The valid tokens next to wavelengths on either side.
 
     Parameters
@@ -54,7 +54,7 @@ def bracket(wavelength: Tensor, valid: Tensor, target: Tensor) -> tuple[Tensor, 
     return order.gather(1, low), order.gather(1, high)
 
 
-def pick(value: Tensor, position: Tensor) -> Tensor:
+def _pick(value: Tensor, position: Tensor) -> Tensor:
     """Tokens (N, T, C) at positions (N, S) as (N, S, C)."""
     index = position.to(value.device).unsqueeze(-1)
     return value.gather(1, index.expand(-1, -1, value.shape[-1]))
