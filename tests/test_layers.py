@@ -145,6 +145,7 @@ def test_rules_allow(name, source):
         ("spectok", ("torch", "specutils", "astropy")),
         ("spectok.model", ("astropy", "specutils")),
         ("spectok._batch", ("astropy", "specutils")),
+        ("spectok.surveys._multimodal", ("astropy", "specutils", "h5py", "pyarrow")),
     ],
 )
 def test_import_is_light(module, unwanted):

@@ -1,3 +1,25 @@
-from ._observe import observe
+from ._instrument import Instrument as Instrument
+from ._observe import observe as observe
+from ._observe import observe_pairs as observe_pairs
+from ._registry import conf as conf
+from ._simulator import Simulator as Simulator
+from ._sources import build_templates as build_templates
+from ._spectrographs import INSTRUMENTS as INSTRUMENTS
+from ._spectrographs import instrument as instrument
+from ._templates import Templates as Templates
+from ._templates import load_templates as load_templates
+from ._templates import save_templates as save_templates
 
-__all__ = ["observe"]
+__all__ = [
+    "INSTRUMENTS",
+    "Instrument",
+    "Simulator",
+    "Templates",
+    "build_templates",
+    "conf",
+    "instrument",
+    "load_templates",
+    "observe",
+    "observe_pairs",
+    "save_templates",
+]

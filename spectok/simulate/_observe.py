@@ -6,51 +6,71 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectok.simulate._analytic import RESOLUTION, draw_scene, flux_of, noise_of, survey_grid
+from spectok.simulate._family import LABELS
+from spectok.simulate._scene import KINDS
+from spectok.simulate._simulator import Simulator
 
 if TYPE_CHECKING:
     from specutils import SpectrumList
 
-__all__ = ["observe"]
+    from spectok.simulate._instrument import Instrument
+    from spectok.simulate._observation import Observation
+    from spectok.simulate._templates import Templates
+
+__all__ = ["observe", "observe_pairs"]
+
+_CLASS = {"galaxy": "GALAXY", "quasar": "QSO", "star": "STAR"}
 
 
 def observe(
-    survey: str,
+    survey: str | Instrument,
     n: int = 1,
     *,
     seed: int = 0,
     kind: str | None = None,
-    snr: float | None = None,
+    snr: float | tuple[float, float] | None = None,
+    templates: Templates | None = None,
+    arms: bool = False,
 ) -> SpectrumList:
-    """Mock observations of analytic objects on a survey's native grid.
-
-    The objects are continua with lines (black bodies, power laws), not templates of real ones:
-    good for demonstrations and tests, not for science.
+    """Mock observations of known truth on a survey's native grid.
 
     Parameters
     ----------
-    survey : str
-        ``"sdss"``, ``"desi"``, ``"galah"`` or ``"apogee"``.
+    survey : str or `~spectok.simulate.Instrument`
+        ``"sdss"``, ``"boss"``, ``"desi"``, ``"desi-arms"``, ``"galah"``, ``"apogee"`` or
+        ``"apogee-visit"``; or an instrument of one's own.
     n : int
         Number of objects.
     seed : int
-        The same seed gives the same observations.
+        The same seed gives the same observations; the first of many are those of few.
     kind : str, optional
         ``"star"``, ``"galaxy"`` or ``"quasar"``; by default drawn.
-    snr : float, optional
-        Median signal to noise per pixel; by default drawn between 6 and 60.
+    snr : float or (float, float), optional
+        Median signal to noise per pixel, or the range from which it is drawn; by default as in
+        the survey.
+    templates : `~spectok.simulate.Templates`, optional
+        What the objects are made of, from `~spectok.simulate.build_templates`. Default:
+        formulas (black bodies, power laws), which need no file: good for demonstrations and
+        tests, not for science.
+    arms : bool
+        Return one spectrum per arm, each with all objects, as the readers of DESI and GALAH do
+        and as ``spectok.encode(..., arms=True)`` takes them.
 
     Returns
     -------
     spectra : `~specutils.SpectrumList`
-        In 1e-17 erg/s/cm2/A on vacuum Angstrom, with inverse variances and masks.
-        ``meta["truth"]`` is the noise-free flux in the same unit, ``meta["label"]`` what was
-        drawn; ``meta["mock"]`` is True.
+        One of shape (L,) per object, or with ``arms`` one of shape (n, L) per arm; in
+        1e-17 erg/s/cm2/A (GALAH: counts) on vacuum Angstrom, with inverse variances and masks.
+        ``meta["truth"]`` is the noise-free flux at the instrument's resolution and in its
+        calibration, in the same unit and shape; ``meta["label"]`` what was drawn (class,
+        redshift, S/N; teff, logg, feh, age and others where the template knows them);
+        ``meta["mock"]`` is True.
 
     Raises
     ------
     ValueError
-        For an unknown survey or kind, or a kind that the survey does not observe.
+        For an unknown survey or kind, a kind that the survey does not observe, or arms that
+        overlap where one spectrum is asked for.
 
     Examples
     --------
@@ -59,46 +79,131 @@ def observe(
     >>> spectrum.flux.shape
     (7781,)
     """
-    from astropy import units as u
-    from astropy.nddata import InverseVariance
-    from specutils import Spectrum, SpectrumList
+    _check(n, snr)
+    simulator = Simulator(survey, templates=templates, kind=kind)
+    (observation,) = simulator.observe(n, seed=seed, snr=snr)
+    return _spectra(observation, seed, arms)
 
+
+def observe_pairs(
+    first: str | Instrument,
+    second: str | Instrument,
+    n: int = 1,
+    *,
+    seed: int = 0,
+    kind: str | None = None,
+    snr: float | tuple[float, float] | None = None,
+    templates: Templates | None = None,
+) -> tuple[SpectrumList, SpectrumList]:
+    """The same objects observed with two instruments, each with its own truth.
+
+    What decoding tokens of one grid onto another is tested with: SDSS and DESI, or a survey and
+    the same survey with another window, sampling, resolution or noise.
+
+    Parameters
+    ----------
+    first, second : str or `~spectok.simulate.Instrument`
+        Of the same family of wavelengths; see `~spectok.simulate.Instrument.modified`.
+    n : int
+        Number of objects.
+    seed : int
+    kind : str, optional
+    snr : float or (float, float), optional
+        With the first instrument; the second sees objects of the same brightness.
+    templates : `~spectok.simulate.Templates`, optional
+        As in `~spectok.simulate.observe`.
+
+    Returns
+    -------
+    first, second : `~specutils.SpectrumList`
+        As from `~spectok.simulate.observe`; member i of both is the same object.
+
+    Raises
+    ------
+    ValueError
+        As `~spectok.simulate.observe`, and for instruments that share no wavelengths (GALAH and
+        APOGEE do not overlap).
+
+    Examples
+    --------
+    >>> from spectok import simulate
+    >>> coarse = simulate.instrument("sdss").modified(window=(5000.0, 7000.0), sampling=3.0)
+    >>> sdss, other = simulate.observe_pairs("sdss", coarse, 2, seed=1)
+    >>> sdss[0].meta["label"]["redshift"] == other[0].meta["label"]["redshift"]
+    True
+    """
+    _check(n, snr)
+    simulator = Simulator(first, second, templates=templates, kind=kind)
+    one, other = simulator.observe(n, seed=seed, snr=snr)
+    return _spectra(one, seed, False), _spectra(other, seed, False)
+
+
+def _check(n: int, snr: float | tuple[float, float] | None) -> None:
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")
-    if snr is not None and not snr > 0:
-        raise ValueError(f"snr must be positive, not {snr}")
-    wavelength = survey_grid(survey)
-    unit = u.Unit("1e-17 erg / (s cm2 AA)")
-    out = SpectrumList()
-    for number in range(n):
-        rng = np.random.default_rng((seed, number))
-        scene = draw_scene(rng, survey, kind, snr)
-        level = 10 ** rng.uniform(0.0, 2.0)
-        truth = flux_of(scene, wavelength, RESOLUTION[survey])
-        sigma = noise_of(wavelength, truth, scene.snr)
-        flux = truth + sigma * rng.standard_normal(truth.size)
-        mask = rng.random(truth.size) < 0.003
-        label = {
-            "class": scene.kind.upper(),
-            "redshift": scene.redshift,
-            "teff": scene.temperature if scene.kind == "star" else np.nan,
-            "feh": scene.metallicity if scene.kind == "star" else np.nan,
-            "snr": scene.snr,
-        }
-        out.append(
-            Spectrum(
-                flux=level * flux * unit,
-                spectral_axis=wavelength * u.AA,
-                uncertainty=InverseVariance(1 / (level * sigma) ** 2 / unit**2),
-                mask=mask,
-                meta={
-                    "survey": survey,
-                    "medium": "vacuum",
-                    "mock": True,
-                    "object_id": f"mock-{survey}-{seed}-{number}",
-                    "label": label,
-                    "truth": level * truth,
-                },
-            )
+    values = snr if isinstance(snr, tuple) else (snr,)
+    if snr is not None and (len(values) > 2 or not all(v > 0 for v in values)):
+        raise ValueError(f"snr must be a positive number or a pair of them, not {snr}")
+
+
+def _spectra(observation: Observation, seed: int, arms: bool) -> SpectrumList:
+    """Units on."""
+    from specutils import SpectrumList
+
+    wavelength, own = observation.instrument.wavelength, observation.instrument.arms
+    if not arms and (np.diff(wavelength) <= 0).any():
+        raise ValueError(
+            f"the arms of {observation.instrument.name} overlap, so they are no one spectrum: "
+            "pass arms=True"
         )
-    return out
+    n = len(observation.flux)
+    label = [_label(observation, i) for i in range(n)]
+    name = observation.instrument.name.replace(" ", "-")
+    object_id = [f"mock-{name}-{seed}-{i}" for i in range(n)]
+    if not arms:
+        every = slice(None)
+        return SpectrumList(
+            [_spectrum(observation, i, every, object_id[i], label[i]) for i in range(n)]
+        )
+    return SpectrumList(
+        [
+            _spectrum(observation, slice(None), slice(*arm), object_id, label, arm=str(number))
+            for number, arm in enumerate(own, 1)
+        ]
+    )
+
+
+def _label(observation: Observation, i: int) -> dict:
+    found = {key: float(value[i]) for key, value in observation.labels.items()}
+    kind = KINDS[int(found.pop("kind"))]
+    out = {"class": _CLASS[kind], "redshift": found["redshift"], "snr": found["snr"]}
+    out["template"] = f"{observation.families[i]}:{int(found.pop('template'))}"
+    # NaN stays where a template does not know: every label has the same keys.
+    return out | {key: found[key] for key in ("ebv", "vsini", *LABELS)}
+
+
+def _spectrum(
+    observation: Observation, rows: int | slice, columns: slice, object_id: object, label: object,
+    **more: str,
+) -> object:  # fmt: skip
+    from astropy import units as u
+    from astropy.nddata import InverseVariance
+    from specutils import Spectrum
+
+    instrument = observation.instrument
+    unit = u.count if instrument.survey == "galah" else u.Unit("1e-17 erg / (s cm2 AA)")
+    cut = (rows, columns)
+    flux, truth, sigma, valid = (
+        value[cut].cpu().numpy().astype(float if value.is_floating_point() else bool)
+        for value in (observation.flux, observation.truth, observation.sigma, observation.valid)
+    )
+    return Spectrum(
+        flux=flux * unit,
+        spectral_axis=instrument.wavelength[columns] * u.AA,
+        uncertainty=InverseVariance(np.where(valid, sigma**-2.0, 0.0), unit=unit**-2),
+        mask=~valid,
+        meta={
+            "survey": instrument.survey.upper(), "medium": "vacuum", "mock": True,
+            "object_id": object_id, "label": label, "truth": truth, **more,
+        },
+    )  # fmt: skip

@@ -80,18 +80,72 @@ def build(
         that is not finite, or with no positive and finite weight, are added.
     unit : unit of the flux
     meta : dict
+
+    Raises
+    ------
+    ValueError
+        If a wavelength is not finite, or their number is not the flux's.
     """
-    flux, ivar = native(flux), native(ivar)
+    flux, ivar, wavelength = native(flux), native(ivar), native(wavelength)
+    if not np.isfinite(wavelength).all() or wavelength.shape != flux.shape[-1:]:
+        raise ValueError(
+            f"the {meta.get('survey', '')} spectrum {meta.get('object_id', '')}: wavelengths of "
+            f"shape {wavelength.shape} for a flux of shape {flux.shape}, "
+            f"{np.isfinite(wavelength).sum()} of them finite; the file is damaged: fetch it again"
+        )
     bad = bad | ~np.isfinite(flux) | ~np.isfinite(ivar) | (ivar <= 0)
     ivar = np.where(bad, 0.0, ivar)
     flux = np.where(np.isfinite(flux), flux, 0.0)
     return Spectrum(
         flux=flux * unit,
-        spectral_axis=native(wavelength) * u.AA,
+        spectral_axis=wavelength * u.AA,
         uncertainty=InverseVariance(ivar, unit=unit**-2),
         mask=bad,
         meta=meta,
     )
+
+
+def wrong_survey(path: Path, hdus, wanted: str, own: str) -> ValueError:
+    """Make the error for a file that is not of the reader's survey.
+
+    Parameters
+    ----------
+    path : path
+    hdus : astropy.io.fits.HDUList
+    wanted : str
+        What the reader reads: "an SDSS spec file (no table ...)".
+    own : str
+        The reader's survey, which is not asked.
+
+    Returns
+    -------
+    ValueError
+        To be raised. It names the survey that the file looks like, if any.
+    """
+    # Here, because each of the readers imports this module.
+    from . import apogee, desi, galah, sdss
+
+    readers = {"SDSS": sdss, "DESI": desi, "GALAH": galah, "APOGEE": apogee}
+    others = [name for name, it in readers.items() if name != own and it.recognise(hdus)]
+    if others:
+        remedy = (
+            f"it looks like a file of {others[0]}: use spectok.surveys.{others[0].lower()}.read"
+        )
+    else:
+        remedy = "use spectok.surveys.read to have the survey found"
+    return ValueError(f"{path}: not {wanted}; {remedy}")
+
+
+def known(values: dict) -> dict:
+    """Keep what says something: no NaN, no empty string, no -999 or -9999 for "missing"."""
+
+    def says_something(value) -> bool:
+        if isinstance(value, str):
+            return value.strip().lower() not in ("", "none", "nan", "null")
+        # A boolean is an integer too.
+        return isinstance(value, (int, float)) and np.isfinite(value) and value > -999
+
+    return {key: value for key, value in values.items() if says_something(value)}
 
 
 def scalar(value):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from specutils import SpectrumList
 
-from ._files import FLUX_UNIT, build, native, open_fits, row_values, scalar
+from ._files import FLUX_UNIT, build, known, native, open_fits, row_values, scalar, wrong_survey
 
 __all__ = ["BAD_BITS", "read", "recognise"]
 
@@ -33,8 +34,17 @@ _BAD = np.int64(sum(1 << bit for bit in BAD_BITS.values()))
 # calibration scale it (7e6 to 1e7 was seen), so what counts is that it is absurd.
 _ABSURD = 1e3
 
-_HEADER_LABELS = {"rv": "VHELIO", "rv_teff": "RVTEFF", "rv_logg": "RVLOGG", "rv_feh": "RVFEH"}
+_HEADER_LABELS = {
+    "rv": ("VHELIO",),
+    "rv_teff": ("RV_TEFF", "RVTEFF"),
+    "rv_logg": ("RV_LOGG", "RVLOGG"),
+    "rv_feh": ("RV_FEH", "RVFEH"),
+    "snr": ("SNR",),
+}
 _PARAM_NAMES = ("teff", "logg", "log10vdop", "m_h", "c_m", "n_m", "alpha_m")
+_TABLE_LABELS = ("TEFF", "LOGG", "M_H", "ALPHA_M", "VMICRO", "VMACRO", "VSINI", "SNR")
+# Abundances of single elements: C_FE, CI_FE, TIII_FE, ...
+_ABUNDANCE = re.compile(r"[A-Z][A-Z]?I{0,2}_(FE|H)")
 
 
 def _kind(hdus) -> str | None:
@@ -75,8 +85,8 @@ def read(path: str | os.PathLike) -> SpectrumList:
 
     A pixel is bad where the mask has one of `BAD_BITS`, where the error is the
     survey's 1e10 for "no data" (or a thousand times the median error) or not
-    positive, or where the flux is exactly
-    zero (detector gaps). ``aspcapStar`` has no mask of its own.
+    positive, or where the flux is exactly zero (detector gaps). ``aspcapStar``
+    has no mask of its own.
 
     Parameters
     ----------
@@ -90,8 +100,10 @@ def read(path: str | os.PathLike) -> SpectrumList:
         1e-17 erg/s/cm2/A. ``apStar``: one member, the pixel-weighted
         combination of all visits (the file's first row), in the star's rest
         frame. ``aspcapStar``: one member, continuum-normalised and so without
-        unit, in the rest frame. ``meta`` has "survey", "medium", "object_id"
-        (the APOGEE_ID), "kind", "ra", "dec" [deg] where known, and "label".
+        unit, in the rest frame, with the best fit as "model". ``meta`` has
+        "survey", "medium", "frame" ("observatory" or "rest"), "object_id" (the
+        APOGEE_ID), "kind", "ra", "dec" [deg] where known, and "label" (parameters
+        and abundances of ASPCAP, or those of the radial velocity's template).
 
     Raises
     ------
@@ -109,30 +121,32 @@ def read(path: str | os.PathLike) -> SpectrumList:
     with open_fits(path) as hdus:
         kind = _kind(hdus)
         if kind is None:
-            raise ValueError(
-                f"{path}: not an APOGEE apVisit, apStar or aspcapStar file (no flux, error and "
-                "mask images on a wavelength grid near 1.6 micron); use spectok.surveys.read "
-                "to have the survey found"
+            wanted = (
+                "an APOGEE apVisit, apStar or aspcapStar file (no flux, error and mask images on "
+                "a wavelength grid near 1.6 micron)"
             )
-        meta = {"survey": "APOGEE", "medium": "vacuum", "kind": kind, **_describe(path, hdus)}
-        flux, error = native(hdus[1].data), native(hdus[2].data)
+            raise wrong_survey(path, hdus, wanted, "APOGEE")
+        meta = {"survey": "APOGEE", "medium": "vacuum", "kind": kind}
+        meta["frame"] = "observatory" if kind == "visit" else "rest"
+        meta |= _describe(path, hdus, kind)
+        flux, error, third = (native(hdus[n].data) for n in (1, 2, 3))
+        if kind != "visit":  # the visits below the combined spectrum have noise of their own
+            flux, error, third = (np.atleast_2d(x)[0] for x in (flux, error, third))
         bad = (flux == 0) | ~np.isfinite(flux) | ~(error > 0)
         bad |= error > _ABSURD * max(np.median(error[~bad]) if (~bad).any() else 0.0, 1e-6)
         if kind != "aspcap":
-            bad |= (native(hdus[3].data, np.int64) & _BAD) != 0
+            bad |= (third.astype(np.int64) & _BAD) != 0
         ivar = np.zeros(flux.shape)
         ivar[~bad] = error[~bad] ** -2.0
         if kind == "visit":
             return _chips(native(hdus[4].data), flux, ivar, bad, meta)
         header = _grid_header(hdus)
-        flux, ivar, bad = (np.atleast_2d(x)[0] for x in (flux, ivar, bad))
         pixel = np.arange(flux.size) + 1.0 - header.get("CRPIX1", 1.0)
         wavelength = 10.0 ** (header["CRVAL1"] + header["CDELT1"] * pixel)
+        unit = FLUX_UNIT
         if kind == "aspcap":
             unit = u.dimensionless_unscaled
-            meta["model"] = np.atleast_2d(native(hdus[3].data))[0]
-        else:
-            unit = FLUX_UNIT
+            meta["model"] = third
         return SpectrumList([build(wavelength, flux, ivar, bad, unit=unit, meta=meta)])
 
 
@@ -155,23 +169,36 @@ def _chips(wavelength, flux, ivar, bad, meta: dict) -> SpectrumList:
     return SpectrumList(spectra)
 
 
-def _describe(path: Path, hdus) -> dict:
+def _describe(path: Path, hdus, kind: str) -> dict:
     """Identifier, position and labels, from header and tables."""
     header = hdus[0].header
     name = scalar(header.get("OBJID", "")) or path.stem
     found: dict = {"object_id": str(name)}
     if "RA" in header and "DEC" in header:
         found["ra"], found["dec"] = float(header["RA"]), float(header["DEC"])
-    label = {k: scalar(header[c]) for k, c in _HEADER_LABELS.items() if c in header}
+    label = {
+        key: scalar(header[card])
+        for key, cards in _HEADER_LABELS.items()
+        for card in cards
+        if card in header
+    }
+    if kind == "star" and "rv" not in label and "VRAD" in header:
+        label["rv"] = scalar(header["VRAD"])  # SDSS-V's name for the star's own velocity
     for hdu in hdus[4:]:
         if hdu.is_image or hdu.data is None or not len(hdu.data):
             continue
-        place = row_values(hdu.data[0], {"ra": "RA", "dec": "DEC", "object_id": "APOGEE_ID"})
+        row = hdu.data[0]
+        place = row_values(row, {"ra": "RA", "dec": "DEC", "object_id": "APOGEE_ID"})
         for key, value in place.items():
             if key not in found or (key == "object_id" and value):
                 found[key] = str(value) if key == "object_id" else float(value)
-        values = row_values(hdu.data[0], {"param": "PARAM"}).get("param")
-        if isinstance(values, list) and len(values) >= len(_PARAM_NAMES):
-            label.update(dict(zip(_PARAM_NAMES, values, strict=False)))
-    found["label"] = {k: v for k, v in label.items() if isinstance(v, (int, float))}
+        if kind == "aspcap":
+            values = row_values(row, {"param": "PARAM"}).get("param")
+            if isinstance(values, list) and len(values) >= len(_PARAM_NAMES):
+                label.update(known(dict(zip(_PARAM_NAMES, values, strict=False))))
+            wanted = {
+                n for n in hdu.columns.names if n in _TABLE_LABELS or _ABUNDANCE.fullmatch(n)
+            }
+            label.update(known(row_values(row, {n.lower(): n for n in wanted})))
+    found["label"] = known(label)
     return found

@@ -6,13 +6,23 @@ import os
 from pathlib import Path
 
 import numpy as np
-from specutils import SpectrumList
+from specutils import Spectrum, SpectrumList
 
-from ._files import FLUX_UNIT, build, native, open_fits
+from ._files import FLUX_UNIT, build, native, open_fits, wrong_survey
 
 __all__ = ["read", "recognise"]
 
 _ARMS = ("b", "r", "z")
+_STEP = 0.8  # Angstrom, of the grid which all arms share
+_LABELS = {
+    "objtype": "OBJTYPE",
+    "morphtype": "MORPHTYPE",
+    "desi_target": "DESI_TARGET",
+    "bgs_target": "BGS_TARGET",
+    "mws_target": "MWS_TARGET",
+    "fiberstatus": "FIBERSTATUS",
+    "coadd_fiberstatus": "COADD_FIBERSTATUS",
+}
 
 
 def recognise(hdus) -> bool:
@@ -21,44 +31,54 @@ def recognise(hdus) -> bool:
     return any({f"{a}_FLUX", f"{a}_IVAR", f"{a}_WAVELENGTH"} <= names for a in "BRZ")
 
 
-def read(path: str | os.PathLike) -> SpectrumList:
-    """Read a DESI ``coadd`` or ``spectra`` file.
+def read(path: str | os.PathLike, *, coadd: bool = False) -> SpectrumList:
+    """Read a DESI ``coadd`` or ``spectra`` file, of a healpixel or of a tile.
 
-    A pixel is bad where its MASK is not zero or its inverse variance not
-    positive. Dead fibres stay in, wholly masked: nothing vanishes.
+    A pixel is bad where its MASK is not zero (so DESI's own coaddition has it) or
+    its inverse variance not positive. Dead fibres stay in, wholly masked: nothing
+    vanishes.
 
     Parameters
     ----------
     path : path-like
+    coadd : bool
+        Join the arms into one spectrum on the 0.8 Angstrom grid that they share,
+        without resampling: where arms overlap, the mean of their good pixels
+        weighted by inverse variance, of the summed weight. By default the arms
+        come as they are, as `spectok.encode` takes them with ``arms=True``.
 
     Returns
     -------
     specutils.SpectrumList
         One `~specutils.Spectrum` per arm, in the order b, r, z, of flux shape
-        (n_target, n_pixel) in 1e-17 erg/s/cm2/A on vacuum Angstrom. The
-        ``meta`` of **each** arm has "survey", "medium", "arm", "object_id"
-        (TARGETIDs as a list of strings, or "stem:row" where the file has no
-        fibermap), "ra" and "dec" (lists, degrees; where known) and "label".
+        (n_target, n_pixel) in 1e-17 erg/s/cm2/A on vacuum Angstrom; or, with
+        ``coadd``, a single one (7,781 pixels for three arms). The ``meta`` of
+        **each** has "survey", "medium", "frame", "object_id" (TARGETIDs as a list
+        of strings, or "stem:row" where the file has no fibermap), "ra" and "dec"
+        (lists, degrees; where known) and "label" (lists: objtype, morphtype,
+        target bits, fibre status; the redshifts are in other files). Arms have
+        "arm" as well. In a ``spectra`` file a row is one exposure, so identifiers
+        repeat.
 
     Raises
     ------
     FileNotFoundError, OSError
         If the file is missing or damaged.
     ValueError
-        If it is no DESI file, or its arms differ in their number of targets.
+        If it is no DESI file, its arms differ in their number of targets, or they
+        are to be coadded and share no grid.
 
     Examples
     --------
     >>> from spectok.surveys import desi
     >>> blue, red, infrared = desi.read("coadd-sv3-dark-9144.fits")  # doctest: +SKIP
+    >>> (whole,) = desi.read("coadd-sv3-dark-9144.fits", coadd=True)  # doctest: +SKIP
     """
     path = Path(path)
     with open_fits(path) as hdus:
         if not recognise(hdus):
-            raise ValueError(
-                f"{path}: not a DESI coadd or spectra file (no B_, R_ or Z_ FLUX, IVAR and "
-                "WAVELENGTH); use spectok.surveys.read to have the survey found"
-            )
+            wanted = "a DESI coadd or spectra file (no B_, R_ or Z_ FLUX, IVAR and WAVELENGTH)"
+            raise wrong_survey(path, hdus, wanted, "DESI")
         by_name = {hdu.name.upper(): hdu for hdu in hdus}
         arms = [a for a in _ARMS if f"{a.upper()}_FLUX" in by_name]
         fluxes = {a: np.atleast_2d(native(by_name[f"{a.upper()}_FLUX"].data)) for a in arms}
@@ -68,7 +88,8 @@ def read(path: str | os.PathLike) -> SpectrumList:
                 f"{path}: the arms hold different numbers of targets ({counts}); "
                 "the file is inconsistent: fetch it again"
             )
-        common = _identify(path, by_name.get("FIBERMAP"), counts[arms[0]])
+        common = {"survey": "DESI", "medium": "vacuum", "frame": "barycentric"}
+        common |= _identify(path, by_name.get("FIBERMAP"), counts[arms[0]])
         spectra = []
         for arm in arms:
             prefix, flux = arm.upper(), fluxes[arm]
@@ -82,10 +103,37 @@ def read(path: str | os.PathLike) -> SpectrumList:
                     np.atleast_2d(by_name[f"{prefix}_IVAR"].data),
                     bad,
                     unit=FLUX_UNIT,
-                    meta={"survey": "DESI", "medium": "vacuum", "arm": arm, **common},
+                    meta={**common, "arm": arm},
                 )
             )
-    return SpectrumList(spectra)
+    return SpectrumList([_join(path, spectra, common)] if coadd else spectra)
+
+
+def _join(path: Path, arms: list[Spectrum], meta: dict) -> Spectrum:
+    """Coadd arms on their common grid, weighted by inverse variance."""
+    axes = [arm.spectral_axis.value for arm in arms]
+    start = min(axis[0] for axis in axes)
+    steps = [(axis - start) / _STEP for axis in axes]
+    # A hundredth of a pixel: single precision may have held the wavelengths.
+    if any(np.abs(step - np.round(step)).max() > 0.01 for step in steps):
+        raise ValueError(
+            f"{path}: the arms share no grid of {_STEP} Angstrom, so they cannot be coadded "
+            "without resampling; read them with coadd=False"
+        )
+    places = [np.round(step).astype(int) for step in steps]
+    # Without the middle arm the gap stays a gap: no pixel is made up.
+    grid = np.unique(np.concatenate(places))
+    shape = (len(arms[0].flux), grid.size)
+    weight, weighted = np.zeros(shape), np.zeros(shape)
+    for arm, place in zip(arms, places, strict=True):
+        # Bad pixels have no weight; a pixel occurs once in an arm, so plain += is safe.
+        ivar = arm.uncertainty.array
+        column = np.searchsorted(grid, place)
+        weight[:, column] += ivar
+        weighted[:, column] += ivar * arm.flux.value
+    good = weight > 0
+    flux = np.divide(weighted, weight, out=np.zeros(shape), where=good)
+    return build(start + _STEP * grid, flux, weight, ~good, unit=FLUX_UNIT, meta=dict(meta))
 
 
 def _identify(path: Path, fibermap, n_target: int) -> dict:
@@ -102,7 +150,9 @@ def _identify(path: Path, fibermap, n_target: int) -> dict:
     if "TARGET_RA" in names and "TARGET_DEC" in names:
         common["ra"] = [float(x) for x in table["TARGET_RA"]]
         common["dec"] = [float(x) for x in table["TARGET_DEC"]]
-    common["label"] = (
-        {"objtype": [str(x).strip() for x in table["OBJTYPE"]]} if "OBJTYPE" in names else {}
-    )
+    common["label"] = {
+        key: [x.strip() if isinstance(x, str) else x.item() for x in table[column]]
+        for key, column in _LABELS.items()
+        if column in names
+    }
     return common

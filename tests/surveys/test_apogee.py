@@ -24,9 +24,11 @@ def write_star(path, *, n_rows=1, aspcap=False, in_primary=False):
     for hdu in [primary] if in_primary else hdus[1:]:
         hdu.header.update({"CRVAL1": 4.179, "CDELT1": 6e-6, "CRPIX1": 1})
     if aspcap:
-        param = fits.Column("PARAM", "7E", array=[[4800, 2.5, 0.3, -0.1, 0.0, 0.1, 0.05]])
+        param = fits.Column("PARAM", "7E", array=[[4800, 2.5, -9999, -0.1, 0.0, 0.1, 0.05]])
         name = fits.Column("APOGEE_ID", "18A", array=["2M00000000+0000000"])
-        hdus.append(fits.BinTableHDU.from_columns([name, param]))
+        numbers = {"TEFF": 4810.0, "MG_FE": 0.2, "TIII_FE": -9999.99, "NVISITS": 3.0}
+        columns = [fits.Column(k, "E", array=[v]) for k, v in numbers.items()]
+        hdus.append(fits.BinTableHDU.from_columns([name, param, *columns]))
     fits.HDUList(hdus).writeto(path)
     return path
 
@@ -44,14 +46,38 @@ def test_star(tmp_path, n_rows, in_primary):
     assert (meta["survey"], meta["medium"], meta["kind"]) == ("APOGEE", "vacuum", "star")
     assert meta["object_id"] == "2M00000000+0000000"
     assert (meta["ra"], meta["dec"]) == (12.0, 34.0)
+    assert meta["frame"] == "rest"
+
+
+def test_star_of_sdss_v(tmp_path):
+    """Float64 images, 64-bit flags, other header cards, noisy visits below the combination."""
+    path = write_star(tmp_path / "apStar.fits", n_rows=4)
+    with fits.open(path) as hdus:
+        images = [np.array(hdu.data, dtype=t) for hdu, t in zip(hdus[1:], "ddq", strict=True)]
+        images[1][1:] *= 1e4  # visits a thousand times noisier say nothing of the first row
+        primary = fits.PrimaryHDU(header=hdus[0].header)
+        primary.header.update({"VRAD": 15.5, "RV_TEFF": 6190.0, "RV_LOGG": -9999.99})
+        cards = {"CRVAL1": 4.179, "CDELT1": 6e-6, "CRPIX1": 1}
+        new = [fits.ImageHDU(image) for image in images]
+        for hdu in new:
+            hdu.header.update(cards)
+        fits.HDUList([primary, *new]).writeto(path, overwrite=True)
+    (spectrum,) = apogee.read(path)
+    assert np.flatnonzero(spectrum.mask)[:2].tolist() == [3, 5]
+    np.testing.assert_allclose(spectrum.uncertainty.array[~spectrum.mask], 0.25)
+    assert spectrum.meta["label"] == {"rv": 15.5, "rv_teff": 6190.0}
 
 
 def test_aspcap(tmp_path):
     (spectrum,) = surveys.read(write_star(tmp_path / "aspcapStar.fits", aspcap=True))
     assert spectrum.flux.unit == ""
     assert np.flatnonzero(spectrum.mask).tolist() == [3, 5]
-    assert spectrum.meta["label"]["teff"] == pytest.approx(4800)
-    assert spectrum.meta["label"]["m_h"] == pytest.approx(-0.1)
+    label = spectrum.meta["label"]
+    assert label["teff"] == pytest.approx(4810)  # the calibrated column, not PARAM
+    assert label["m_h"] == pytest.approx(-0.1)
+    assert label["mg_fe"] == pytest.approx(0.2)
+    assert not {"log10vdop", "tiii_fe", "nvisits"} & set(label)  # -9999 is no label
+    assert spectrum.meta["frame"] == "rest"
     assert (spectrum.meta["model"] == 1).all()
 
 
@@ -77,12 +103,13 @@ def test_visit(tmp_path):
         assert (np.diff(arm.spectral_axis.value) > 0).all()
         # The file's pixel counted from the other end, as the axis was turned.
         assert np.flatnonzero(arm.mask).tolist() == [N - 1 - pixel]
+        assert arm.meta["frame"] == "observatory"
     assert arms[0].spectral_axis.value[-1] < arms[1].spectral_axis.value[0]
 
 
 def test_refusals(tmp_path):
     path = write_visit(tmp_path / "apVisit.fits")
-    with pytest.raises(ValueError, match="not a GALAH com file"):
+    with pytest.raises(ValueError, match="not a GALAH com file .*a file of APOGEE"):
         galah.read(path)
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(OSError, match="apVisit.fits.*not a readable FITS"):
@@ -109,3 +136,22 @@ def test_real(shared_data):
             assert np.median(arm.flux.value[good] / sigma) > 30
         assert arms[0].meta["object_id"].startswith("2M")
         assert {"ra", "dec"} <= set(arms[0].meta)
+        assert {"rv", "rv_teff", "snr"} <= set(arms[0].meta["label"])
+
+
+def test_real_wavelengths(shared_data):
+    """Airglow stands still in vacuum, uncorrected for the Earth: OH lines in the sky images."""
+    lines = np.loadtxt(shared_data / "apogee/sky_mask/skylines_crires.oh.vac.apogee", usecols=1)
+    for path in (shared_data / "apogee/real").glob("apVisit-*.fits"):
+        with fits.open(path, memmap=False) as hdus:
+            sky = [np.array(row[::-1], float) for row in hdus[5].data]
+        velocity = np.arange(-120.0, 120.0, 1.0)
+        total = np.zeros(velocity.size)
+        for arm, counts in zip(apogee.read(path), sky[::-1], strict=True):
+            wavelength = arm.spectral_axis.value
+            counts = np.clip(counts - np.median(counts), 0, np.percentile(counts, 99.5))
+            inside = lines[(lines > wavelength[20]) & (lines < wavelength[-20])]
+            shifted = inside * (1 + velocity[:, None] / 299792.458)
+            total += np.interp(shifted, wavelength, counts).sum(axis=1)
+        # In air the peak would stand at 82 km/s, in the barycentre's frame at -12 to -15.
+        assert velocity[np.argmax(total)] == pytest.approx(0, abs=4)

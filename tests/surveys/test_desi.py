@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spectok import surveys
 from spectok.surveys import desi, sdss
@@ -98,11 +100,110 @@ def test_damaged(tmp_path):
 
 
 def test_other_reader_refuses(tmp_path):
-    with pytest.raises(ValueError, match="coadd.fits: not an SDSS spec file"):
+    with pytest.raises(ValueError, match="coadd.fits: not an SDSS spec file .*a file of DESI"):
         sdss.read(write_coadd(tmp_path / "coadd.fits"))
 
 
+def joined(arms, row):
+    """Arms of one target added pixel by pixel, at wavelengths in tenths of an Angstrom."""
+    total = {}
+    for arm in arms:
+        flux, ivar = arm.flux.value[row], arm.uncertainty.array[row]
+        for wave, f, w, bad in zip(
+            arm.spectral_axis.value, flux, ivar, arm.mask[row], strict=True
+        ):
+            at = total.setdefault(round(10 * wave), [0.0, 0.0])
+            if not bad:
+                at[0] += w
+                at[1] += w * f
+    wave = sorted(total)
+    weight = np.array([total[w][0] for w in wave])
+    flux = np.array([total[w][1] for w in wave]) / np.where(weight > 0, weight, 1)
+    return np.array(wave) / 10, flux, weight
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_coadd_of_installed_files(desi_data, name):
+    arms = desi.read(desi_data / name)
+    (whole,) = desi.read(desi_data / name, coadd=True)
+    assert whole.flux.shape == (len(arms[0].flux), 7781)
+    assert "arm" not in whole.meta
+    assert whole.meta["object_id"] == arms[0].meta["object_id"]
+    assert whole.uncertainty.unit == whole.flux.unit**-2
+    live = np.flatnonzero(~whole.mask.all(axis=1))
+    for row in [*live[:2], 0]:
+        wave, flux, weight = joined(arms, row)
+        np.testing.assert_allclose(whole.spectral_axis.value, wave, rtol=1e-9)
+        np.testing.assert_allclose(whole.flux.value[row], flux, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(whole.uncertainty.array[row], weight, rtol=1e-9)
+        np.testing.assert_array_equal(whole.mask[row], weight == 0)
+
+
+def write_overlapping(path, rng, *, arms="BRZ", shift=0.0):
+    """Write a file of arms of 50 pixels that overlap by 10, with random masks and weights."""
+    hdus = [fits.PrimaryHDU()]
+    for number, arm in enumerate("BRZ"):
+        if arm not in arms:
+            continue
+        start = 3600.0 + 0.8 * 40 * number + shift * number
+        pixels = {
+            "WAVELENGTH": start + 0.8 * np.arange(50),
+            "FLUX": rng.normal(3.0, 1.0, (2, 50)),
+            "IVAR": rng.choice([0.0, 0.5, 2.0, 9.0], (2, 50)),
+            "MASK": rng.choice([0, 0, 0, 1], (2, 50)).astype(np.int32),
+        }
+        hdus += [fits.ImageHDU(v, name=f"{arm}_{k}") for k, v in pixels.items()]
+    fits.HDUList(hdus).writeto(path, overwrite=True)
+    return path
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=10)
+def test_coadd_of_any_masks_and_weights(tmp_path_factory, seed):
+    path = tmp_path_factory.mktemp("desi") / "coadd.fits"
+    write_overlapping(path, np.random.default_rng(seed))
+    arms, (whole,) = desi.read(path), desi.read(path, coadd=True)
+    assert whole.flux.shape == (2, 130)
+    for row in (0, 1):
+        _, flux, weight = joined(arms, row)
+        np.testing.assert_allclose(whole.flux.value[row], flux, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(whole.uncertainty.array[row], weight, rtol=1e-12)
+        np.testing.assert_array_equal(whole.mask[row], weight == 0)
+
+
+def test_coadd_leaves_a_gap(tmp_path):
+    path = write_overlapping(tmp_path / "coadd.fits", np.random.default_rng(1), arms="BZ")
+    (whole,) = desi.read(path, coadd=True)
+    steps = np.diff(whole.spectral_axis.value)
+    assert whole.flux.shape == (2, 100)
+    assert np.flatnonzero(steps > 1).tolist() == [49]
+
+
+def test_coadd_without_a_common_grid(tmp_path):
+    path = write_overlapping(tmp_path / "odd.fits", np.random.default_rng(1), shift=0.3)
+    assert len(desi.read(path)) == 3
+    with pytest.raises(ValueError, match="odd.fits: the arms share no grid of 0.8 Angstrom"):
+        desi.read(path, coadd=True)
+
+
 def test_real(shared_data):
+    paths = sorted((shared_data / "desi/real").glob("*.fits"))
+    assert len(paths) >= 9
+    alive = 0
+    for path in paths:
+        arms = surveys.read(path)
+        assert [a.flux.shape[-1] for a in arms] == [2751, 2326, 2881]
+        (whole,) = desi.read(path, coadd=True)
+        assert whole.flux.shape == (len(arms[0].flux), 7781)
+        alive += (whole.mask.mean(axis=1) < 0.1).sum()
+        for arm in arms:
+            assert len(arm.meta["object_id"]) == len(arm.flux)
+            assert np.isfinite(arm.flux.value).all()
+            assert all(len(v) == len(arm.flux) for v in arm.meta["label"].values())
+    assert alive >= 24
+
+
+def test_real_wavelengths(shared_data):
     arms = surveys.read(shared_data / "desi/real/quasarnp_test_coadd.fits")
     star = 11  # S/N 80, z = 0.0004: H-alpha in absorption in the red arm
     wavelength = arms[1].spectral_axis.value

@@ -9,7 +9,7 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from grids import vacuum
+from specutils.utils.wcs_utils import air_to_vac
 
 from spectok import surveys
 from spectok._split import name_split, sky_split
@@ -42,6 +42,11 @@ LICENCES = {
     "tingyuansen/payne-zero": "BSD-3",
     "tingyuansen/The_Payne": "MIT (README)",
 }
+
+
+def vacuum(wavelength) -> np.ndarray:
+    """Vacuum wavelength of an air wavelength, both in Angstrom."""
+    return air_to_vac(np.asarray(wavelength, float) * u.AA).to_value(u.AA)
 
 
 def entry(survey, name, arms, split, repo, label, model=None):

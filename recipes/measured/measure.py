@@ -1,0 +1,248 @@
+"""Measure the noise of four surveys on real training spectra, for the simulator.
+
+    python recipes/measured/measure.py --data DIR --out spectok/simulate/measured.safetensors
+
+DIR (or the environment variable SPECTOK_DATA) holds the spectra listed in its MANIFEST.md.
+Takes a minute on two cores. Only objects of the training set of the project's one split are
+used. Per survey, on its native pixels:
+
+``floor``, ``line``
+    variance without an object: its lower envelope (read-out and smooth sky) and what stands
+    above it (sky lines), median over the spectra
+``source``
+    variance per unit of flux, smoothed: throughput is smooth, sky lines are not
+``lsf``
+    standard deviation of the line-spread function [km/s]
+``telluric``
+    optical depth of the air as the survey's own files give it (GALAH, APOGEE)
+
+and the coefficients of redrock's quasar bases that fit SDSS's models of training quasars.
+In the metadata, ``traits``: signal to noise (mean and standard deviation of its log10), scatter
+of the noise from spectrum to spectrum, how far the true noise departs from the stated one, and
+how neighbouring pixels share it. Printed too, with the number of spectra each rests on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import warnings
+from pathlib import Path
+
+import astropy.units as u
+import coefficients
+import noise
+import numpy as np
+import real
+from astropy.io import fits
+from safetensors.numpy import save_file
+from scipy.ndimage import gaussian_filter1d, median_filter
+
+from spectok import surveys
+
+LIGHT = 299792.458
+
+
+def absolute(entry):
+    """An entry in the unit of its file."""
+    scale = entry["record"]["scale"]
+    return {**entry, **{key: entry[key] * scale for key in ("flux", "sigma", "model")}}
+
+
+def terms(spectra, wavelength, sky, source):
+    """Absolute noise terms, and the scatter of the first [dex] from spectrum to spectrum."""
+    a, b = [], []
+    for e in spectra:
+        ok = e["valid"] & (e["sigma"] > 0)
+        w = e["wavelength"][ok]
+        v, f = e["sigma"][ok].astype(float) ** 2, np.maximum(e["flux"][ok].astype(float), 0)
+        if len(w) == len(wavelength):
+            x, y = sky[ok], source[ok] * f
+        else:
+            x, y = np.interp(w, wavelength, sky), np.interp(w, wavelength, source) * f
+        p, q = noise._two(x[None], y[None], v[None], 1 / v[None] ** 2, axis=1)
+        a.append(p[0])
+        b.append(q[0])
+    a, b = np.array(a), np.array(b)
+    a, b = a[a > 0], b[b > 0]
+    return sky * np.median(a), source * np.median(b), float(np.std(np.log10(a)))
+
+
+def split_sky(sky, segments, width=151):
+    """Lower envelope and lines."""
+    floor = np.concatenate([noise.envelope(sky[a:b], width) for a, b in segments])
+    floor = np.minimum(floor, sky)
+    return floor, sky - floor
+
+
+def statistics(spectra):
+    """True noise over stated noise, and its correlation with the next two pixels.
+
+    From second differences of flux / sigma at lags 1 to 4, in the fainter half of the spectra,
+    where the objects' own structure is below the noise: their variance is 1 - 4/3 rho(d) +
+    1/3 rho(2d) of that of one pixel.
+    """
+    snr = np.array([e["record"]["snr"] for e in spectra])
+    rows = []
+    for e in spectra:
+        if e["record"]["snr"] > np.median(snr):
+            continue
+        r = e["flux"] / np.where(e["valid"], e["sigma"], 1)
+        row = []
+        for d in (1, 2, 3, 4):
+            ok = e["valid"][d:-d] & e["valid"][: -2 * d] & e["valid"][2 * d :]
+            x = (2 * r[d:-d] - r[: -2 * d] - r[2 * d :])[ok]
+            row.append((1.4826 * np.median(np.abs(x))) ** 2 / 6)
+        rows.append(row)
+    one, two, three, four = np.median(rows, 0)
+    error = np.sqrt(np.mean([three, four]))
+    # With rho(3) and beyond zero: lag 2 gives rho(2), then lag 1 gives rho(1).
+    rho2 = np.clip(0.75 * (1 - two / error**2), -0.2, 0.2)
+    rho1 = np.clip(0.75 * (1 + rho2 / 3 - one / error**2), -0.1, 0.6)
+    return float(error), float(rho1), float(rho2), len(rows)
+
+
+def taps(rho1, rho2):
+    """Three weights of neighbouring white noise that give these correlations."""
+    a, b = rho1, rho2
+    for _ in range(200):
+        norm = 1 + a**2 + b**2
+        a, b = 0.5 * a + 0.5 * rho1 * norm / (1 + b), 0.5 * b + 0.5 * rho2 * norm
+    return [1.0, float(a), float(b)]
+
+
+def snr_of(spectra):
+    """Mean and standard deviation of log10 S/N."""
+    value = np.log10([max(e["record"]["snr"], 0.05) for e in spectra])
+    return [float(np.mean(value)), float(np.std(value))]
+
+
+def sdss(data, spectra):
+    wavelength, sky, source = noise.sdss(spectra)
+    sky, source, scatter = terms(spectra, wavelength, sky, source)
+    floor, line = split_sky(sky, [(0, len(sky))])
+    widths = []
+    for e in spectra:
+        path = next((data / "sdss/real").glob(f"*{e['record']['id']}*"), None)
+        if path is None:
+            continue
+        with fits.open(path, memmap=False) as hdus:
+            column = {n.lower(): n for n in hdus[1].columns.names}
+            table = hdus[1].data
+            width = table[column["wdisp"]].astype(float)
+            width[width <= 0] = np.nan
+            widths.append(
+                np.interp(np.log10(wavelength), table[column["loglam"]], width, np.nan, np.nan)
+            )
+    lsf = np.nanmedian(widths, 0) * np.log(10) * 1e-4 * LIGHT
+    lsf = np.interp(wavelength, wavelength[np.isfinite(lsf)], lsf[np.isfinite(lsf)])
+    return wavelength, floor, line, source, gaussian_filter1d(lsf, 30), scatter
+
+
+def desi(data, spectra):
+    full = [e for e in spectra if e["valid"].mean() > 0.9]
+    ends = full[0]["segments"]
+    segments = list(zip(ends[:-1], ends[1:], strict=True))
+    wavelength, sky, source = noise.stacked(full, segments, smooth=301)
+    sky, source, scatter = terms(full, wavelength, sky, source)
+    floor, line = split_sky(sky, segments)
+    lsf = []
+    with fits.open(data / "desi/real/coadd-sv3-dark-9144.fits", memmap=False) as hdus:
+        for arm in "BRZ":
+            matrix = hdus[f"{arm}_RESOLUTION"].data[0].astype(float)
+            offset = np.arange(len(matrix))[:, None] - len(matrix) // 2
+            total = matrix.sum(0)
+            mean = (matrix * offset).sum(0) / total
+            width = np.sqrt((matrix * (offset - mean) ** 2).sum(0) / total)
+            # The pixel itself is in the matrix: take its own width away.
+            width = np.sqrt(np.maximum(median_filter(width, 101) ** 2 - 1 / 12, 0.1))
+            lsf.append(0.8 * width / hdus[f"{arm}_WAVELENGTH"].data * LIGHT)
+    return wavelength, floor, line, source, np.concatenate(lsf), scatter
+
+
+def galah(data, spectra):
+    star = next(e for e in spectra if "note" not in e["record"])
+    files = [data / f"galah/real/com/{star['record']['id']}{c}.fits" for c in "1234"]
+    read = lambda name: np.concatenate([fits.getdata(f, name).astype(float) for f in files])  # noqa: E731
+    ends = star["segments"]
+    segments = list(zip(ends[:-1], ends[1:], strict=True))
+    wavelength, sky, source = noise.known_sky(star, read("sky"), segments, smooth=301, gain=1.0)
+    floor, line = split_sky(sky, segments)
+    lsf = median_filter(read("resolution_profile"), 101) / 2.3548 / wavelength * LIGHT
+    telluric = -np.log(np.clip(read("teluric"), 0.02, 1.0))
+    return wavelength, floor, line, source, lsf, telluric
+
+
+def apogee(data, spectra):
+    visits = [e for e in spectra if "note" not in e["record"]]
+    paths = {
+        surveys.apogee.read(p)[0].meta["object_id"]: p
+        for p in sorted((data / "apogee/real").glob("apVisit*.fits"))
+    }
+    floors, lines, sources, depth = [], [], [], []
+    for visit in visits:
+        with fits.open(paths[visit["record"]["id"]], memmap=False) as hdus:
+            wave, sky, air = (hdus[k].data.astype(float) for k in (4, 5, 7))
+        chips = np.argsort(np.median(wave, axis=1))
+        join = lambda x: np.concatenate([x[c][np.argsort(wave[c])] for c in chips])  # noqa: B023, E731
+        ends = visit["segments"]
+        segments = list(zip(ends[:-1], ends[1:], strict=True))
+        wavelength, sky, source = noise.known_sky(visit, join(sky), segments, smooth=201)
+        floor, line = split_sky(sky, segments)
+        floors.append(floor)
+        lines.append(line)
+        sources.append(source)
+        depth.append(-np.log(np.clip(join(air), 0.02, 1.0)))
+    mean = lambda x: np.exp(np.mean(np.log(np.maximum(x, 1e-12)), 0))  # noqa: E731
+    wavelength = visits[0]["wavelength"]
+    lsf = np.full(len(wavelength), LIGHT / 22500 / 2.3548)
+    return wavelength, mean(floors), mean(lines), mean(sources), lsf, np.mean(depth, 0)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=os.environ.get("SPECTOK_DATA"))
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    if options.data is None or not Path(options.data).is_dir():
+        parser.error("no data folder: give --data DIR or set SPECTOK_DATA")
+    data = Path(options.data)
+    warnings.simplefilter("ignore", category=u.UnitsWarning)
+    entries = [
+        absolute(e)
+        for reader in (real.read_sdss, real.read_desi, real.read_galah, real.read_apogee)
+        for e in reader(data)
+        if e is not None and e["split"] == "train"
+    ]
+    by = [[e for e in entries if e["survey"] == k] for k in range(4)]
+    arrays, traits = {}, {}
+    for number, measure in enumerate((sdss, desi, galah, apogee)):
+        name, spectra = measure.__name__, by[number]
+        wavelength, floor, line, source, lsf, rest = measure(data, spectra)
+        found = {"wavelength": wavelength, "floor": floor, "line": line, "source": source}
+        found["lsf"] = lsf
+        trait = {"spectra": len(spectra), "snr": snr_of(spectra)}
+        if name != "apogee":  # two bright stars: structure, no noise, in every difference
+            error, rho1, rho2, n = statistics(spectra)
+            trait |= {"error": error, "taps": taps(rho1, rho2), "rho": [rho1, rho2], "faint": n}
+        if number < 2:
+            trait["scatter"] = rest
+        else:
+            found["telluric"] = rest
+        bad = [1 - e["valid"].mean() for e in spectra if e["valid"].mean() > 0.8]
+        trait["bad"] = float(np.median(bad)) if bad else 0.0
+        for key, value in found.items():
+            kind = np.float64 if key == "wavelength" else np.float32
+            arrays[f"{name}.{key}"] = np.ascontiguousarray(value, kind)
+        traits[name] = trait
+        print(name, json.dumps(trait))
+    arrays |= coefficients.quasars(data, by[0])
+    save_file(arrays, options.out, metadata={"traits": json.dumps(traits)})
+    print(f"{options.out}: {options.out.stat().st_size / 2**20:.2f} MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Instruments: pixels, line-spread functions, noise terms and the response matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from scipy.special import ndtr
+from torch import Tensor
+
+from spectok.simulate._grid import LIGHT, FineGrid
+
+__all__ = ["Instrument"]
+
+
+@dataclass(frozen=True, eq=False)
+class Instrument:
+    """Pixels, resolution and noise of one way of observing.
+
+    Attributes
+    ----------
+    name, survey : str
+    wavelength : array of float64, shape (L,)
+        Pixel centres, vacuum Angstrom; arms one after the other, each ascending.
+    arms : tuple of (int, int)
+        First and last pixel plus one of each arm.
+    grid : `~spectok.simulate._grid.FineGrid`
+        Where noise-free spectra are computed before they meet the pixels.
+    lsf : array, shape (L,)
+        Standard deviation of the line-spread function [km/s].
+    floor, line, source : arrays, shape (L,)
+        Variance of the flux without an object: read-out and smooth sky, and sky lines [flux^2];
+        and that of an object of unit flux [flux].
+    detector : array of bool, shape (L,)
+        False where no detector lies (APOGEE's gaps).
+    telluric : array, shape (L,)
+        Optical depth of the air.
+    traits : dict of str to float
+        How the instrument departs from its errors; see the recipe that measured them.
+    """
+
+    name: str
+    survey: str
+    wavelength: np.ndarray
+    arms: tuple[tuple[int, int], ...]
+    grid: FineGrid
+    lsf: np.ndarray
+    floor: np.ndarray
+    line: np.ndarray
+    source: np.ndarray
+    detector: np.ndarray
+    telluric: np.ndarray
+    traits: dict
+    _cache: dict = field(default_factory=dict, repr=False)
+
+    def tensor(self, name: str, device: torch.device) -> Tensor:
+        """One of the arrays as float32 on a device, kept for the next call."""
+        key = (name, str(device))
+        if key not in self._cache:
+            array = getattr(self, name)
+            kind = torch.bool if array.dtype == bool else torch.float32
+            self._cache[key] = torch.as_tensor(array, dtype=kind, device=device)
+        return self._cache[key]
+
+    def edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper edge of every pixel [Angstrom]: halfway to its neighbours."""
+        low, high = np.empty_like(self.wavelength), np.empty_like(self.wavelength)
+        for start, stop in self.arms:
+            centre = self.wavelength[start:stop]
+            middle = 0.5 * (centre[1:] + centre[:-1])
+            low[start:stop] = np.concatenate([[2 * centre[0] - middle[0]], middle])
+            high[start:stop] = np.concatenate([middle, [2 * centre[-1] - middle[-1]]])
+        return low, high
+
+    def response(self, blurred: float, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Columns of the fine grid that each pixel sees, and their weights.
+
+        A pixel's flux density is the mean over the pixel of the spectrum, a function linear
+        between the points of the fine grid, convolved with the line-spread function; in closed
+        form, so what leaves one pixel arrives in others and flux is conserved.
+
+        Parameters
+        ----------
+        blurred : float
+            Standard deviation [km/s] of the blur that the spectra already have: the rest of
+            the instrument's own is applied.
+        device : `torch.device`
+
+        Returns
+        -------
+        columns : `torch.Tensor` of int64, shape (L, K)
+        weights : `torch.Tensor` of float32, shape (L, K)
+        """
+        key = ("response", round(blurred, 3), str(device))
+        if key not in self._cache:
+            columns, weights = self._response(blurred)
+            self._cache[key] = (
+                torch.as_tensor(columns, device=device),
+                torch.as_tensor(weights, dtype=torch.float32, device=device),
+            )
+        return self._cache[key]
+
+    def _response(self, blurred: float) -> tuple[np.ndarray, np.ndarray]:
+        left = np.sqrt(np.maximum(self.lsf**2 - blurred**2, 0.5**2))
+        sigma = left / LIGHT * self.wavelength
+        low, high = self.edges()
+        fine = self.grid.wavelength()
+        first, last = self.grid.segment_of(self.wavelength)
+        reach = 4.5 * sigma
+        begin = np.maximum(np.searchsorted(fine, low - reach) - 1, first)
+        end = np.minimum(np.searchsorted(fine, high + reach) + 1, last)
+        taps = int((end - begin).max())
+        begin = np.minimum(begin, last - taps)
+        columns = begin[:, None] + np.arange(taps)
+        here = fine[columns]
+        # The step to a neighbour beyond the segment's ends is that of the end itself.
+        after = np.empty_like(here)
+        after[:, :-1], after[:, -1] = here[:, 1:], here[:, -1] * 10**self.grid.step
+        before = np.empty_like(here)
+        before[:, 1:], before[:, 0] = here[:, :-1], here[:, 0] * 10**-self.grid.step
+
+        def ramp(knot: np.ndarray) -> np.ndarray:
+            """Integral over the pixel of (x - knot)+ convolved with the Gaussian."""
+            return _second(high[:, None] - knot, sigma[:, None]) - _second(
+                low[:, None] - knot, sigma[:, None]
+            )
+
+        near, far = here - before, after - here
+        weights = ramp(before) / near - ramp(here) * (1 / near + 1 / far) + ramp(after) / far
+        weights /= (high - low)[:, None]
+        return columns, weights / weights.sum(1, keepdims=True)
+
+    def modified(
+        self,
+        *,
+        window: tuple[float, float] | None = None,
+        sampling: float = 1.0,
+        resolution: float | None = None,
+        noise: float = 1.0,
+    ) -> Instrument:
+        """The same spectrograph with another window, sampling, resolution and noise.
+
+        Parameters
+        ----------
+        window : (float, float), optional
+            Wavelengths kept [vacuum Angstrom].
+        sampling : float
+            Pixels are this many times as wide; photons go with the width.
+        resolution : float, optional
+            Resolving power (full width at half maximum); where the instrument's own is lower
+            it stays.
+        noise : float
+            Standard deviations are this many times as large.
+
+        Returns
+        -------
+        instrument : Instrument
+
+        Raises
+        ------
+        ValueError
+            For factors that are not positive, or a window that keeps fewer than 32 pixels.
+
+        Examples
+        --------
+        >>> from spectok import simulate
+        >>> coarse = simulate.instrument("desi").modified(window=(4000.0, 7000.0), sampling=2.0)
+        >>> coarse.wavelength.size
+        1875
+        """
+        for name, value in (("sampling", sampling), ("resolution", resolution), ("noise", noise)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, not {value}")
+        low, high = window or (0.0, np.inf)
+        wavelength, nearest, arms, start = [], [], [], 0
+        for first, last in self.arms:
+            old = self.wavelength[first:last]
+            # Centres of pixels each made of `sampling` old ones.
+            place = 0.5 * (sampling - 1) + sampling * np.arange(int(len(old) / sampling))
+            new = np.interp(place, np.arange(len(old)), old)
+            inside = (new >= low) & (new <= high)
+            if inside.sum() > 1:
+                wavelength.append(new[inside])
+                nearest.append(first + np.rint(place[inside]).astype(int))
+                arms.append((start, start + int(inside.sum())))
+                start = arms[-1][1]
+        if start < 32:
+            raise ValueError(
+                f"the window {low:g} to {high:g} Angstrom leaves {start} pixels of "
+                f"{self.name} ({self.wavelength.min():.0f} to {self.wavelength.max():.0f} "
+                "Angstrom); at least 32 are needed"
+            )
+        near = np.minimum(np.concatenate(nearest), len(self.wavelength) - 1)
+        lsf = self.lsf[near]
+        if resolution is not None:
+            lsf = np.maximum(lsf, LIGHT / resolution / 2.3548)
+        gain = noise**2 / sampling
+        return replace(
+            self,
+            name=f"{self.name} modified",
+            wavelength=np.concatenate(wavelength),
+            arms=tuple(arms),
+            lsf=lsf,
+            floor=self.floor[near] * gain,
+            line=self.line[near] * gain,
+            source=self.source[near] * gain,
+            detector=self.detector[near],
+            telluric=self.telluric[near],
+            _cache={},
+        )
+
+
+def _second(x: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Twice integrated normal distribution: the integral of E[(x + noise)+]."""
+    scaled = x / sigma
+    density = np.exp(-0.5 * scaled**2) / np.sqrt(2 * np.pi)
+    return 0.5 * ((x**2 + sigma**2) * ndtr(scaled) + x * sigma * density)

@@ -1,0 +1,116 @@
+"""Emission lines of gas: wavelengths, ratios and their scatter."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from spectok.simulate._dust import calzetti
+
+__all__ = ["add_lines", "nebular_lines"]
+
+# Vacuum wavelength [Angstrom], flux relative to H-beta in star-forming galaxies and in active
+# nuclei, and a group: lines of one group keep their ratio (an atom's doublets, or the Balmer
+# series, whose ratios are those of case B and change by dust only). Orders of magnitude for
+# mocks (Osterbrock & Ferland 2006; Vanden Berk et al. 2001 for the ultraviolet of nuclei).
+_LINES = (
+    (1215.67, 8.0, 10.0, 0), (1240.81, 0.0, 1.0, 1), (1304.35, 0.1, 0.3, 2),
+    (1335.31, 0.05, 0.1, 3), (1396.76, 0.05, 0.9, 4), (1549.48, 0.3, 3.0, 5),
+    (1640.42, 0.15, 0.5, 6), (1857.4, 0.0, 0.4, 7), (1892.03, 0.1, 0.3, 8),
+    (1908.73, 0.3, 2.0, 9), (2796.35, 0.15, 1.0, 10), (2803.53, 0.1, 0.9, 10),
+    (3346.79, 0.01, 0.2, 11), (3426.85, 0.02, 0.6, 11), (3727.09, 1.2, 1.2, 12),
+    (3729.88, 1.6, 1.4, 13), (3869.86, 0.3, 0.9, 14), (3889.75, 0.11, 0.11, 15),
+    (3971.2, 0.16, 0.16, 15), (4102.89, 0.26, 0.26, 15), (4341.68, 0.47, 0.47, 15),
+    (4364.44, 0.03, 0.15, 16), (4472.73, 0.04, 0.04, 17), (4687.02, 0.01, 0.25, 18),
+    (4862.69, 1.0, 1.0, 15), (4960.3, 0.7, 3.3, 19), (5008.24, 2.1, 9.9, 19),
+    (5756.19, 0.01, 0.05, 20), (5877.25, 0.12, 0.1, 17), (6302.05, 0.12, 0.5, 21),
+    (6365.54, 0.04, 0.17, 21), (6549.86, 0.3, 1.0, 22), (6564.61, 2.87, 2.87, 15),
+    (6585.27, 0.9, 3.0, 22), (6679.99, 0.03, 0.03, 17), (6718.29, 0.5, 0.8, 23),
+    (6732.67, 0.37, 0.75, 24), (7067.2, 0.03, 0.03, 17), (7137.77, 0.1, 0.25, 25),
+    (7320.94, 0.03, 0.06, 26), (7331.68, 0.03, 0.05, 26), (9071.1, 0.25, 0.6, 27),
+    (9533.2, 0.62, 1.5, 27),
+)  # fmt: skip
+_BALMER_BETA = 24
+
+
+def nebular_lines(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the narrow lines of n galaxies, from star formation to an active nucleus.
+
+    Parameters
+    ----------
+    n : int
+    generator : `torch.Generator`
+
+    Returns
+    -------
+    wavelength : `torch.Tensor`, shape (J,)
+        Rest wavelengths [vacuum Angstrom].
+    width : `torch.Tensor`, shape (n,)
+        Standard deviation of the lines [km/s].
+    equivalent : `torch.Tensor`, shape (n, J)
+        Rest equivalent widths [Angstrom], all in units of the continuum at H-beta.
+    """
+    device = generator.device
+    table = torch.tensor(_LINES, device=device)
+    wavelength, forming, active = table[:, 0], table[:, 1], table[:, 2]
+    groups = table[:, 3].long()
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=device)
+
+    # Four in five galaxies with lines form stars; the others are mixed with a nucleus.
+    share = torch.where(uniform(n, 1) < 0.2, uniform(n, 1), 0.0)
+    ratio = (1 - share) * forming + share * active
+    scatter = torch.randn((n, int(groups.max()) + 1), generator=generator, device=device)
+    scatter[:, groups[_BALMER_BETA]] = 0.0
+    ratio = ratio * 10 ** (0.25 * scatter[:, groups])
+    reddening = 0.35 * uniform(n, 1) ** 2
+    dimming = calzetti(wavelength) - calzetti(wavelength[_BALMER_BETA])
+    ratio = ratio * 10 ** (-0.4 * reddening * dimming)
+    strength = 10 ** (-0.5 + 2.2 * uniform(n, 1))
+    width = 10 ** (1.6 + 0.8 * uniform(n))
+    return wavelength, width, strength * ratio
+
+
+def add_lines(
+    flux: Tensor,
+    start: float,
+    step: float,
+    velocity: float,
+    centre: Tensor,
+    width: Tensor,
+    height: Tensor,
+) -> None:
+    """Add Gaussian lines to spectra on a grid of constant step in log10 wavelength, in place.
+
+    Parameters
+    ----------
+    flux : `torch.Tensor`, shape (n, F)
+    start, step : float
+        log10 of the first wavelength, and the step.
+    velocity : float
+        The step [km/s].
+    centre : `torch.Tensor`, shape (n, J)
+        Observed wavelengths [Angstrom]; lines outside the grid are left out.
+    width : `torch.Tensor`, shape (n, J)
+        Standard deviation [km/s].
+    height : `torch.Tensor`, shape (n, J)
+        Area of each line divided by the width of one grid step, in units of flux.
+    """
+    size = flux.shape[1]
+    place = (centre.double().log10() - start) / step
+    # Narrower than this the points of the grid would miss the line.
+    sigma = (width / velocity).clamp(min=0.6)
+    reach = int(math.ceil(4 * float(sigma.max()))) if sigma.numel() else 0
+    inside = (place > -reach) & (place < size + reach)
+    middle = place.round().clamp(-reach, size + reach)
+    offset = torch.arange(-reach, reach + 1, device=flux.device)
+    apart = offset - (place - middle)[..., None].float()
+    profile = torch.exp(-0.5 * (apart / sigma[..., None]) ** 2)
+    # Normalised by its own sum, so that the area is right whatever the sampling.
+    profile = profile * (torch.where(inside, height, 0.0)[..., None] / profile.sum(-1, True))
+    index = middle[..., None].long() + offset
+    profile = torch.where((index >= 0) & (index < size), profile, 0.0)
+    flux.scatter_add_(1, index.clamp(0, size - 1).flatten(1), profile.flatten(1))

@@ -1,0 +1,257 @@
+"""What an instrument makes of objects: pixels, calibration, noise and damage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag, interpolate
+
+from spectok.simulate._damage import bad_pixels, cosmic_rays
+from spectok.simulate._grid import LIGHT
+from spectok.simulate._instrument import Instrument
+from spectok.simulate._scene import Scene
+
+__all__ = ["Observation", "expose"]
+
+_NODES = 24  # points per arm that carry the calibration
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Mock observations on one grid, as tensors.
+
+    Attributes
+    ----------
+    instrument : `~spectok.simulate._instrument.Instrument`
+    truth : `torch.Tensor`, shape (n, L)
+        Noise-free flux density at the instrument's resolution and in its calibration
+        [the unit of the instrument's noise: 1e-17 erg/s/cm2/A, GALAH: counts].
+    flux : `torch.Tensor`, shape (n, L)
+        What is observed.
+    sigma : `torch.Tensor`, shape (n, L)
+        The error that comes with it.
+    valid : `torch.Tensor` of bool, shape (n, L)
+        False where a detector, the template or the pixel is missing, and where the pipeline
+        noticed damage.
+    level : `torch.Tensor`, shape (n,)
+        Flux of each object before calibration, for a second observation of it.
+    family : `torch.Tensor` of int64, shape (n,)
+    labels : dict of str to `torch.Tensor`, shape (n,)
+        Those of the scene, and ``snr``.
+    names : sequence of str
+        Of the template families.
+    """
+
+    instrument: Instrument
+    truth: Tensor
+    flux: Tensor
+    sigma: Tensor
+    valid: Tensor
+    level: Tensor
+    family: Tensor
+    labels: dict[str, Tensor]
+    names: Sequence[str]
+
+    @property
+    def families(self) -> list[str]:
+        """Name of the template family of each object."""
+        return [self.names[int(k)] for k in self.family]
+
+    def __getitem__(self, rows: Tensor | slice) -> Observation:
+        """Some of the objects."""
+        arrays = ("truth", "flux", "sigma", "valid", "level", "family")
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in arrays},
+            labels={key: value[rows] for key, value in self.labels.items()},
+        )
+
+
+def expose(
+    scene: Scene,
+    instrument: Instrument,
+    generator: torch.Generator,
+    *,
+    snr: float | tuple[float, float] | None = None,
+    level: Tensor | None = None,
+) -> Observation:
+    """Observe the objects of a scene.
+
+    Parameters
+    ----------
+    scene : `~spectok.simulate._scene.Scene`
+    instrument : `~spectok.simulate._instrument.Instrument`
+    generator : `torch.Generator`
+    snr : float or (float, float), optional
+        Median signal to noise per pixel, or the range from which its logarithm is drawn
+        uniformly; by default as in the survey.
+    level : `torch.Tensor`, shape (n,), optional
+        Brightness of the objects, from another observation of them; ``snr`` is then not used.
+
+    Returns
+    -------
+    observation : Observation
+    """
+    device, n = generator.device, len(scene.flux)
+    traits = instrument.traits
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device)
+
+    truth = _through(scene, instrument)
+    valid = _known(scene, instrument)
+    truth /= _median(truth, valid)[:, None]
+
+    # How bright the night was: smooth sky and lines each have their own scatter.
+    dark = 10 ** (traits["scatter"] * normal(n, 2))
+    floor, line, source = (instrument.tensor(name, device) for name in ("floor", "line", "source"))
+    empty = torch.addcmul(dark[:, :1] * floor, dark[:, 1:], line)
+    if level is None:
+        wanted = _draw_snr(snr, traits["snr"], n, generator)
+        # Where snr^2 = level^2 / (empty + source * level) at the median pixel.
+        photon = source.median()
+        half = 0.5 * wanted**2 * photon
+        level = half + torch.sqrt(half**2 + wanted**2 * empty[:, ::5].median(1)[0])
+    air, divided = _air(instrument, n, generator)
+    truth *= _calibration(instrument, n, generator).sub_(air).exp_()
+    truth *= level[:, None]
+
+    if divided is None:
+        sigma = empty.addcmul_(source, truth.clamp(min=0)).sqrt_()
+    else:
+        # Fewer photons came through the air; dividing by its transmission keeps their noise.
+        through = torch.exp(-divided)
+        sigma = empty.addcmul_(source, truth.clamp(min=0) * through).sqrt_().div_(through)
+        valid &= through > 0.5
+    flux = torch.addcmul(truth, _noise(instrument, n, generator), sigma, value=traits["error"])
+    flux += _sky_left(instrument, dark[:, 1:], generator)
+    noticed = cosmic_rays(flux, sigma, traits["cosmic"], generator)
+    valid &= instrument.tensor("detector", device)
+    valid &= ~(noticed | bad_pixels(instrument, n, generator))
+    thin = slice(None), slice(None, None, 5)
+    shown = _median(truth[thin].abs() / sigma[thin], valid[thin], 1)
+    labels = {**scene.labels, "snr": shown}
+    return Observation(
+        instrument, truth, flux, sigma, valid, level, scene.family, labels, scene.names
+    )
+
+
+def _through(scene: Scene, instrument: Instrument) -> Tensor:
+    """Mean flux density in each pixel after the line-spread function, (n, L)."""
+    device = scene.flux.device
+    out = torch.empty((len(scene.flux), len(instrument.wavelength)), device=device)
+    blur = torch.tensor(list(scene.blur), device=device)[scene.family]
+    for value in blur.unique().tolist():
+        mine = torch.nonzero(blur == value)[:, 0]
+        columns, weights = instrument.response(value, device)
+        # One sparse product for all: rows of the transposed spectra, weighted and summed.
+        seen = embedding_bag(
+            columns, scene.flux[mine].t().contiguous(), per_sample_weights=weights, mode="sum"
+        )
+        out[mine] = seen.t()
+    return out
+
+
+def _known(scene: Scene, instrument: Instrument) -> Tensor:
+    """Where the templates say something, (n, L)."""
+    device = scene.flux.device
+    place = torch.as_tensor(instrument.wavelength, device=device).log10()
+    reach = 3 * float(instrument.lsf.max()) / LIGHT * 0.4343
+    valid = (place > scene.low[:, None] + reach) & (place < scene.high[:, None] - reach)
+    shift = (1 + scene.labels["redshift"]).log10()
+    for number, gaps in enumerate(scene.gaps):
+        if not gaps:
+            continue
+        mine = (scene.family == number)[:, None]
+        for low, high in gaps:
+            inside = (place > low + shift[:, None] - reach) & (
+                place < high + shift[:, None] + reach
+            )
+            valid &= ~(inside & mine)
+    return valid
+
+
+def _median(values: Tensor, valid: Tensor, step: int = 5) -> Tensor:
+    """Median over every so many valid pixels, (n,); 1 where it is not positive."""
+    values, valid = values[:, ::step], valid[:, ::step]
+    middle = torch.where(valid, values, float("nan")).nanmedian(1)[0].nan_to_num(1.0)
+    return torch.where(middle > 0, middle, 1.0)
+
+
+def _draw_snr(
+    snr: float | tuple[float, float] | None,
+    usual: tuple[float, float],
+    n: int,
+    generator: torch.Generator,
+) -> Tensor:
+    device = generator.device
+    if snr is None:
+        return 10 ** (
+            usual[0] + usual[1] * torch.randn(n, generator=generator, device=device)
+        ).clamp(-1.0, 3.0)
+    low, high = snr if isinstance(snr, tuple) else (snr, snr)
+    return low * (high / low) ** torch.rand(n, generator=generator, device=device)
+
+
+def _calibration(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
+    """Logarithm of calibration errors and, where it is left in, of the blaze; (n, L)."""
+    device, traits = generator.device, instrument.traits
+    out = torch.empty((n, len(instrument.wavelength)), device=device)
+    x = torch.linspace(-1, 1, _NODES, device=device)
+    waves = torch.stack([torch.sin(torch.pi * k * (x + 1) / 2) for k in range(1, 7)])
+    for first, last in instrument.arms:
+        draw = torch.randn((n, 9), generator=generator, device=device)
+        level, slope, curve = (
+            amplitude * draw[:, k, None] for k, amplitude in enumerate(traits["arm"])
+        )
+        factor = level + slope * x + (curve + traits["blaze"]) * x**2
+        factor = factor + traits["wave"] * draw[:, 3:] @ waves
+        out[:, first:last] = interpolate(
+            factor[:, None], size=last - first, mode="linear", align_corners=True
+        )[:, 0]
+    return out
+
+
+def _air(
+    instrument: Instrument, n: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Optical depth that the correction for the air left, and that which it divided out."""
+    left = instrument.traits["telluric"] * torch.randn(
+        (n, 1), generator=generator, device=generator.device
+    )
+    depth = instrument.tensor("telluric", generator.device)
+    shift = instrument.traits["shift"]
+    if not shift:
+        return left * depth, None
+    # The Earth moves against the barycentre in which the wavelengths are given.
+    pixels = shift * (2 * torch.rand((n, 1), generator=generator, device=generator.device) - 1)
+    columns = torch.arange(len(depth), device=depth.device) + pixels.round().long()
+    depth = depth[columns.clamp(0, len(depth) - 1)]
+    return left * depth, depth
+
+
+def _noise(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
+    """Noise of unit variance, shared by neighbours as resampling shares it; (n, L)."""
+    taps = torch.tensor(instrument.traits["taps"])
+    taps = (taps / taps.square().sum().sqrt()).tolist()
+    length = len(instrument.wavelength)
+    white = torch.randn((n, length + len(taps) - 1), generator=generator, device=generator.device)
+    out = taps[0] * white[:, :length]
+    for k, tap in enumerate(taps[1:], 1):
+        out.add_(white[:, k : k + length], alpha=tap)
+    return out
+
+
+def _sky_left(instrument: Instrument, bright: Tensor, generator: torch.Generator) -> Tensor:
+    """What the subtraction of sky lines left: lines too strong, too weak, or shifted; (n, L)."""
+    device, n = generator.device, len(bright)
+    # Photons make variance at the rate of the source term, so this is the sky's flux.
+    sky = instrument.tensor("line", device) / instrument.tensor("source", device)
+    # An extra tenth of the lines' width in shift is a tenth of their derivative.
+    slope = torch.gradient(sky)[0]
+    amount = instrument.traits["sky"] * torch.randn((2, n, 1), generator=generator, device=device)
+    amount = amount * bright
+    return torch.addcmul(amount[0] * sky, amount[1], slope)

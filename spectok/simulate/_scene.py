@@ -1,0 +1,262 @@
+"""Objects before they meet an instrument: noise-free spectra on a fine grid, with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from spectok.simulate._broaden import broaden
+from spectok.simulate._dust import calzetti, milky_way
+from spectok.simulate._family import LABELS, Family
+from spectok.simulate._grid import LIGHT, FineGrid
+from spectok.simulate._lines import add_lines, nebular_lines
+
+__all__ = ["KINDS", "Scene", "draw_scene"]
+
+KINDS = ("galaxy", "quasar", "star")
+_ARCH = 1215.67  # Lyman alpha [Angstrom]
+_NODES = 48  # points per segment that carry what is smooth in wavelength
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Objects on a fine grid.
+
+    Attributes
+    ----------
+    flux : `torch.Tensor`, shape (n, F)
+        Noise-free flux density, on no particular scale.
+    low, high : `torch.Tensor` of float64, shape (n,)
+        log10 of the wavelengths between which each spectrum is known.
+    gaps : list of list of (float, float)
+        For each family, rest log10 wavelengths between which its spectra say nothing.
+    family : `torch.Tensor` of int64, shape (n,)
+        Which family each object is of.
+    blur : sequence of float
+        For each family, what its spectra are blurred by [km/s].
+    names : sequence of str
+        Of the families.
+    labels : dict of str to `torch.Tensor`, shape (n,)
+        ``kind`` (index into `KINDS`), ``redshift``, ``ebv``, ``vsini``, ``template`` (entry of
+        the family), and the names of `LABELS`; NaN where not known.
+    """
+
+    flux: Tensor
+    low: Tensor
+    high: Tensor
+    gaps: list
+    family: Tensor
+    blur: Sequence[float]
+    names: Sequence[str]
+    labels: dict[str, Tensor]
+
+
+def draw_scene(
+    families: Sequence[Family],
+    shares: Sequence[float],
+    fine: FineGrid,
+    n: int,
+    generator: torch.Generator,
+    *,
+    at_rest: bool = False,
+) -> Scene:
+    """Draw n objects, those of one family one after the other.
+
+    Parameters
+    ----------
+    families : sequence of `~spectok.simulate._templates.Family`
+    shares : sequence of float
+        How often each family is drawn.
+    fine : `~spectok.simulate._grid.FineGrid`
+    n : int
+    generator : `torch.Generator`
+        Its device is where everything is computed.
+    at_rest : bool
+        Whether the instrument's spectra are shifted to the stars' rest frame (APOGEE's apStar):
+        the radial velocity left is then a small error.
+
+    Returns
+    -------
+    scene : Scene
+    """
+    device = generator.device
+    chosen = torch.multinomial(
+        torch.tensor(shares, device=device), n, replacement=True, generator=generator
+    ).sort()[0]
+    counts = torch.bincount(chosen, minlength=len(families)).tolist()
+    flux = torch.empty((n, fine.size), device=device)
+    low = torch.empty(n, dtype=torch.float64, device=device)
+    high = torch.empty_like(low)
+    names = ("kind", "redshift", "ebv", "vsini", "template", *LABELS)
+    labels = {name: torch.full((n,), float("nan"), device=device) for name in names}
+    labels["redshift"] = labels["redshift"].double()
+    start = 0
+    for family, count in zip(families, counts, strict=True):
+        if count:
+            cut = slice(start, start + count)
+            own = _draw_family(family, fine, count, generator, at_rest)
+            flux[cut], low[cut], high[cut] = own.pop("flux"), own.pop("low"), own.pop("high")
+            for name in own.keys() & labels.keys():
+                labels[name][cut] = own[name].to(labels[name].dtype)
+            start += count
+    return Scene(
+        flux,
+        low,
+        high,
+        [family.about.get("gaps", []) for family in families],
+        chosen,
+        [family.about["blur"] for family in families],
+        [family.name for family in families],
+        labels,
+    )
+
+
+def _draw_family(
+    family: Family, fine: FineGrid, n: int, generator: torch.Generator, at_rest: bool
+) -> dict[str, Tensor]:
+    """Flux and labels of n objects of one family."""
+    device = generator.device
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=device)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device)
+
+    drawn = family.draw(n, generator)
+    if "redshift" in family.arrays:
+        around = 1 + family.arrays["redshift"][drawn.entry].double()
+        redshift = around * torch.exp(0.05 * normal(n).double()) - 1
+        redshift = redshift.clamp(min=0.001)
+    elif "redshift" in family.about:
+        least, most = family.about["redshift"]
+        # More near than far, as in a survey limited in flux.
+        redshift = least + (most - least) * uniform(n).double() ** 1.5
+    else:
+        # Discs and halo; the spectra of apStar are at rest but for a kilometre per second.
+        spread = torch.where(uniform(n) < 0.15, 120.0, 35.0)
+        velocity = (torch.tensor(0.3, device=device) if at_rest else spread) * normal(n)
+        redshift = velocity.double() / LIGHT
+    log_shift = (1 + redshift).log10()
+    flux = family.place(drawn, log_shift)
+    low, high = family.known(drawn, log_shift)
+    galaxy, quasar = family.kind == "galaxy", family.kind == "quasar"
+    # Dispersion of the stars in a galaxy; rotation of a star.
+    sigma = 10 ** (1.7 + 0.75 * uniform(n)) if galaxy and family.about.get("bare") else None
+    rotation = None
+    if family.kind == "star" and "vsini" in family.about:
+        typical, scatter = family.about["vsini"]
+        rotation = typical * 10 ** (scatter * normal(n))
+    if sigma is not None or rotation is not None:
+        flux = broaden(flux, fine, sigma=sigma, rotation=rotation)
+    if quasar:
+        _absorb(flux, fine, redshift, generator)
+    smooth, ebv = _smooth_factor(fine, redshift, galaxy, generator)
+    for (begin, end), part in zip(fine.bounds(), smooth, strict=True):
+        flux[:, begin:end] *= interpolate(
+            part[:, None], size=end - begin, mode="linear", align_corners=True
+        )[:, 0]
+    if galaxy:
+        _light_up(flux, fine, redshift, family.about.get("lines", 0.6), generator)
+    _strange_lines(flux, fine, generator)
+    return {
+        "flux": flux, "low": low, "high": high, "redshift": redshift, "ebv": ebv,
+        "vsini": torch.full_like(ebv, float("nan")) if rotation is None else rotation,
+        "kind": torch.full_like(ebv, KINDS.index(family.kind)), "template": drawn.entry,
+        **drawn.labels,
+    }  # fmt: skip
+
+
+def _smooth_factor(
+    fine: FineGrid, redshift: Tensor, galaxy: bool, generator: torch.Generator
+) -> tuple[list[Tensor], Tensor]:
+    """Dust in the object and in the Galaxy, and a tilt: factors at nodes of each segment."""
+    n, device = len(redshift), generator.device
+    ebv = 0.05 * torch.rand(n, generator=generator, device=device).log().neg()
+    own = torch.rand(n, generator=generator, device=device) ** 2 * (0.4 if galaxy else 0.0)
+    tilt = 0.25 * torch.randn(n, generator=generator, device=device)
+    factors = []
+    for start, count in fine.segments:
+        nodes = start + fine.step * (count - 1) * torch.linspace(0, 1, _NODES, device=device)
+        magnitudes = ebv[:, None] * milky_way(10**nodes)
+        if galaxy:
+            rest = 10 ** (nodes - (1 + redshift[:, None]).log10().float())
+            magnitudes = magnitudes + own[:, None] * calzetti(rest)
+        # Relative to the middle, so that dust does not dim what is scaled later anyway.
+        magnitudes = magnitudes - magnitudes[:, _NODES // 2 :][:, :1]
+        slope = tilt[:, None] * torch.log(10.0 ** (nodes - nodes[_NODES // 2]))
+        factors.append(torch.exp(slope - 0.921 * magnitudes))
+    return factors, ebv
+
+
+def _absorb(flux: Tensor, fine: FineGrid, redshift: Tensor, generator: torch.Generator) -> None:
+    """Lyman-alpha forest: lognormal clouds about the transmission that the templates hold."""
+    (start, count) = fine.segments[0]
+    edge = ((redshift + 1).log10() + torch.log10(torch.tensor(_ARCH)) - start) / fine.step
+    columns = min(int(edge.max().ceil().item()), count)
+    if columns < 64:
+        return
+    far = torch.nonzero(edge > 64)[:, 0]
+    field = torch.randn((len(far), columns), generator=generator, device=flux.device)
+    velocity = torch.full((len(far),), 60.0, device=flux.device)
+    field = broaden(field, FineGrid(((start, columns),), fine.step), sigma=velocity)
+    field = field / field.std(1, keepdim=True)
+    # Opacity grows as (1 + z)^3.45 with the absorber's redshift (Faucher-Giguere et al. 2008).
+    absorber = 10 ** (start + fine.step * torch.arange(columns, device=flux.device)) / _ARCH
+    depth = 0.0024 * absorber**3.45 * torch.exp(1.4 * field - 0.98)
+    mean = torch.exp(-0.0018 * absorber**3.45)
+    here = torch.arange(columns, device=flux.device) < edge[far, None]
+    flux[far, :columns] *= torch.where(here, torch.exp(-depth) / mean, 1.0).float()
+
+
+def _light_up(
+    flux: Tensor, fine: FineGrid, redshift: Tensor, share: float, generator: torch.Generator
+) -> None:
+    """Give a share of the galaxies emission lines."""
+    n, device = len(flux), flux.device
+    wavelength, width, equivalent = nebular_lines(n, generator)
+    lit = torch.rand(n, generator=generator, device=device) < share
+    (start, _) = fine.segments[0]
+    centre = wavelength * (1 + redshift[:, None]).float()
+    step = centre * (10**fine.step - 1)  # Angstrom
+    beta = 4862.69 * (1 + redshift).float()
+    level = _level(flux, fine, beta)
+    height = equivalent * (1 + redshift[:, None]).float() / step * (level * lit)[:, None]
+    add_lines(
+        flux, start, fine.step, fine.velocity, centre, width[:, None].expand_as(centre), height
+    )
+
+
+def _level(flux: Tensor, fine: FineGrid, wavelength: Tensor) -> Tensor:
+    """Mean flux in the 200 points around a wavelength, or at the nearest end of the grid."""
+    place = ((wavelength.double().log10() - fine.segments[0][0]) / fine.step).long()
+    first = (place - 100).clamp(0, fine.size - 200)
+    return flux.gather(1, first[:, None] + torch.arange(200, device=flux.device)).mean(1)
+
+
+def _strange_lines(flux: Tensor, fine: FineGrid, generator: torch.Generator) -> None:
+    """In one object of five, lines that no template has: tokens must carry the unexpected."""
+    device, most = flux.device, 6
+    strange = torch.nonzero(torch.rand(len(flux), generator=generator, device=device) < 0.2)[:, 0]
+    n = len(strange)
+    if not n:
+        return
+    wanted = torch.rand((n, most), generator=generator, device=device) < 0.5
+    for (start, count), (begin, end) in zip(fine.segments, fine.bounds(), strict=True):
+        draw = torch.rand((3, n, most), generator=generator, device=device)
+        place = draw[0] * (count - 1)
+        centre = 10 ** (start + fine.step * place.double())
+        width = fine.velocity * 1.5 * 8 ** draw[1]
+        sign = torch.where(draw[2] < 0.5, -0.7, 2.0)
+        depth = sign * (2 * (draw[2] % 0.5)) ** 2
+        part = flux[strange, begin:end]
+        level = part.gather(1, place.long())
+        # Height of the peak in units of the local flux, to the area in steps of the grid.
+        height = depth * level * (width / fine.velocity) * 2.5066 * wanted
+        added = torch.zeros_like(part)
+        add_lines(added, start, fine.step, fine.velocity, centre, width, height)
+        flux[strange, begin:end] = torch.maximum(part + added, 0.1 * part)

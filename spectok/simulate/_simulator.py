@@ -1,0 +1,160 @@
+"""Mock observations as tensors, by the thousand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from spectok.simulate._analytic import analytic_templates
+from spectok.simulate._grid import FINE
+from spectok.simulate._instrument import Instrument
+from spectok.simulate._observation import Observation, expose
+from spectok.simulate._scene import KINDS, draw_scene
+from spectok.simulate._spectrographs import instrument
+from spectok.simulate._templates import Templates
+
+__all__ = ["Simulator"]
+
+_CHUNK = 64
+# How often each kind is drawn where all are observed.
+_SHARES = {"galaxy": 0.4, "quasar": 0.3, "star": 0.3}
+
+
+class Simulator:
+    """Mock observations of one set of objects through one or more instruments, on any device.
+
+    Parameters
+    ----------
+    *instruments : str or `Instrument`
+        What the objects are observed with: names of `INSTRUMENTS`, or instruments of one's
+        own. Several must cover the same family of wavelengths (SDSS and DESI do).
+    templates : `~spectok.simulate.Templates`, optional
+        Default: analytic ones.
+    kind : str, optional
+        ``"galaxy"``, ``"quasar"`` or ``"star"``; by default all that the survey observes.
+    device : str or `torch.device`
+        Where everything is computed.
+
+    Raises
+    ------
+    ValueError
+        For instruments of different families, or a kind without a template.
+
+    Examples
+    --------
+    >>> from spectok import simulate
+    >>> simulator = simulate.Simulator("sdss", "desi")
+    >>> sdss, desi = simulator.observe(10, seed=1)
+    >>> desi.flux.shape
+    torch.Size([10, 7781])
+    """
+
+    def __init__(
+        self,
+        *instruments: str | Instrument,
+        templates: Templates | None = None,
+        kind: str | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.instruments = [instrument(i) if isinstance(i, str) else i for i in instruments]
+        self.device = torch.device(device)
+        if not self.instruments:
+            raise ValueError("a simulator needs at least one instrument, such as 'desi'")
+        self.fine = self.instruments[0].grid
+        if any(i.grid != self.fine for i in self.instruments):
+            names = ", ".join(i.name for i in self.instruments)
+            raise ValueError(
+                f"{names} do not observe the same wavelengths, so no object can be seen by all"
+            )
+        name = next(key for key, grid in FINE.items() if grid == self.fine)
+        templates = analytic_templates() if templates is None else templates
+        families = templates.families(name, self.fine, self.device)
+        if kind is not None and kind not in KINDS:
+            raise ValueError(f"kind must be {', '.join(KINDS)}, not {kind!r}")
+        self.families = [f for f in families if kind in (None, f.kind)]
+        if not self.families:
+            seen = sorted({f.kind for f in families})
+            raise ValueError(
+                f"no template of kind {kind!r} for {self.instruments[0].name}, which observes "
+                f"{', '.join(seen)}" if seen else
+                f"no template covers {self.instruments[0].name}: {sorted(templates.about)}"
+            )  # fmt: skip
+        weights = {k: sum(f.about["weight"] for f in self.families if f.kind == k) for k in KINDS}
+        self.shares = [
+            _SHARES[f.kind] * f.about["weight"] / weights[f.kind] for f in self.families
+        ]
+
+    def observe(
+        self, n: int, *, seed: int = 0, snr: float | tuple[float, float] | None = None
+    ) -> list[Observation]:
+        """Observe n objects with each instrument.
+
+        Parameters
+        ----------
+        n : int
+        seed : int
+            The same seed gives the same objects; the first of many are those of few.
+        snr : float or (float, float), optional
+            Median signal to noise per pixel with the first instrument, or the range it is drawn
+            from; by default as in the survey.
+
+        Returns
+        -------
+        observations : list of `~spectok.simulate.Observation`
+            One per instrument, of the same objects.
+        """
+        chunks = []
+        for number in range(-(-n // _CHUNK)):
+            generator = torch.Generator(self.device)
+            # Far apart for any two (seed, number): consecutive seeds must share no chunk.
+            generator.manual_seed((seed * 1_000_003 + number) % (2**63))
+            chunk = self.draw(_CHUNK, generator, snr=snr)
+            order = torch.randperm(_CHUNK, generator=generator, device=self.device)
+            chunks.append([one[order] for one in chunk])
+        return [_join([chunk[k] for chunk in chunks], n) for k in range(len(self.instruments))]
+
+    def draw(
+        self,
+        n: int,
+        generator: torch.Generator,
+        *,
+        snr: float | tuple[float, float] | None = None,
+    ) -> list[Observation]:
+        """Observe n objects drawn from a generator: what a training step calls.
+
+        Parameters
+        ----------
+        n : int
+        generator : `torch.Generator`
+            On this simulator's device.
+        snr : float or (float, float), optional
+
+        Returns
+        -------
+        observations : list of `~spectok.simulate.Observation`
+        """
+        scene = draw_scene(
+            self.families,
+            self.shares,
+            self.fine,
+            n,
+            generator,
+            at_rest=all(i.name.startswith("apogee") and i.name != "apogee-visit"
+                        for i in self.instruments),
+        )  # fmt: skip
+        first = expose(scene, self.instruments[0], generator, snr=snr)
+        rest = [
+            expose(scene, other, generator, level=first.level) for other in self.instruments[1:]
+        ]
+        return [first, *rest]
+
+
+def _join(parts: list[Observation], n: int) -> Observation:
+    """One observation of many, cut to its first n objects."""
+    arrays = ("truth", "flux", "sigma", "valid", "level", "family")
+    return replace(
+        parts[0],
+        **{name: torch.cat([getattr(part, name) for part in parts])[:n] for name in arrays},
+        labels={key: torch.cat([p.labels[key] for p in parts])[:n] for key in parts[0].labels},
+    )

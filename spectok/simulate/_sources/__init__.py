@@ -1,0 +1,5 @@
+"""From template files to template families."""
+
+from ._build import build_templates
+
+__all__ = ["build_templates"]

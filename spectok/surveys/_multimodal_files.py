@@ -1,0 +1,276 @@
+"""Files of the Multimodal Universe: which there are and what columns they have (no astropy)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "SURVEYS",
+    "SurveyFile",
+    "damage_named",
+    "find_files",
+    "inspect_file",
+    "opened",
+    "report",
+]
+
+_HDF5, _PARQUET = (".hdf5", ".h5"), (".parquet", ".pq")
+# Names of columns in lower case; of Parquet files' struct "spectrum" as in the HDF5 files. The
+# first build of GALAH wrote spectrum_flux_ivar. The column spectrum_bitmask of an early build of
+# APOGEE is left alone: by mistake it holds the errors.
+_COLUMNS = {
+    "object_id": ("object_id",),
+    "ra": ("ra",),
+    "dec": ("dec",),
+    "wavelength": ("spectrum_lambda",),
+    "flux": ("spectrum_flux",),
+    "ivar": ("spectrum_ivar", "spectrum_flux_ivar"),
+    "mask": ("spectrum_mask",),
+}
+_OPTIONAL = ("mask",)
+_PIXELS = ("wavelength", "flux", "ivar", "mask")
+_SIGNS = {
+    "SDSS": {"zwarning", "specobjid"},
+    "DESI": {"zwarn", "targetid"},
+    "GALAH": {"spectrum_norm_flux", "spectrum_norm_lambda"},
+    "APOGEE": {"spectrum_pseudo_continuum_flux", "restframe"},
+}
+SURVEYS = tuple(_SIGNS)
+_LABELS = {
+    "SDSS": {
+        "class": "class",
+        "subclass": "subclass",
+        "z": "z",
+        "z_err": "z_err",
+        "zwarning": "zwarning",
+        "sn_median": "sn_median_all",
+    },
+    "DESI": {
+        "class": "spectype",
+        "subclass": "subtype",
+        "z": "z",
+        "z_err": "zerr",
+        "zwarn": "zwarn",
+    },
+    "GALAH": {n: n for n in ("teff", "logg", "fe_h", "alpha_fe", "vbroad", "rv", "flag_sp")},
+    "APOGEE": {
+        **{n: n for n in ("teff", "logg", "m_h", "alpha_m", "snr")},
+        "rv": "radial_velocity",
+    },
+}
+# Bytes that pyarrow reads ahead. With this, and without its own buffering of whole row groups,
+# 4000 spectra in one row group take 34 MB and not 265.
+_READ_AHEAD = 1 << 16
+
+
+@dataclass(frozen=True)
+class SurveyFile:
+    """What is known of a file without having read a spectrum.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    survey : str
+    groups : tuple of int
+        Rows of each row group; an HDF5 file is one group.
+    columns, labels : dict of str to str
+        The file's name of each column that is read.
+    """
+
+    path: Path
+    survey: str
+    groups: tuple[int, ...]
+    columns: Mapping[str, str]
+    labels: Mapping[str, str]
+
+    @property
+    def parquet(self) -> bool:
+        """Whether it is a Parquet file: read from the start of a row group only."""
+        return self.path.suffix in _PARQUET
+
+
+def find_files(paths: str | os.PathLike | Sequence[str | os.PathLike]) -> list[Path]:
+    """Files, and the partitions in folders, sorted within each folder.
+
+    Side files of HATS catalogs and whole margin and index catalogs are left out: their rows
+    repeat those of the main catalog.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path does not exist or a folder holds no such file.
+    ValueError
+        If a file is of another format.
+    """
+    found: list[Path] = []
+    for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
+        path = Path(path)
+        if path.is_dir():
+            inside = sorted(
+                p for p in path.rglob("*") if p.suffix in _HDF5 + _PARQUET and _is_main(p)
+            )
+            if not inside:
+                raise FileNotFoundError(
+                    f"{path}: no file that ends in {', '.join(_HDF5 + _PARQUET)} in this folder "
+                    "(margin and index catalogs of HATS do not count)"
+                )
+            found += inside
+        elif not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder; check the path")
+        elif path.suffix not in _HDF5 + _PARQUET:
+            raise ValueError(f"{path}: files end in {', '.join(_HDF5 + _PARQUET)}")
+        else:
+            found.append(path)
+    if not found:
+        raise FileNotFoundError("no file was given: give files, or folders that hold some")
+    return found
+
+
+def _is_main(path: Path) -> bool:
+    """Whether a file holds rows of its own: not a margin, an index or a thumbnail."""
+    if path.name.startswith(("_", ".")):
+        return False
+    place = [part.startswith("Norder=") for part in path.parts]
+    if not any(place):
+        root = path.parent.parent
+        return not (path.parent.name == "dataset" and (root / "partition_info.csv").exists())
+    root = Path(*path.parts[: place.index(True)])
+    return _kind(root.parent if root.name == "dataset" else root) not in ("margin", "index")
+
+
+@lru_cache(maxsize=64)
+def _kind(root: Path) -> str:
+    """The kind of a HATS catalog, "" if it does not say."""
+    for name in ("hats.properties", "properties"):
+        if (root / name).is_file():
+            for line in (root / name).read_text(encoding="utf-8").splitlines():
+                key, _, value = line.partition("=")
+                if key.strip() == "dataproduct_type":
+                    return value.strip()
+    return ""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """An `h5py.File` or a `pyarrow.parquet.ParquetFile`; damage becomes one sentence."""
+    parquet = path.suffix in _PARQUET
+    try:
+        if parquet:
+            import pyarrow.parquet as package
+        else:
+            import h5py as package
+    except ImportError as error:
+        name = "pyarrow" if parquet else "h5py"
+        raise ImportError(f'{path}: needs {name}: pip install "spectok[tables]"') from error
+    with damage_named(path):
+        if parquet:
+            file = package.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD)
+        else:
+            file = package.File(path, "r")
+    with file:
+        yield file
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside means that the file is damaged: one `OSError` that says so."""
+    try:
+        yield
+    except Exception as error:  # the two packages raise anything at all
+        raise OSError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}); it may be cut short or "
+            'damaged: fetch it again, or leave such files out with damaged="skip"'
+        ) from error
+
+
+def report(error: Exception, damaged: str) -> None:
+    """Raise what is wrong (``damaged="raise"``), or warn that it is left out."""
+    if damaged == "raise":
+        raise error
+    warnings.warn(f"left out: {error}", UserWarning, stacklevel=3)
+
+
+def inspect_file(path: Path, *, survey: str | None, labels: Sequence[str]) -> SurveyFile:
+    """Look at the columns of a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    survey : str, optional
+        By default found from the columns.
+    labels : sequence of str
+        Columns wanted besides the usual labels.
+
+    Raises
+    ------
+    OSError
+        If the file is damaged.
+    ValueError
+        If it is of another schema or another survey.
+    """
+    with opened(path) as file:
+        with damage_named(path):
+            names = _column_names(file, path.suffix in _PARQUET)
+        shown = ", ".join(sorted(names.values())[:40]) + (", ..." if len(names) > 40 else "")
+        columns = {}
+        for role, candidates in _COLUMNS.items():
+            have = [names[name] for name in candidates if name in names]
+            if have:
+                columns[role] = have[0]
+            elif role not in _OPTIONAL:
+                raise ValueError(
+                    f"{path}: not spectra of the Multimodal Universe: expected the columns "
+                    f"object_id, ra, dec, spectrum_lambda, spectrum_flux and spectrum_ivar (in "
+                    f"Parquet a struct spectrum of lists), but there is no "
+                    f"{' or '.join(candidates)}; it has {shown}"
+                )
+        signs = [name for name, words in _SIGNS.items() if words & names.keys()]
+        if survey is None and len(signs) != 1:
+            raise ValueError(
+                f"{path}: cannot tell the survey from the columns ({shown}); give "
+                f"survey={' or '.join(map(repr, SURVEYS))}"
+            )
+        if survey is not None and signs and survey not in signs:
+            raise ValueError(f"{path}: its columns are those of {signs[0]}, not of {survey}")
+        survey = survey or signs[0]
+        usual = {key: names[n] for key, n in _LABELS[survey].items() if n in names}
+        lost = [name for name in labels if name.lower() not in names]
+        if lost:
+            raise ValueError(f"{path}: no column {', '.join(lost)} for labels; it has {shown}")
+        with damage_named(path):
+            groups = _count_rows(file, columns)
+    wanted = {name: names[name.lower()] for name in labels}
+    return SurveyFile(path, survey, groups, columns, {**usual, **wanted})
+
+
+def _column_names(file: Any, parquet: bool) -> dict[str, str]:
+    """The file's columns by their names in lower case, which come first where cases differ."""
+    if not parquet:
+        names = {name: name for name in file}
+    else:
+        schema = file.schema_arrow
+        names = {name: name for name in schema.names if name != "spectrum"}
+        if "spectrum" in schema.names and hasattr(schema.field("spectrum").type, "fields"):
+            inside = [child.name for child in schema.field("spectrum").type]
+            names |= {f"spectrum_{name}": f"spectrum.{name}" for name in inside}
+    lower = {name.lower(): column for name, column in names.items()}
+    return {**lower, **{n: column for n, column in names.items() if n == n.lower()}}
+
+
+def _count_rows(file: Any, columns: Mapping[str, str]) -> tuple[int, ...]:
+    if hasattr(file, "metadata"):
+        meta = file.metadata
+        return tuple(meta.row_group(i).num_rows for i in range(meta.num_row_groups))
+    shapes = {column: file[column].shape for column in columns.values()}
+    pixels = {file[columns[role]].shape for role in _PIXELS if role in columns}
+    rows = {shape[:1] for shape in shapes.values()}
+    if len(rows) != 1 or len(pixels) != 1 or any(len(shape) != 2 for shape in pixels):
+        raise ValueError(f"the shapes of its columns do not fit each other: {shapes}")
+    return rows.pop()
