@@ -100,7 +100,20 @@ def statistics(spectra):
     # With rho(3) and beyond zero: lag 2 gives rho(2), then lag 1 gives rho(1).
     rho2 = np.clip(0.75 * (1 - two / error**2), -0.2, 0.2)
     rho1 = np.clip(0.75 * (1 + rho2 / 3 - one / error**2), -0.1, 0.6)
-    return float(error), float(rho1), float(rho2), len(rows)
+    spread = np.std(np.sqrt(np.mean(rows, 1))) if len(rows) > 1 else 0.0
+    return float(error), float(rho1), float(rho2), float(spread), len(rows)
+
+
+def bend(sigma):
+    """Scatter [dex] of a run of errors about the straight line through its neighbours."""
+    step = np.diff(np.log10(sigma), n=2)
+    return 1.4826 * np.nanmedian(np.abs(step)) / np.sqrt(6)
+
+
+def roughness(spectra, pattern):
+    """Pixel-to-pixel scatter [dex] of stated errors beyond that of the noise terms."""
+    own = [bend(np.where(e["valid"], e["sigma"], np.nan)) for e in spectra]
+    return float(np.sqrt(max(np.median(own) ** 2 - bend(pattern) ** 2, 0.0)))
 
 
 def taps(rho1, rho2):
@@ -224,10 +237,16 @@ def main():
         wavelength, floor, line, source, lsf, rest = measure(data, spectra)
         found = {"wavelength": wavelength, "floor": floor, "line": line, "source": source}
         found["lsf"] = lsf
-        trait = {"spectra": len(spectra), "snr": snr_of(spectra)}
+        trait = {"spectra": len(spectra), "snr": {"all": snr_of(spectra)}}
+        for kind in ("GALAXY", "QSO", "STAR"):
+            own = [e for e in spectra if e["class"] == kind]
+            if len(own) >= 10:
+                trait["snr"][kind] = snr_of(own)
         if name != "apogee":  # two bright stars: structure, no noise, in every difference
-            error, rho1, rho2, n = statistics(spectra)
+            error, rho1, rho2, spread, n = statistics(spectra)
             trait |= {"error": error, "taps": taps(rho1, rho2), "rho": [rho1, rho2], "faint": n}
+            trait["error_scatter"] = spread
+        trait["rough"] = roughness(spectra, np.sqrt(floor + line))
         if number < 2:
             trait["scatter"] = rest
         else:

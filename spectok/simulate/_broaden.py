@@ -42,7 +42,8 @@ def broaden(
     out = torch.empty_like(flux)
     for begin, end in fine.bounds():
         part = flux[:, begin:end]
-        room = 64
+        # As far as the fastest rotation reaches.
+        room = max(64, int(np.ceil(600.0 / fine.velocity)))
         size = next_fast_len(end - begin + 2 * room, real=True)
         extra = size - (end - begin)
         padded = torch.cat(

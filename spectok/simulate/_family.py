@@ -72,6 +72,11 @@ class Family:
         self.name, self.about, self.fine = name, about, fine
         self.kind, self.form = about["kind"], about["form"]
         self.grid = FineGrid(tuple((a, n) for a, n in about["segments"]), about["step"])
+        if len(self.grid.segments) != len(fine.segments):
+            raise ValueError(
+                f"templates {name}: {len(self.grid.segments)} segments, but the fine grid has "
+                f"{len(fine.segments)}: each needs its own"
+            )
         ratio = self.grid.step / fine.step
         self.phases = round(ratio)
         if abs(ratio - self.phases) > 1e-6:
@@ -91,13 +96,13 @@ class Family:
             return max(n for _, n in self.fine.segments) // self.phases + 8
         reach = [0.0]
         for (own, count), (start, points) in zip(
-            self._own_segments(), self.fine.segments, strict=True
+            self.grid.segments, self.fine.segments, strict=True
         ):
             step = self.grid.step
             end = start + self.fine.step * points
             reach += [(own - start) / step, (end - own) / step - count]
-        # And the velocities of stars, a thousandth at most.
-        return int(max(reach)) + int(4.4e-4 / self.grid.step) + 8
+        # And the velocities of stars, 750 km/s at most: six times their spread in the halo.
+        return int(max(reach)) + int(1.1e-3 / self.grid.step) + 8
 
     def _padded(self, array: Tensor) -> Tensor:
         """Repeat the first and last column of each segment ``pad`` times."""
@@ -214,7 +219,7 @@ class Family:
         out = drawn.flux.new_empty((n, fine.size), dtype=torch.float32)
         offset, width = 0, drawn.flux.shape[-1]
         for (own, count), (start, _), (begin, end) in zip(
-            self._own_segments(), fine.segments, fine.bounds(), strict=True
+            self.grid.segments, fine.segments, fine.bounds(), strict=True
         ):
             room = count + 2 * self.pad
             x = (start - log_shift - own) / self.grid.step + self.pad
@@ -236,11 +241,6 @@ class Family:
                 _cubic(seen, (place - base).float()[:, None], target)
             offset += room
         return out
-
-    def _own_segments(self) -> list[tuple[float, int]]:
-        """The family's segment that serves each segment of the fine grid."""
-        own = list(self.grid.segments)
-        return own if len(own) == len(self.fine.segments) else own * len(self.fine.segments)
 
     def known(self, drawn: Drawn, log_shift: Tensor) -> tuple[Tensor, Tensor]:
         """log10 of the observed wavelengths between which each spectrum is known, (n,) each."""

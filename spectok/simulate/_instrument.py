@@ -52,7 +52,8 @@ class Instrument:
     detector: np.ndarray
     telluric: np.ndarray
     traits: dict
-    _cache: dict = field(default_factory=dict, repr=False)
+    # Not handed on by dataclasses.replace: it holds what follows from the arrays.
+    _cache: dict = field(default_factory=dict, init=False, repr=False)
 
     def tensor(self, name: str, device: torch.device) -> Tensor:
         """One of the arrays as float32 on a device, kept for the next call."""
@@ -61,6 +62,15 @@ class Instrument:
             array = getattr(self, name)
             kind = torch.bool if array.dtype == bool else torch.float32
             self._cache[key] = torch.as_tensor(array, dtype=kind, device=device)
+        return self._cache[key]
+
+    def roughness(self, device: torch.device) -> Tensor:
+        """A fixed run of factors by which variances scatter from pixel to pixel, (2 L,)."""
+        key = ("rough", str(device))
+        if key not in self._cache:
+            draw = np.random.default_rng(1959).normal(size=2 * len(self.wavelength))
+            factor = 10 ** (2 * self.traits["rough"] * draw.clip(-3, 3))
+            self._cache[key] = torch.as_tensor(factor, dtype=torch.float32, device=device)
         return self._cache[key]
 
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
@@ -178,6 +188,7 @@ class Instrument:
             old = self.wavelength[first:last]
             # Centres of pixels each made of `sampling` old ones.
             place = 0.5 * (sampling - 1) + sampling * np.arange(int(len(old) / sampling))
+            place = place[(place >= 0) & (place <= len(old) - 1)]
             new = np.interp(place, np.arange(len(old)), old)
             inside = (new >= low) & (new <= high)
             if inside.sum() > 1:
@@ -191,7 +202,7 @@ class Instrument:
                 f"{self.name} ({self.wavelength.min():.0f} to {self.wavelength.max():.0f} "
                 "Angstrom); at least 32 are needed"
             )
-        near = np.minimum(np.concatenate(nearest), len(self.wavelength) - 1)
+        near = np.concatenate(nearest)
         lsf = self.lsf[near]
         if resolution is not None:
             lsf = np.maximum(lsf, LIGHT / resolution / 2.3548)
@@ -207,7 +218,6 @@ class Instrument:
             source=self.source[near] * gain,
             detector=self.detector[near],
             telluric=self.telluric[near],
-            _cache={},
         )
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding_bag, interpolate
 from spectok.simulate._damage import bad_pixels, cosmic_rays
 from spectok.simulate._grid import LIGHT
 from spectok.simulate._instrument import Instrument
-from spectok.simulate._scene import Scene
+from spectok.simulate._scene import CLASSES, Scene
 
 __all__ = ["Observation", "expose"]
 
@@ -109,8 +109,9 @@ def expose(
     dark = 10 ** (traits["scatter"] * normal(n, 2))
     floor, line, source = (instrument.tensor(name, device) for name in ("floor", "line", "source"))
     empty = torch.addcmul(dark[:, :1] * floor, dark[:, 1:], line)
+    empty *= _sky_scatter(instrument, n, generator)
     if level is None:
-        wanted = _draw_snr(snr, traits["snr"], n, generator)
+        wanted = _draw_snr(snr, traits["snr"], scene.labels["kind"], generator)
         # Where snr^2 = level^2 / (empty + source * level) at the median pixel.
         photon = source.median()
         half = 0.5 * wanted**2 * photon
@@ -119,14 +120,25 @@ def expose(
     truth *= _calibration(instrument, n, generator).sub_(air).exp_()
     truth *= level[:, None]
 
-    if divided is None:
-        sigma = empty.addcmul_(source, truth.clamp(min=0)).sqrt_()
-    else:
+    photons = source * truth.clamp(min=0)
+    if divided is not None:
         # Fewer photons came through the air; dividing by its transmission keeps their noise.
         through = torch.exp(-divided)
-        sigma = empty.addcmul_(source, truth.clamp(min=0) * through).sqrt_().div_(through)
+        photons = photons / through
+        empty = empty / through**2
         valid &= through > 0.5
-    flux = torch.addcmul(truth, _noise(instrument, n, generator), sigma, value=traits["error"])
+    sigma = (empty + photons).sqrt_()
+    # The true noise departs from the stated one, that of the sky otherwise than the photons'.
+    actual = torch.exp(traits["error_scatter"] * normal(n, 1)) * torch.sqrt(
+        traits["error"] ** 2 * empty + traits["photon_error"] ** 2 * photons
+    )
+    if traits["dither"]:
+        # Two exposures are interleaved, one better than the other.
+        better = 1 + traits["dither"] * normal(n, 1).clamp(-2, 2)
+        for spread in (sigma, actual):
+            spread[:, ::2] *= better
+            spread[:, 1::2] /= better
+    flux = torch.addcmul(truth, _noise(instrument, n, generator), actual)
     flux += _sky_left(instrument, dark[:, 1:], generator)
     noticed = cosmic_rays(flux, sigma, traits["cosmic"], generator)
     valid &= instrument.tensor("detector", device)
@@ -183,15 +195,17 @@ def _median(values: Tensor, valid: Tensor, step: int = 5) -> Tensor:
 
 def _draw_snr(
     snr: float | tuple[float, float] | None,
-    usual: tuple[float, float],
-    n: int,
+    usual: dict[str, tuple[float, float]],
+    kind: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    device = generator.device
+    """S/N asked for, or as in the survey: normal in its logarithm, for each kind of object."""
+    n, device = len(kind), generator.device
     if snr is None:
-        return 10 ** (
-            usual[0] + usual[1] * torch.randn(n, generator=generator, device=device)
-        ).clamp(-1.0, 3.0)
+        table = torch.tensor([usual.get(name, usual["all"]) for name in CLASSES], device=device)
+        mean, spread = table[kind.long()].unbind(1)
+        value = mean + spread * torch.randn(n, generator=generator, device=device)
+        return 10 ** value.clamp(-1.0, 3.0)
     low, high = snr if isinstance(snr, tuple) else (snr, snr)
     return low * (high / low) ** torch.rand(n, generator=generator, device=device)
 
@@ -202,12 +216,14 @@ def _calibration(instrument: Instrument, n: int, generator: torch.Generator) -> 
     out = torch.empty((n, len(instrument.wavelength)), device=device)
     x = torch.linspace(-1, 1, _NODES, device=device)
     waves = torch.stack([torch.sin(torch.pi * k * (x + 1) / 2) for k in range(1, 7)])
-    for first, last in instrument.arms:
+    blaze = traits["blaze"] * (len(instrument.arms) if len(traits["blaze"]) == 1 else 1)
+    for (first, last), usual in zip(instrument.arms, blaze, strict=True):
         draw = torch.randn((n, 9), generator=generator, device=device)
         level, slope, curve = (
-            amplitude * draw[:, k, None] for k, amplitude in enumerate(traits["arm"])
+            mean + amplitude * draw[:, k, None]
+            for k, (mean, amplitude) in enumerate(zip(usual, traits["arm"], strict=True))
         )
-        factor = level + slope * x + (curve + traits["blaze"]) * x**2
+        factor = level + slope * x + curve * x**2
         factor = factor + traits["wave"] * draw[:, 3:] @ waves
         out[:, first:last] = interpolate(
             factor[:, None], size=last - first, mode="linear", align_corners=True
@@ -245,6 +261,19 @@ def _noise(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor
     return out
 
 
+def _sky_scatter(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
+    """Factors on the variances without an object: no two skies are alike, nor fibres; (n, L)."""
+    device, length = generator.device, len(instrument.wavelength)
+    # One fixed pattern, begun anywhere: new noise for every spectrum would teach no more.
+    pattern = instrument.roughness(device).as_strided((length, length), (1, 1))
+    start = torch.randint(length, (n,), generator=generator, device=device)
+    nodes = 0.08 * torch.randn((n, 1, 10), generator=generator, device=device)
+    smooth = interpolate(nodes.exp(), size=length, mode="linear", align_corners=True)[:, 0]
+    # Some fibres' skies are known better than others'.
+    strength = 0.5 + torch.rand((n, 1), generator=generator, device=device)
+    return smooth.mul_(1 + strength * (pattern[start] - 1))
+
+
 def _sky_left(instrument: Instrument, bright: Tensor, generator: torch.Generator) -> Tensor:
     """What the subtraction of sky lines left: lines too strong, too weak, or shifted; (n, L)."""
     device, n = generator.device, len(bright)
@@ -252,6 +281,7 @@ def _sky_left(instrument: Instrument, bright: Tensor, generator: torch.Generator
     sky = instrument.tensor("line", device) / instrument.tensor("source", device)
     # An extra tenth of the lines' width in shift is a tenth of their derivative.
     slope = torch.gradient(sky)[0]
-    amount = instrument.traits["sky"] * torch.randn((2, n, 1), generator=generator, device=device)
-    amount = amount * bright
+    draw = torch.randn((3, n, 1), generator=generator, device=device)
+    # Now and then a night goes badly.
+    amount = instrument.traits["sky"] * bright * 10 ** (0.35 * draw[2]) * draw[:2]
     return torch.addcmul(amount[0] * sky, amount[1], slope)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spectok.simulate._family import LABELS
-from spectok.simulate._scene import KINDS
+from spectok.simulate._scene import CLASSES
 from spectok.simulate._simulator import Simulator
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from spectok.simulate._templates import Templates
 
 __all__ = ["observe", "observe_pairs"]
-
-_CLASS = {"galaxy": "GALAXY", "quasar": "QSO", "star": "STAR"}
 
 
 def observe(
@@ -175,8 +173,11 @@ def _spectra(observation: Observation, seed: int, arms: bool) -> SpectrumList:
 
 def _label(observation: Observation, i: int) -> dict:
     found = {key: float(value[i]) for key, value in observation.labels.items()}
-    kind = KINDS[int(found.pop("kind"))]
-    out = {"class": _CLASS[kind], "redshift": found["redshift"], "snr": found["snr"]}
+    out = {
+        "class": CLASSES[int(found.pop("kind"))],
+        "redshift": found["redshift"],
+        "snr": found["snr"],
+    }
     out["template"] = f"{observation.families[i]}:{int(found.pop('template'))}"
     # NaN stays where a template does not know: every label has the same keys.
     return out | {key: found[key] for key in ("ebv", "vsini", *LABELS)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import zlib
+from http.client import HTTPException
 from pathlib import Path
 
 from astropy.config import ConfigItem, ConfigNamespace
@@ -183,12 +185,18 @@ FILES: dict[str, tuple[str, str | None, str]] = {
 }
 
 
+class _Item(ConfigItem):
+    rootname = "spectok"
+
+
 class Conf(ConfigNamespace):
-    """Configuration of `spectok.simulate`."""
+    """Configuration of `spectok.simulate`: section ``[simulate]`` of ``spectok.cfg``."""
 
     rootname = "spectok"
-    templates = ConfigItem(
-        "", "Folder with template files; empty: SPECTOK_TEMPLATES, else download."
+    templates = _Item(
+        "",
+        "Folder with template files; empty: SPECTOK_TEMPLATES, else download.",
+        module="spectok.simulate",
     )
 
 
@@ -203,9 +211,10 @@ def find_template(name: str, *, folder: str | os.PathLike | None = None) -> Path
     name : str
         A key of `FILES`.
     folder : path-like, optional
-        Where to look, by the name below the folder or the file's own, with or without ``.gz``.
-        Default: the configuration item ``templates``, else the environment variable
-        ``SPECTOK_TEMPLATES``, else the file is downloaded.
+        Where to look, by the name below the folder or the file's own, with or without ``.gz``
+        (but for npz); a file not there is downloaded if it has a public copy. Default: the
+        configuration item ``templates``, else the environment variable ``SPECTOK_TEMPLATES``,
+        else the file is downloaded.
 
     Returns
     -------
@@ -215,6 +224,8 @@ def find_template(name: str, *, folder: str | os.PathLike | None = None) -> Path
     ------
     FileNotFoundError
         If the folder has no such file, or the file is in no folder and cannot be downloaded.
+    NotADirectoryError
+        If there is no such folder.
     OSError
         If its checksum is not the registered one.
     KeyError
@@ -223,6 +234,11 @@ def find_template(name: str, *, folder: str | os.PathLike | None = None) -> Path
     sha256, address, _ = FILES[name]
     folder = folder or conf.templates or os.environ.get("SPECTOK_TEMPLATES")
     if folder:
+        if not Path(folder).is_dir():
+            raise NotADirectoryError(
+                f"{folder}: no such folder of template files; mend the argument folder, "
+                "spectok.simulate.conf.templates or SPECTOK_TEMPLATES, whichever names it"
+            )
         path = _in_folder(Path(folder), name)
         if path is not None:
             _check(path, sha256, f"{path}: fetch the file again, or remove it from the folder")
@@ -239,8 +255,8 @@ def find_template(name: str, *, folder: str | os.PathLike | None = None) -> Path
         )
     url = _ROOT + address
     try:
-        path = Path(download_file(url, cache=True, pkgname="spectok"))
-    except OSError as error:
+        path = Path(download_file(url, cache=True))
+    except (OSError, HTTPException) as error:
         raise FileNotFoundError(
             f"{name}: cannot be downloaded from {url} ({error}). Without a network set "
             "SPECTOK_TEMPLATES, or spectok.simulate.conf.templates, to a folder that has the file"
@@ -248,15 +264,15 @@ def find_template(name: str, *, folder: str | os.PathLike | None = None) -> Path
     try:
         _check(path, sha256, f"{url}: its damaged copy was removed from the cache; try again")
     except OSError:
-        clear_download_cache(url, pkgname="spectok")
+        clear_download_cache(url)
         raise
     return path
 
 
 def _in_folder(folder: Path, name: str) -> Path | None:
-    """The file, by its whole name or its last part, compressed or not."""
+    """The file, by its whole name or its last part, compressed or not (npz always is)."""
     for part in (name, Path(name).name):
-        for suffix in ("", ".gz"):
+        for suffix in ("",) if name.endswith(".npz") else ("", ".gz"):
             path = folder / (part + suffix)
             if path.is_file():
                 return path
@@ -265,7 +281,10 @@ def _in_folder(folder: Path, name: str) -> Path | None:
 
 def _check(path: Path, sha256: str, advice: str) -> None:
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with opener(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise OSError(f"damaged gzip file ({error}): {advice}") from error
     if found != sha256:
         raise OSError(f"wrong checksum ({found[:12]}, expected {sha256[:12]}): {advice}")

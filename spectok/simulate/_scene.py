@@ -15,9 +15,10 @@ from spectok.simulate._family import LABELS, Family
 from spectok.simulate._grid import LIGHT, FineGrid
 from spectok.simulate._lines import add_lines, nebular_lines
 
-__all__ = ["KINDS", "Scene", "draw_scene"]
+__all__ = ["CLASSES", "KINDS", "Scene", "draw_scene"]
 
 KINDS = ("galaxy", "quasar", "star")
+CLASSES = ("GALAXY", "QSO", "STAR")  # of the same, as SDSS and DESI write them
 _ARCH = 1215.67  # Lyman alpha [Angstrom]
 _NODES = 48  # points per segment that carry what is smooth in wavelength
 
@@ -155,7 +156,8 @@ def _draw_family(
         flux = broaden(flux, fine, sigma=sigma, rotation=rotation)
     if quasar:
         _absorb(flux, fine, redshift, generator)
-    smooth, ebv = _smooth_factor(fine, redshift, galaxy, generator)
+    teff = drawn.labels["teff"] if family.about.get("normalised") else None
+    smooth, ebv = _smooth_factor(fine, redshift, galaxy, teff, generator)
     for (begin, end), part in zip(fine.bounds(), smooth, strict=True):
         flux[:, begin:end] *= interpolate(
             part[:, None], size=end - begin, mode="linear", align_corners=True
@@ -172,24 +174,38 @@ def _draw_family(
 
 
 def _smooth_factor(
-    fine: FineGrid, redshift: Tensor, galaxy: bool, generator: torch.Generator
+    fine: FineGrid,
+    redshift: Tensor,
+    galaxy: bool,
+    teff: Tensor | None,
+    generator: torch.Generator,
 ) -> tuple[list[Tensor], Tensor]:
-    """Dust in the object and in the Galaxy, and a tilt: factors at nodes of each segment."""
+    """Factors at nodes of each segment: dust in the object and in the Galaxy, and a tilt.
+
+    Templates over their continuum get that of a black body of their temperature back.
+    """
     n, device = len(redshift), generator.device
     ebv = 0.05 * torch.rand(n, generator=generator, device=device).log().neg()
     own = torch.rand(n, generator=generator, device=device) ** 2 * (0.4 if galaxy else 0.0)
     tilt = 0.25 * torch.randn(n, generator=generator, device=device)
     factors = []
+    reference = 10 ** (sum(start for start, _ in fine.segments) / len(fine.segments))
     for start, count in fine.segments:
         nodes = start + fine.step * (count - 1) * torch.linspace(0, 1, _NODES, device=device)
         magnitudes = ebv[:, None] * milky_way(10**nodes)
         if galaxy:
             rest = 10 ** (nodes - (1 + redshift[:, None]).log10().float())
             magnitudes = magnitudes + own[:, None] * calzetti(rest)
+        planck = torch.zeros_like(magnitudes)
+        if teff is not None:
+            place = 10**nodes
+            bright = torch.expm1(1.43877688e8 / (place * teff.clamp(2500.0, 5e4)[:, None]))
+            middle = torch.expm1(1.43877688e8 / (reference * teff.clamp(2500.0, 5e4)))
+            planck = (middle[:, None] / bright * (reference / place) ** 5).log()
         # Relative to the middle, so that dust does not dim what is scaled later anyway.
         magnitudes = magnitudes - magnitudes[:, _NODES // 2 :][:, :1]
         slope = tilt[:, None] * torch.log(10.0 ** (nodes - nodes[_NODES // 2]))
-        factors.append(torch.exp(slope - 0.921 * magnitudes))
+        factors.append(torch.exp(planck + slope - 0.921 * magnitudes))
     return factors, ebv
 
 

@@ -1,13 +1,16 @@
 from ._data import Batches, Example, Source, TrainingBatch
 from ._loop import Objective, fit
-from ._real import RealSpectra
+from ._mocks import MockSpectra
+from ._real import RealSpectra, pack_spectra
 
 __all__ = [
     "Batches",
     "Example",
+    "MockSpectra",
     "Objective",
     "RealSpectra",
     "Source",
     "TrainingBatch",
     "fit",
+    "pack_spectra",
 ]

@@ -42,10 +42,10 @@ class Example:
 
 
 class Source(Protocol):
-    """Anything that hands out examples of a survey."""
+    """Anything that hands out examples of a survey, several at a time."""
 
-    def example(self, rng: np.random.Generator, survey: str) -> Example:
-        """One example."""
+    def examples(self, rng: np.random.Generator, survey: str, n: int) -> list[Example]:
+        """N examples, which depend on the generator's state alone."""
 
 
 @dataclass(frozen=True)
@@ -149,29 +149,32 @@ class Batches(Dataset):
         if rng.random() < 0.5:
             patches = int(patches * rng.uniform(0.15, 1.0))
         n_spectra = max(round(self.n_tokens / patches), 1)
-        examples = list(self._examples(rng, survey, n_spectra, patches * self.patch_size))
+        examples = self._examples(rng, survey, n_spectra, patches * self.patch_size)
         return self.collate(rng, examples)
 
     def _examples(
         self, rng: np.random.Generator, survey: str, number: int, n_pixels: int
-    ) -> Iterator[Example]:
-        names, shares = zip(*self.mixture[survey].items(), strict=True)
+    ) -> list[Example]:
+        shares = _normalised(self.mixture[survey].values())
+        found: list[Example] = []
         refused = 0
-        while number:
-            source = self.sources[str(rng.choice(names, p=_normalised(shares)))]
-            example = source.example(rng, survey)
-            example = example and _window(rng, example, n_pixels)
-            # A window without a good pixel teaches nothing.
-            if example and example.valid.mean() > 0.1 and example.target_valid.mean() > 0.1:
-                number, refused = number - 1, 0
-                yield example
-                continue
-            refused += 1
-            if refused == 1000:
+        while len(found) < number:
+            counts = rng.multinomial(number - len(found), shares)
+            for name, count in zip(self.mixture[survey], counts.tolist(), strict=True):
+                drawn = self.sources[name].examples(rng, survey, count) if count else []
+                cut = [_window(rng, example, n_pixels) for example in drawn]
+                # A window without a good pixel teaches nothing.
+                good = [
+                    e for e in cut if e and e.valid.mean() > 0.1 and e.target_valid.mean() > 0.1
+                ]
+                found += good
+                refused = 0 if good else refused + count
+            if refused >= 1000:
                 raise ValueError(
-                    f"1000 {survey} examples in a row have not one good pixel in ten: look at "
-                    f"the sources {', '.join(names)}"
+                    f"{refused} {survey} examples in a row have not one good pixel in ten: look "
+                    f"at the sources {', '.join(self.mixture[survey])}"
                 )
+        return found
 
     def collate(self, rng: np.random.Generator, examples: list[Example]) -> TrainingBatch:
         """Lay the examples out in patches and draw what is hidden."""
@@ -219,37 +222,30 @@ def _normalised(weights: Iterable[float]) -> np.ndarray:
 def _window(rng: np.random.Generator, example: Example, n_pixels: int) -> Example | None:
     """Cut an example to at most ``n_pixels`` of the part that it covers; None if nothing is."""
     covered = np.flatnonzero(example.valid)
-    if not len(covered):
+    if not (len(covered) and example.target_valid.any()):
         return None
-    first, last = covered[0], covered[-1] + 1
+    same = example.target_wavelength is example.wavelength
+    first, last = int(covered[0]), int(covered[-1]) + 1
     if last - first > n_pixels:
-        first = int(rng.integers(first, last - n_pixels + 1))
+        low, high = first, last - n_pixels
+        if not same:
+            # Around a pixel that is asked for, so that both grids have something in common.
+            asked = rng.choice(example.target_wavelength[example.target_valid])
+            place = int(np.abs(example.wavelength - asked).argmin())
+            low, high = min(max(low, place - n_pixels + 1), high), max(min(high, place), low)
+        first = int(rng.integers(low, high + 1))
         last = first + n_pixels
     cut = slice(first, last)
-    same = example.target_wavelength is example.wavelength
     wavelength = example.wavelength[cut]
-    fields = [a[cut] for a in (example.flux, example.sigma, example.valid)]
+    seen = (wavelength, *(a[cut] for a in (example.flux, example.sigma, example.valid)))
+    asked = (example.target, example.target_sigma, example.target_valid)
     if same:
-        return Example(
-            wavelength,
-            *fields,
-            wavelength,
-            *(a[cut] for a in (example.target, example.target_sigma, example.target_valid)),
-            noiseless=example.noiseless,
-        )
-    inside = (example.target_wavelength >= wavelength.min()) & (
-        example.target_wavelength <= wavelength.max()
-    )
-    place = np.flatnonzero(inside)
+        return Example(*seen, wavelength, *(a[cut] for a in asked), noiseless=example.noiseless)
+    other = example.target_wavelength
+    place = np.flatnonzero((other >= wavelength.min()) & (other <= wavelength.max()))
+    if len(place) > n_pixels:
+        first = int(rng.integers(0, len(place) - n_pixels + 1))
+        place = place[first : first + n_pixels]
     if not len(place):
         return None
-    cut = slice(place[0], min(place[-1] + 1, place[0] + n_pixels))
-    return Example(
-        wavelength,
-        *fields,
-        example.target_wavelength[cut],
-        example.target[cut],
-        example.target_sigma[cut],
-        example.target_valid[cut],
-        noiseless=example.noiseless,
-    )
+    return Example(*seen, other[place], *(a[place] for a in asked), noiseless=example.noiseless)

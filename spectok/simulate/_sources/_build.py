@@ -58,6 +58,8 @@ def build_templates(
     ------
     FileNotFoundError
         If not one family can be built; the message says which files are missing and what to do.
+    NotADirectoryError
+        If the folder does not exist.
     OSError
         If a file has the wrong checksum.
 
@@ -137,12 +139,15 @@ def training_models(spectra: Iterable[Spectrum]) -> list[dict]:
     -------
     rows : list of dict
         ``wavelength``, ``model``, ``z`` and ``class``; spectra of the validation and test sets,
-        and those without position, model, class or redshift, are left out.
+        those without position, model, class or redshift, and those whose redshift the survey
+        itself doubts, are left out.
     """
     rows = []
     for spectrum in spectra:
         meta, label = spectrum.meta, spectrum.meta.get("label", {})
         if not {"ra", "dec", "model"} <= meta.keys() or not {"class", "z"} <= label.keys():
+            continue
+        if not np.isfinite([meta["ra"], meta["dec"]]).all() or label.get("zwarning", 0) != 0:
             continue
         if str(sky_split(meta["ra"], meta["dec"])) != "train":
             continue

@@ -131,7 +131,7 @@ def _miles(find: Find) -> tuple[dict, dict]:
     arrays["labels"] = labels.astype(np.float32)
     return arrays, _about(
         "star", "table", segment, _COARSE, "MILES v9.1 (Falcon-Barroso et al. 2011)",
-        weight=0.30, blur=58.0, labels=["teff", "logg", "feh"],
+        weight=0.15, blur=58.0, labels=["teff", "logg", "feh"],
     )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def _kesseli(find: Find) -> tuple[dict, dict]:
     arrays["labels"] = data["feh"].astype(np.float32)[:, None]
     return arrays, _about(
         "star", "table", segment, _COARSE, "Kesseli et al. (2017), from BOSS spectra",
-        weight=0.15, blur=65.0, labels=["feh"],
+        weight=0.20, blur=65.0, labels=["feh"],
     )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def _mastar(find: Find) -> tuple[dict, dict]:
     arrays = table(resample(wavelength, data["flux"].astype(float), *_points(segment, _COARSE)))
     return arrays, _about(
         "star", "table", segment, _COARSE, "MaStar, mean stars (Yan et al. 2019)",
-        weight=0.05, blur=65.0,
+        weight=0.10, blur=65.0,
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def _hermes(wavelength: np.ndarray, flux: np.ndarray) -> tuple[np.ndarray, dict]
     gaps = [(b[1], c[0]) for b, c in zip(ends[:-1], ends[1:], strict=True)]
     return np.concatenate(parts, 1), {
         "kind": "star", "fine": "hermes", "segments": segments, "step": _STEP, "gaps": gaps,
-        "blur": 4.6,
+        "blur": 4.6, "normalised": True,
     }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def _munari(find: Find, _: dict) -> tuple[dict, dict]:
     flux, about = _hermes(vacuum(data["wave_air_A"]), data["flux"].astype(float))
     arrays = {**table(flux), "labels": data["labels"].astype(float)}
     about |= {"form": "table", "source": "Munari et al. (2005)", "labels": ["teff", "logg", "feh"]}
-    return arrays, about | {"weight": 0.1, "vsini": (12.0, 0.4)}
+    return arrays, about | {"weight": 0.1, "vsini": (12.0, 0.4), "blur": 6.4}  # R = 20,000
 
 
 def _lattice(find: Find) -> tuple[np.ndarray, list]:
@@ -131,7 +131,7 @@ def _network(find: Find, *, normalized: bool) -> tuple[dict, dict]:
         "low": low + 0.01 * (high - low), "high": high - 0.01 * (high - low),
         "labels": real[inside], "jitter": np.array(jitter),
     }  # fmt: skip
-    spin = {} if normalized else {"vsini": (6.0, 0.3)}
+    spin = {"normalised": True} if normalized else {"vsini": (6.0, 0.3)}
     return arrays, _h_band(
         "network", f"The Payne, {name} (Ting et al. 2019)", labels=names, gaps=gaps,
         weight=0.3 if normalized else 0.25, **spin,
@@ -157,6 +157,7 @@ def _cannon(find: Find, _: dict) -> tuple[dict, dict]:
     return arrays, _h_band(
         "quadratic", "The Cannon on APOKASC giants (Ness et al. 2015; J. Bovy)", gaps=gaps,
         labels=["teff", "logg", "feh", "alpha"], weight=0.3, vsini=(3.0, 0.3),
+        normalised=True,
     )  # fmt: skip
 
 
@@ -183,6 +184,7 @@ def _grid(find: Find, _: dict) -> tuple[dict, dict]:
     return arrays, _h_band(
         "table", "APOGEE's grid for radial velocities", labels=["teff", "logg", "feh"],
         weight=0.05, vsini=(30.0, 0.4),
+        normalised=True,
     )  # fmt: skip
 
 
