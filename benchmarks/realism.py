@@ -47,8 +47,8 @@ def describe(wavelength, flux, sigma, valid):
     scale = scale if scale > 0 else np.median(sigma[valid])
     level = np.median(flux[valid] / sigma[valid])
     out = {"snr": np.log10(max(level, 0.03)), "masked": 1 - valid.mean()}
-    for k, value in zip((5, 25, 75, 95), np.percentile(flux[valid] / scale, (5, 25, 75, 95))):
-        out[f"flux {k} %"] = value
+    for k in (5, 25, 75, 95):
+        out[f"flux {k} %"] = np.percentile(flux[valid] / scale, k)
     third = np.array_split(np.flatnonzero(valid), 3)
     out["slope"] = (np.median(flux[third[2]]) - np.median(flux[third[0]])) / scale
     pull = np.where(valid, flux / np.where(valid, sigma, 1), 0)
@@ -249,8 +249,8 @@ def main():
 
 def report(survey, found):
     """Print one survey's figures."""
-    print(f"\n{survey}: {found['n_real']} real, {found['n_mock']} mock "
-          f"({found['n_short']} of other mocks left out: their template ends inside the range)")  # fmt: skip
+    print(f"\n{survey}: {found['n_real']} real, {found['n_mock']} mock")
+    print(f"  {found['n_short']} mocks left out: their template ends inside the range")
     for key in ("all", "instrument"):
         if key in found:
             low, high = found[key]["interval"]

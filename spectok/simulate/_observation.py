@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -129,9 +131,12 @@ def expose(
         valid &= through > 0.5
     sigma = (empty + photons).sqrt_()
     # The true noise departs from the stated one, that of the sky otherwise than the photons'.
-    actual = torch.exp(traits["error_scatter"] * normal(n, 1)) * torch.sqrt(
-        traits["error"] ** 2 * empty + traits["photon_error"] ** 2 * photons
-    )
+    wrong = traits["error"] * torch.exp(traits["error_scatter"] * normal(n, 1))
+    if traits["photon_error"] == traits["error"]:
+        actual = wrong * sigma
+    else:
+        ratio = (traits["photon_error"] / traits["error"]) ** 2
+        actual = torch.add(empty, photons, alpha=ratio).sqrt_().mul_(wrong)
     if traits["dither"]:
         # Two exposures are interleaved, one better than the other.
         better = 1 + traits["dither"] * normal(n, 1).clamp(-2, 2)
@@ -155,15 +160,22 @@ def _through(scene: Scene, instrument: Instrument) -> Tensor:
     """Mean flux density in each pixel after the line-spread function, (n, L)."""
     device = scene.flux.device
     out = torch.empty((len(scene.flux), len(instrument.wavelength)), device=device)
-    blur = torch.tensor(list(scene.blur), device=device)[scene.family]
-    for value in blur.unique().tolist():
-        mine = torch.nonzero(blur == value)[:, 0]
-        columns, weights = instrument.response(value, device)
-        # One sparse product for all: rows of the transposed spectra, weighted and summed.
-        seen = embedding_bag(
-            columns, scene.flux[mine].t().contiguous(), per_sample_weights=weights, mode="sum"
-        )
-        out[mine] = seen.t()
+    # Families stand one after the other, ordered by their blur.
+    counts = torch.bincount(scene.family, minlength=len(scene.blur)).tolist()
+    start = 0
+    for value, same in groupby(zip(scene.blur, counts, strict=True), key=itemgetter(0)):
+        stop = start + sum(count for _, count in same)
+        if stop > start:
+            columns, weights = instrument.response(value, device)
+            # One sparse product for all: rows of the transposed spectra, weighted and summed.
+            seen = embedding_bag(
+                columns,
+                scene.flux[start:stop].t().contiguous(),
+                per_sample_weights=weights,
+                mode="sum",
+            )
+            out[start:stop] = seen.t()
+        start = stop
     return out
 
 
@@ -251,7 +263,8 @@ def _air(
 
 def _noise(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
     """Noise of unit variance, shared by neighbours as resampling shares it; (n, L)."""
-    taps = torch.tensor(instrument.traits["taps"])
+    # What shares less than this with its neighbours is white for all purposes.
+    taps = torch.tensor([t for t in instrument.traits["taps"] if abs(t) > 0.03])
     taps = (taps / taps.square().sum().sqrt()).tolist()
     length = len(instrument.wavelength)
     white = torch.randn((n, length + len(taps) - 1), generator=generator, device=generator.device)
@@ -269,9 +282,7 @@ def _sky_scatter(instrument: Instrument, n: int, generator: torch.Generator) -> 
     start = torch.randint(length, (n,), generator=generator, device=device)
     nodes = 0.08 * torch.randn((n, 1, 10), generator=generator, device=device)
     smooth = interpolate(nodes.exp(), size=length, mode="linear", align_corners=True)[:, 0]
-    # Some fibres' skies are known better than others'.
-    strength = 0.5 + torch.rand((n, 1), generator=generator, device=device)
-    return smooth.mul_(1 + strength * (pattern[start] - 1))
+    return smooth.mul_(pattern[start])
 
 
 def _sky_left(instrument: Instrument, bright: Tensor, generator: torch.Generator) -> Tensor:

@@ -217,10 +217,9 @@ def _absorb(flux: Tensor, fine: FineGrid, redshift: Tensor, generator: torch.Gen
     if columns < 64:
         return
     far = torch.nonzero(edge > 64)[:, 0]
-    field = torch.randn((len(far), columns), generator=generator, device=flux.device)
-    velocity = torch.full((len(far),), 60.0, device=flux.device)
-    field = broaden(field, FineGrid(((start, columns),), fine.step), sigma=velocity)
-    field = field / field.std(1, keepdim=True)
+    # One cloud per 70 km/s, spread over its neighbours.
+    field = torch.randn((len(far), 1, columns // 4 + 2), generator=generator, device=flux.device)
+    field = interpolate(field, scale_factor=4, mode="linear")[:, 0, :columns] / 0.83
     # Opacity grows as (1 + z)^3.45 with the absorber's redshift (Faucher-Giguere et al. 2008).
     absorber = 10 ** (start + fine.step * torch.arange(columns, device=flux.device)) / _ARCH
     depth = 0.0024 * absorber**3.45 * torch.exp(1.4 * field - 0.98)
@@ -233,18 +232,20 @@ def _light_up(
     flux: Tensor, fine: FineGrid, redshift: Tensor, share: float, generator: torch.Generator
 ) -> None:
     """Give a share of the galaxies emission lines."""
-    n, device = len(flux), flux.device
-    wavelength, width, equivalent = nebular_lines(n, generator)
-    lit = torch.rand(n, generator=generator, device=device) < share
+    lit = torch.rand(len(flux), generator=generator, device=flux.device) < share
+    lit = torch.nonzero(lit)[:, 0]
+    wavelength, width, equivalent = nebular_lines(len(lit), generator)
     (start, _) = fine.segments[0]
-    centre = wavelength * (1 + redshift[:, None]).float()
-    step = centre * (10**fine.step - 1)  # Angstrom
-    beta = 4862.69 * (1 + redshift).float()
-    level = _level(flux, fine, beta)
-    height = equivalent * (1 + redshift[:, None]).float() / step * (level * lit)[:, None]
-    add_lines(
-        flux, start, fine.step, fine.velocity, centre, width[:, None].expand_as(centre), height
-    )
+    stretch = (1 + redshift[lit]).float()
+    centre = wavelength * stretch[:, None]
+    own = flux[lit]
+    level = _level(own, fine, 4862.69 * stretch)
+    # Areas in steps of the grid, whose width in Angstrom grows with the wavelength.
+    step = centre * (10**fine.step - 1)
+    height = equivalent * (stretch * level)[:, None] / step
+    widths = width[:, None].expand_as(centre)
+    add_lines(own, start, fine.step, fine.velocity, centre, widths, height)
+    flux[lit] = own
 
 
 def _level(flux: Tensor, fine: FineGrid, wavelength: Tensor) -> Tensor:

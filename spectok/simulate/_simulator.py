@@ -73,6 +73,8 @@ class Simulator:
         if kind is not None and kind not in KINDS:
             raise ValueError(f"kind must be {', '.join(KINDS)}, not {kind!r}")
         self.families = [f for f in families if kind in (None, f.kind)]
+        # Those that need the same response stand together.
+        self.families.sort(key=lambda family: family.about["blur"])
         if not self.families:
             seen = sorted({f.kind for f in families})
             raise ValueError(

@@ -27,11 +27,11 @@ INSTRUMENTS = {
 }
 """Names of the instruments and what they are."""
 
-# What the files at hand do not tell, set by hand: calibration errors of each arm (level, slope,
-# curve) and of smooth waves, the blaze (the same of each arm) that GALAH leaves in, the air (share of its
-# optical depth that the correction leaves), the Earth's motion [pixels; GALAH, whose errors
-# know what was divided out], what the subtraction of sky
-# lines leaves, cosmic rays per spectrum, the share of dead arms.
+# What the files at hand do not tell, set by hand: errors of the calibration of each arm (level,
+# slope, curve) and of smooth waves; the blaze (the same three) that GALAH leaves in; the share of
+# the air's optical depth that its correction leaves; the Earth's motion [pixels], where errors
+# know what was divided out (GALAH); what the subtraction of sky lines leaves, as a share of the
+# sky; cosmic rays per spectrum; the share of dead arms.
 _OPTICAL = {
     "arm": (0.02, 0.02, 0.01), "wave": 0.006, "blaze": ((0.0, 0.0, 0.0),), "telluric": 0.04,
     "shift": 0.0, "sky": 0.01, "cosmic": 0.15, "dead": 0.005,
@@ -40,16 +40,18 @@ _TRAITS = {
     # SDSS overstates the noise of bright objects: set so that differences of neighbouring pixels
     # agree with those of training spectra above S/N 30.
     "sdss": {**_OPTICAL, "photon_error": 0.65},
-    "desi": {**_OPTICAL, "photon_error": 1.1},
+    "desi": _OPTICAL,
     "galah": {
-        "arm": (0.25, 0.1, 0.1), "wave": 0.02, "telluric": 0.05, "shift": 9.0, "sky": 0.01,
+        "arm": (0.25, 0.1, 0.1), "wave": 0.008, "telluric": 0.05, "shift": 9.0, "sky": 0.01,
         "cosmic": 1.0, "dead": 0.02, "scatter": 0.2, "snr": {"all": (1.6, 0.3)},
         # Throughput of the four cameras of one training star, beyond the star's colour.
-        "blaze": ((-0.6, -0.1, -0.1), (0.0, -0.15, -0.05), (0.2, -0.15, -0.05), (0.3, -0.05, -0.1)),
+        "blaze": (
+            (-0.6, -0.1, -0.1), (0.0, -0.15, -0.05), (0.2, -0.15, -0.05), (0.3, -0.05, -0.1),
+        ),
         "bad": 0.002, "error_scatter": 0.05, "photon_error": 0.66,
     },
     "apogee": {
-        "arm": (0.04, 0.03, 0.04), "wave": 0.02, "blaze": ((0.0, 0.0, 0.0),), "telluric": 0.03,
+        "arm": (0.04, 0.03, 0.04), "wave": 0.006, "blaze": ((0.0, 0.0, 0.0),), "telluric": 0.03,
         "shift": 0.0, "sky": 0.01, "cosmic": 1.0, "dead": 0.01, "scatter": 0.2,
         "snr": {"all": (1.9, 0.3)}, "error": 1.0, "photon_error": 1.0,
         "error_scatter": 0.05, "taps": (1.0, 0.3), "rough": 0.001,
@@ -105,6 +107,7 @@ def instrument(name: str) -> Instrument:
         }
         measured = json.loads(file.metadata()["traits"])[survey]
     traits = {**measured, **_TRAITS[survey]}
+    traits.setdefault("photon_error", traits["error"])
     traits["dither"] = _DITHER.get(name, 0.0)
     wavelength = found.pop("wavelength")
     if "telluric" not in found:
