@@ -190,8 +190,8 @@ class Instrument:
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be positive, not {value}")
         low, high = window or (0.0, np.inf)
-        wavelength, nearest, arms, start = [], [], [], 0
-        for first, last in self.arms:
+        wavelength, nearest, arms, kept, start = [], [], [], [], 0
+        for number, (first, last) in enumerate(self.arms):
             old = self.wavelength[first:last]
             # Centres of pixels each made of `sampling` old ones.
             place = 0.5 * (sampling - 1) + sampling * np.arange(int(len(old) / sampling))
@@ -202,6 +202,7 @@ class Instrument:
                 wavelength.append(new[inside])
                 nearest.append(first + np.rint(place[inside]).astype(int))
                 arms.append((start, start + int(inside.sum())))
+                kept.append(number)
                 start = arms[-1][1]
         if start < 32:
             raise ValueError(
@@ -214,6 +215,9 @@ class Instrument:
         if resolution is not None:
             lsf = np.maximum(lsf, LIGHT / resolution / 2.3548)
         gain = noise**2 / sampling
+        blaze = self.traits["blaze"]
+        if len(blaze) > 1:  # one for each arm
+            blaze = tuple(blaze[number] for number in kept)
         return replace(
             self,
             name=f"{self.name} modified",
@@ -225,6 +229,7 @@ class Instrument:
             source=self.source[near] * gain,
             detector=self.detector[near],
             telluric=self.telluric[near],
+            traits={**self.traits, "blaze": blaze},
         )
 
 
