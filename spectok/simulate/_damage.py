@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from spectok.simulate._instrument import Instrument
 
 __all__ = ["bad_pixels", "cosmic_rays"]
 
-_HITS, _SPOTS, _LONGEST = 6, 8, 16
+_HITS, _LONGEST = 6, 16
 
 
 def cosmic_rays(flux: Tensor, sigma: Tensor, rate: float, generator: torch.Generator) -> Tensor:
@@ -45,11 +47,13 @@ def cosmic_rays(flux: Tensor, sigma: Tensor, rate: float, generator: torch.Gener
 def bad_pixels(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
     """Runs of dead pixels, and now and then a dead arm; True = bad, shape (n, L)."""
     device, length = generator.device, len(instrument.wavelength)
-    draw = torch.rand((3, n, _SPOTS), generator=generator, device=device)
-    # Most runs are short; the mean of the drawn lengths is a third of the longest.
-    extent = 1 + (draw[0] ** 2 * (_LONGEST - 1))
+    # Most runs are short: the lengths drawn below are 6 pixels in the mean.
     mean = 1 + (_LONGEST - 1) / 3
-    chance = min(instrument.traits["bad"] * length / (_SPOTS * mean), 1.0)
+    expected = instrument.traits["bad"] * length / mean
+    spots = max(math.ceil(2 * expected), 8)
+    draw = torch.rand((3, n, spots), generator=generator, device=device)
+    extent = 1 + (draw[0] ** 2 * (_LONGEST - 1))
+    chance = expected / spots
     offset = torch.arange(_LONGEST, device=device)
     hit = (draw[1] < chance)[..., None] & (offset < extent[..., None])
     columns = (draw[2] * (length - _LONGEST)).long()[..., None] + offset

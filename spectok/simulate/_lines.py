@@ -110,7 +110,9 @@ def add_lines(
     apart = offset - (place - middle)[..., None].float()
     profile = torch.exp(-0.5 * (apart / sigma[..., None]) ** 2)
     # Normalised by its own sum, so that the area is right whatever the sampling.
-    profile = profile * (torch.where(inside, height, 0.0)[..., None] / profile.sum(-1, True))
+    # A line far outside sums to nothing.
+    area = profile.sum(-1, True).clamp(min=1e-30)
+    profile = profile * (torch.where(inside, height, 0.0)[..., None] / area)
     index = middle[..., None].long() + offset
     profile = torch.where((index >= 0) & (index < size), profile, 0.0)
     flux.scatter_add_(1, index.clamp(0, size - 1).flatten(1), profile.flatten(1))

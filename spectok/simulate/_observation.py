@@ -39,7 +39,7 @@ class Observation:
         False where a detector, the template or the pixel is missing, and where the pipeline
         noticed damage.
     level : `torch.Tensor`, shape (n,)
-        Flux of each object before calibration, for a second observation of it.
+        Flux per unit of the scene, for a second observation of the same object.
     family : `torch.Tensor` of int64, shape (n,)
     labels : dict of str to `torch.Tensor`, shape (n,)
         Those of the scene, and ``snr``.
@@ -91,7 +91,7 @@ def expose(
         Median signal to noise per pixel, or the range from which its logarithm is drawn
         uniformly; by default as in the survey.
     level : `torch.Tensor`, shape (n,), optional
-        Brightness of the objects, from another observation of them; ``snr`` is then not used.
+        That of another observation of the same objects; ``snr`` is then not used.
 
     Returns
     -------
@@ -105,7 +105,6 @@ def expose(
 
     truth = _through(scene, instrument)
     valid = _known(scene, instrument)
-    truth /= _median(truth, valid)[:, None]
 
     # How bright the night was: smooth sky and lines each have their own scatter.
     dark = 10 ** (traits["scatter"] * normal(n, 2))
@@ -117,7 +116,8 @@ def expose(
         # Where snr^2 = level^2 / (empty + source * level) at the median pixel.
         photon = source.median()
         half = 0.5 * wanted**2 * photon
-        level = half + torch.sqrt(half**2 + wanted**2 * empty[:, ::5].median(1)[0])
+        median = half + torch.sqrt(half**2 + wanted**2 * empty[:, ::5].median(1)[0])
+        level = median / _median(truth, valid)
     air, divided = _air(instrument, n, generator)
     truth *= _calibration(instrument, n, generator).sub_(air).exp_()
     truth *= level[:, None]

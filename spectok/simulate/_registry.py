@@ -8,6 +8,7 @@ import os
 import zlib
 from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 from astropy.config import ConfigItem, ConfigNamespace
 from astropy.utils.data import clear_download_cache, download_file
@@ -257,6 +258,8 @@ def find_template(name: str, *, folder: str | os.PathLike | None = None) -> Path
     try:
         path = Path(download_file(url, cache=True))
     except (OSError, HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it is the answer, too
         raise FileNotFoundError(
             f"{name}: cannot be downloaded from {url} ({error}). Without a network set "
             "SPECTOK_TEMPLATES, or spectok.simulate.conf.templates, to a folder that has the file"

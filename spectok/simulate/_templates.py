@@ -73,12 +73,19 @@ def save_templates(templates: Templates, path: str | os.PathLike) -> None:
     path : path-like
         A safetensors file.
 
+    Raises
+    ------
+    FileNotFoundError
+        If there is no folder to write it into.
+
     Examples
     --------
     >>> from spectok import simulate
     >>> simulate.save_templates(templates, "templates.safetensors")  # doctest: +SKIP
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder to write {path.name} into")
     part = path.with_name(path.name + ".part")
     arrays = {key: value.contiguous() for key, value in templates.arrays.items()}
     save_file(arrays, part, metadata={"about": json.dumps(templates.about)})
