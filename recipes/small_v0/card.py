@@ -1,8 +1,8 @@
 """Write the card of a model from its run and its scores.
 
     python benchmarks/reconstruction.py test.safetensors --model small-v0 --output scores.json
-    python recipes/small_v0/card.py train.safetensors runs/small-v0/log.csv scores.json \
-        --notes notes.rst --rst CARD.rst --json card.json
+    python recipes/small_v0/card.py train.safetensors templates.safetensors \
+        runs/small-v0/log.csv scores.json --notes notes.rst --rst CARD.rst --json card.json
 
 What cannot be computed (the hardware, where the model loses and why) comes from ``notes.rst``.
 """
@@ -17,8 +17,17 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from spectok.simulate import load_templates
+
 SURVEYS = {"sdss": "SDSS", "desi": "DESI", "galah": "GALAH", "apogee": "APOGEE"}
 CELLS = ("all", "0-10", "10-30", "30-inf")
+KINDS = {
+    ("optical", "galaxy"): "galaxies",
+    ("optical", "quasar"): "quasars",
+    ("optical", "star"): "optical stars",
+    ("hermes", "star"): "GALAH stars",
+    ("h", "star"): "APOGEE stars",
+}
 METHODS = ("spectok", "linear", "running median", "survey's model")
 
 
@@ -50,27 +59,25 @@ def table(scores: dict, pixels: str) -> list[str]:
     return [*lines, ""]
 
 
-def data(pack: str) -> list[str]:
+def data(pack: str, templates: str) -> list[str]:
     """What the model was trained on, counted from the pack."""
     with safe_open(pack, "numpy") as file:
-        objects = json.loads(file.metadata()["real"])
-        kinds = file.get_tensor("truth.kind")
-        groups = file.get_tensor("truth.group")
-    used = [one for one in objects if one["split"] == "train"]
+        used = json.loads(file.metadata()["train"])
     count = collections.Counter(one["survey"] for one in used)
     source = collections.Counter((one["source"], one["licence"]) for one in used)
-    names = ("galaxies", "quasars", "optical stars", "GALAH stars", "APOGEE stars")
-    truths = [len(set(groups[kinds == kind].tolist())) for kind in range(5)]
+    kinds: dict[str, list[str]] = {}
+    for family in load_templates(templates).about.values():
+        kinds.setdefault(KINDS[family["fine"], family["kind"]], []).append(family["source"])
     return [
         "Real spectra: " + ", ".join(f"{n} {survey}" for survey, n in count.items()) + ".",
-        "",
-        "Templates of the mocks: "
-        + ", ".join(f"{n} {name}" for n, name in zip(truths, names, strict=True))
-        + ".",
         "",
         "Sources of the real spectra, with their terms as found:",
         "",
         *(f"- {name}: {n} spectra ({licence})" for (name, licence), n in source.most_common()),
+        "",
+        "Templates of the mocks:",
+        "",
+        *(f"- {kind}: {'; '.join(names)}" for kind, names in kinds.items()),
         "",
     ]
 
@@ -79,6 +86,7 @@ def main() -> None:
     """Write the card as RST and as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pack")
+    parser.add_argument("templates")
     parser.add_argument("log")
     parser.add_argument("scores")
     parser.add_argument("--notes", required=True)
@@ -99,7 +107,7 @@ def main() -> None:
         "Data",
         "~~~~",
         "",
-        *data(args.pack),
+        *data(args.pack, args.templates),
         f"Steps: {steps:,} of 2,048 tokens ({steps * 2048 / 1e6:.0f} million tokens).",
         "",
         "Hidden-block score",

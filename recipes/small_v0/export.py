@@ -18,10 +18,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint")
     parser.add_argument("folder")
+    parser.add_argument("--size", default="small")
     parser.add_argument("--card", default=None, help="JSON file with what to say of the weights")
     args = parser.parse_args()
     state = torch.load(args.checkpoint, map_location="cpu", weights_only=False)
-    model = SpectralTokenizer(ModelConfig.of_size("small"))
+    model = SpectralTokenizer(ModelConfig.of_size(args.size))
     average = {k.removeprefix("module."): v for k, v in state["average"].items()}
     average.pop("n_averaged")
     model.load_state_dict(average)

@@ -1,107 +1,54 @@
-"""Pack all a training run needs into two files of plain arrays.
+"""Pack all a training run needs into plain arrays, so that training needs no astropy.
 
-    python pack.py --data DIR --train train.safetensors --test test.safetensors
+    python recipes/small_v0/pack.py --data DIR --train train.safetensors --test test.safetensors \
+        --templates templates.safetensors
 
-DIR (or the environment variable SPECTOK_DATA) holds the spectra and templates
-listed in its MANIFEST.md.
+DIR (or the environment variable SPECTOK_DATA) holds the spectra and templates listed in its
+MANIFEST.md. Takes a minute on two cores.
 
-``real.*``: observed objects, their arms one after the other (DESI: b, r, z, which
-overlap), concatenated; object i is ``[offset[i]:offset[i + 1]]``. Wavelengths are
-vacuum Angstrom; flux, sigma and the survey's model are over the median flux;
-sigma is 0 where not valid. ``truth.*``: noise-free spectra, pixel j of entry i at
-``10 ** (start[i] + j * step[i])``; entries of one ``group`` are arms of one star.
-``noise.*``: variance = a * sky + b * source * max(flux, 0). ``gap.apogee``: detector
-gaps, where the truths of kind 4 were filled in. Labels are JSON in the metadata.
+``templates.safetensors`` is what `spectok.simulate.save_templates` writes; the best fits of SDSS
+among them are those of the training spectra. ``train.safetensors`` holds the training spectra as
+`spectok.training.pack_spectra` lays them out (``spectra.*``) and the validation spectra as in the
+test file. In ``test.safetensors``, ``real.*`` are test spectra and those without a licence, their
+arms one after the other, concatenated: spectrum i is ``[offset[i]:offset[i + 1]]``. Wavelengths
+are vacuum Angstrom; flux, sigma and the survey's model are over the median flux; sigma is 0 where
+not valid. What each spectrum is stands in the metadata, as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
+import sys
 import warnings
 from pathlib import Path
 
 import astropy.units as u
-import lines
-import noise
 import numpy as np
-import real
-import truths
-from astropy.io import fits
 from safetensors.numpy import save_file
 
-from spectok import surveys
+from spectok import simulate, surveys
+from spectok.training import pack_spectra
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "measured"))
+import real  # noqa: E402
 
 
-def noise_arrays(data, training):
-    """Noise models of the four surveys, from training objects."""
-    by_survey = [[e for e in training if e["survey"] == k] for k in range(4)]
-    found = {"sdss": noise.sdss(by_survey[0])}
-    desi = [e for e in by_survey[1] if e["valid"].mean() > 0.9]
-    ends = desi[0]["segments"]
-    found["desi"] = noise.stacked(desi, list(zip(ends[:-1], ends[1:], strict=True)), smooth=301)
-    # The sky spectra that the files carry give the shape of the lines.
-    star = next(e for e in by_survey[2] if "note" not in e["record"])
-    files = [data / f"galah/real/com/{star['record']['id']}{c}.fits" for c in "1234"]
-    sky = np.concatenate([fits.getdata(f, "sky").astype(float) for f in files])
-    ends = star["segments"]
-    # Flux and sky are counts there; the entry's flux is over its scale.
-    scale = star["record"]["scale"]
-    found["galah"] = noise.known_sky(
-        star, sky / scale, list(zip(ends[:-1], ends[1:], strict=True)), smooth=301, gain=1 / scale
-    )
-    visit = next(e for e in by_survey[3] if "note" not in e["record"])
-    path = next(
-        p
-        for p in sorted((data / "apogee/real").glob("apVisit*.fits"))
-        if surveys.apogee.read(p)[0].meta["object_id"] == visit["record"]["id"]
-    )
-    with fits.open(path, memmap=False) as hdus:
-        wave, sky = hdus[4].data.astype(float), hdus[5].data.astype(float)
-    chips = np.argsort(np.median(wave, axis=1))
-    sky = np.concatenate([sky[c][np.argsort(wave[c])] for c in chips])
-    ends = visit["segments"]
-    found["apogee"] = noise.known_sky(
-        visit,
-        sky / visit["record"]["scale"],
-        list(zip(ends[:-1], ends[1:], strict=True)),
-        smooth=201,
-    )
-    print(
-        "noise from:",
-        {
-            "sdss": len(by_survey[0]),
-            "desi": len(desi),
-            "galah": star["record"]["id"],
-            "apogee": visit["record"]["id"],
-        },
-    )
-    native = {
-        "grid.desi": desi[0]["wavelength"],
-        "grid.galah": star["wavelength"],
-        "grid.apvisit": visit["wavelength"],
-        "grid.sdss": 10.0 ** (3.5500 + 1e-4 * np.arange(4670)),
-        "grid.apogee": 10.0 ** (4.179 + 6e-6 * np.arange(8575)),
-    }
-    arrays = {}
-    for name, parts in found.items():
-        for key, value in noise.normalised(*parts).items():
-            arrays[f"noise.{name}.{key}"] = value
-    return arrays, native
-
-
-def detector_gaps(data):
-    """Gaps of the 7214-pixel APOGEE grid, (2, 2) in vacuum Angstrom."""
-    w = np.load(data / "apogee/generator/apogee_wavelength_7214.npz")["wavelength"]
-    at = np.sort(np.argsort(np.diff(w))[-2:])
-    return np.array([(w[i], w[i + 1]) for i in at])
+def training_sdss(data, training):
+    """The training spectra of SDSS as the reader returns them."""
+    # By name, not by position alone: files without a licence must not become templates.
+    names = {e["record"]["id"] for e in training if e["survey"] == 0}
+    with open(data / "sdss/labels.csv") as file:
+        for row in csv.DictReader(file):
+            if row["key"] in names:
+                yield surveys.sdss.read(data / row["file"])[0]
 
 
 def write(path, arrays, metadata):
     """Write under a temporary name, then rename, so that no reader sees half."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     save_file(
         {k: np.ascontiguousarray(v) for k, v in arrays.items()},
@@ -111,13 +58,9 @@ def write(path, arrays, metadata):
     os.replace(part, path)
 
 
-def summary(path, arrays):
-    """Print what a pack holds."""
-    print(f"\n{path}: {os.path.getsize(path) / 2**20:.1f} MiB")
-    for key, value in sorted(arrays.items()):
-        print(
-            f"  {key:26s} {value.dtype!s:8s} {value.shape!s:14s} {value.nbytes / 2**20:7.2f} MiB"
-        )
+def records(entries):
+    """What the spectra are."""
+    return [e["record"] for e in entries]
 
 
 def main():
@@ -127,11 +70,11 @@ def main():
     parser.add_argument("--data", type=Path, default=os.environ.get("SPECTOK_DATA"))
     parser.add_argument("--train", default="train.safetensors")
     parser.add_argument("--test", default="test.safetensors")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--templates", default="templates.safetensors")
     options = parser.parse_args()
     if options.data is None or not Path(options.data).is_dir():
         parser.error("no data folder: give --data DIR or set SPECTOK_DATA")
-    data, rng = Path(options.data), np.random.default_rng(options.seed)
+    data = Path(options.data)
     warnings.simplefilter("ignore", category=u.UnitsWarning)
 
     entries = [
@@ -145,51 +88,32 @@ def main():
         s: [e for e in entries if e["split"] == s]
         for s in ("train", "validation", "test", "evaluation")
     }
-    training = sets["train"]
-    made = truths.build(data, [e for e in training if e["survey"] == 0], rng)
-    if made.skipped:
-        print("truths left out:", made.skipped)
-    arrays, native = noise_arrays(data, training)
-    wavelength, records = lines.read(data / "templates/emlines_fastspecfit.ecsv")
-
-    seen = training + sets["validation"]
-    train = {
-        **real.arrays(seen),
-        **made.arrays(),
-        **arrays,
-        **native,
-        "gap.apogee": detector_gaps(data),
-        "lines.wavelength": wavelength,
-    }
+    templates = simulate.build_templates(folder=data, spectra=training_sdss(data, sets["train"]))
+    simulate.save_templates(templates, options.templates)
+    fields = ("survey", "wavelength", "flux", "sigma", "valid")
+    train = pack_spectra([e[k] for k in fields] for e in sets["train"])
     write(
         options.train,
-        train,
-        {"real": [e["record"] for e in seen], "truth": made.label, "lines": records},
+        train | real.arrays(sets["validation"]),
+        {"train": records(sets["train"]), "real": records(sets["validation"])},
     )
     unseen = sets["test"] + sets["evaluation"]
-    test = real.arrays(unseen)
-    write(options.test, test, {"real": [e["record"] for e in unseen]})
+    write(options.test, real.arrays(unseen), {"real": records(unseen)})
 
     print("\nsurvey  class    S/N      " + "  ".join(f"{s:>10s}" for s in sets))
     bin_of = lambda s: "<10" if s < 10 else "10-30" if s <= 30 else ">30"  # noqa: E731
-    keys = sorted({(e["survey"], e["class"], bin_of(e["record"]["snr"])) for e in entries})
-    for key in keys:
+    keys = [(e["survey"], e["class"], bin_of(e["record"]["snr"])) for e in entries]
+    for survey, kind, snr in sorted(set(keys)):
         counts = [
-            sum((e["survey"], e["class"], bin_of(e["record"]["snr"])) == key for e in sets[s])
+            sum((e["survey"], e["class"], bin_of(e["record"]["snr"])) == (survey, kind, snr)
+                for e in sets[s])
             for s in sets
-        ]
-        print(
-            f"{real.SURVEYS[key[0]]:7s} {key[1]:8s} {key[2]:8s} "
-            + "  ".join(f"{c:10d}" for c in counts)
-        )
-    kinds: dict = {}
-    for kind, group, label in zip(made.kind, made.group, made.label, strict=True):
-        kinds.setdefault((kind, label["source"]), set()).add(group)
-    print("\ntruths: kind, source, number")
-    for (kind, source), groups in sorted(kinds.items()):
-        print(f"  {kind} {source:32s} {len(groups)}")
-    summary(options.train, train)
-    summary(options.test, test)
+        ]  # fmt: skip
+        numbers = "  ".join(f"{c:10d}" for c in counts)
+        print(f"{real.SURVEYS[survey]:7s} {kind:8s} {snr:8s} {numbers}")
+    print(f"\n{templates}\n")
+    for path in (options.templates, options.train, options.test):
+        print(f"{path}: {os.path.getsize(path) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,6 @@ from spectok.training._data import Example
 
 __all__ = ["MockSpectra", "ObjectSimulator"]
 
-# Objects drawn from one simulator at a time: more are faster, fewer mix more instruments.
-_GROUP = 16
-
 
 class ObjectSimulator(Protocol):
     """What draws objects and observes them, such as `spectok.simulate.Simulator`."""
@@ -44,6 +41,9 @@ class MockSpectra:
         In half of the examples all wavelengths are multiplied by one factor near 1, which moves
         the grid by at most this part of a pixel: no grid is always the same, and the object is
         as it would be at another velocity.
+    group : int
+        Objects drawn from one simulator at a time: more are faster (on a GPU hundreds), fewer
+        mix more instruments into a batch.
 
     Raises
     ------
@@ -67,6 +67,7 @@ class MockSpectra:
         simulators: Mapping[str, Sequence[tuple[float, ObjectSimulator]]],
         *,
         jitter: float = 0.5,
+        group: int = 16,
     ) -> None:
         for survey, found in simulators.items():
             if not found or not all(share > 0 for share, _ in found):
@@ -75,7 +76,7 @@ class MockSpectra:
                     f"shares, not {found!r}"
                 )
         self.simulators = {survey: list(found) for survey, found in simulators.items()}
-        self.jitter = jitter
+        self.jitter, self.group = jitter, group
 
     def examples(self, rng: np.random.Generator, survey: str, n: int) -> list[Example]:
         """N examples of a survey.
@@ -104,7 +105,7 @@ class MockSpectra:
             generator = torch.Generator(simulator.device)
             generator.manual_seed(int(rng.integers(2**62)))
             with _one_thread():
-                seen, *other = simulator.draw(min(n - len(out), _GROUP), generator)
+                seen, *other = simulator.draw(min(n - len(out), self.group), generator)
             out += self._pair(rng, seen, other[0] if other else seen)
         return out
 

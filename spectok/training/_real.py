@@ -34,11 +34,11 @@ def pack_spectra(
     arrays : dict of str to array
         ``spectra.flux`` and ``spectra.sigma``: all spectra one after the other in half
         precision, over each one's median absolute flux (or its median sigma where that is 0);
-        sigma is 0 where a pixel is not valid, or does not fit half precision (over 65,504 times
-        the median). ``spectra.offset``: pixels [offset[i]:offset[i + 1]] are spectrum i.
-        ``spectra.survey``. ``spectra.piece`` and ``spectra.grid``: the first pixel of every
-        stretch of wavelengths, and the Chebyshev coefficients of the wavelength's logarithm
-        over it, true to 0.003 of a pixel.
+        sigma is 0 where a pixel is not valid, not finite, or beyond half precision (65,504 times
+        the median; a sigma under 3e-8 of it). ``spectra.offset``: pixels
+        [offset[i]:offset[i + 1]] are spectrum i. ``spectra.survey``. ``spectra.piece`` and
+        ``spectra.grid``: the first pixel of every stretch of wavelengths, and the Chebyshev
+        coefficients of the wavelength's logarithm over it, true to 0.003 of a pixel.
 
     Raises
     ------
@@ -57,12 +57,13 @@ def pack_spectra(
     """
     flux_, sigma_, offset, survey_, piece, grid = [], [], [0], [], [], []
     for number, (survey, wavelength, flux, sigma, valid) in enumerate(spectra):
-        if not np.any(valid):
+        good = valid & np.isfinite(flux) & (sigma > 0) & np.isfinite(sigma)
+        if not good.any():
             raise ValueError(f"spectrum {number} has no good pixel: leave it out")
-        scale = np.median(np.abs(flux[valid])) or np.median(sigma[valid])
+        scale = np.median(np.abs(flux[good])) or np.median(sigma[good])
         with np.errstate(over="ignore", invalid="ignore"):
             flux, sigma = ((a / scale).astype(np.float16) for a in (flux, sigma))
-        good = valid & np.isfinite(flux) & np.isfinite(sigma) & (sigma > 0)
+        good &= np.isfinite(flux) & np.isfinite(sigma) & (sigma > 0)
         flux_.append(np.where(good, flux, 0))
         sigma_.append(np.where(good, sigma, 0))
         start = find_segments(wavelength)

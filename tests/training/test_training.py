@@ -12,7 +12,7 @@ pytest.importorskip("lightning", reason="the extra 'training' is not installed")
 
 import spectok
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.training import Batches, Example, Objective, RealSpectra, fit
+from spectok.training import Batches, Example, Objective, fit
 from spectok.training._data import hide
 from spectok.training._loop import Opaque, learning_rate_at
 
@@ -23,7 +23,10 @@ class Waves:
     def __init__(self, noiseless=False):
         self.noiseless = noiseless
 
-    def example(self, rng, survey):
+    def examples(self, rng, survey, n):
+        return [self.example(rng) for _ in range(n)]
+
+    def example(self, rng):
         wavelength = 4000.0 + 1.0 * np.arange(256)
         phase = rng.uniform(0, 2 * np.pi)
         sigma = np.full(256, 0.1)
@@ -120,7 +123,7 @@ def test_truth_counts_in_full_on_its_own_grid():
 
 def test_sources_of_nothing_are_named_and_not_asked_for_ever():
     with pytest.raises(
-        ValueError, match="1000 sdss examples in a row .* look at the sources dead"
+        ValueError, match=r"\d+ sdss examples in a row .* look at the sources dead"
     ):
         batches_of(dead=Dead())[0]
 
@@ -128,8 +131,8 @@ def test_sources_of_nothing_are_named_and_not_asked_for_ever():
 class Dead(Waves):
     """Not one good pixel."""
 
-    def example(self, rng, survey):
-        example = super().example(rng, survey)
+    def example(self, rng):
+        example = super().example(rng)
         example.valid[:] = False
         return example
 
@@ -147,32 +150,70 @@ def test_hiding_is_neither_little_nor_all():
     assert 0.08 < np.mean(share) < 0.35 and np.max(share) < 0.7
 
 
-def test_real_spectra_are_augmented_and_validation_ones_left_out():
-    lengths = np.array([100, 120, 140])
-    offset = np.r_[0, np.cumsum(lengths)]
-    wavelength = np.concatenate([4000.0 + np.arange(n) for n in lengths])
-    arrays = {
-        "real.offset": offset,
-        "real.wavelength": wavelength,
-        "real.flux": np.arange(360.0) + 100,
-        "real.sigma": np.ones(360),
-        "real.valid": np.arange(360) % 10 != 0,
-        "real.survey": np.zeros(3, int),
-        "real.validation": np.array([0, 1, 0]),
-    }
-    real = RealSpectra(arrays, ("sdss",))
-    assert real.rows["sdss"].tolist() == [0, 2]
-    before = {name: a.copy() for name, a in arrays.items()}
-    rng = np.random.default_rng(0)
-    examples = [real.example(rng, "sdss") for _ in range(30)]
-    assert {len(e.flux) for e in examples} == {100, 140}
-    for e in examples:
-        assert np.array_equal(e.valid, np.arange(len(e.flux)) % 10 != 0) or len(e.flux) == 140
-        assert np.isfinite(e.flux).all() and (e.sigma > 0).all() and not e.noiseless
-        assert not e.flux[~e.valid].any()
-        assert e.target_wavelength is e.wavelength
-    assert len({float(e.wavelength[0]) for e in examples}) > 10
-    assert all(np.array_equal(arrays[name], before[name]) for name in arrays), "data were changed"
+class Wide(Waves):
+    """2,000 pixels, of which the truth is asked for in one narrow window on a finer grid."""
+
+    handed_out = 0
+
+    def example(self, rng):
+        self.handed_out += 1
+        wavelength = 4000.0 + np.arange(2000.0)
+        other = np.linspace(5900.0, 5990.0, 250)
+        flux, truth = np.ones(2000), np.ones(250)
+        return Example(
+            wavelength, flux, flux, flux > 0, other, truth, truth, truth > 0, noiseless=True
+        )
+
+
+def test_a_window_contains_what_is_asked_for():
+    """Cut anywhere, most windows of 96 pixels would have nothing of the other grid."""
+    wide = Wide()
+    batch = Batches(
+        {"wide": wide}, {"sdss": {"wide": 1.0}}, patch_size=32, n_tokens=60, seed=1,
+        patches={"sdss": 3},
+    )[0]  # fmt: skip
+    assert wide.handed_out == len(batch.seen.flux), "some were refused"
+    assert batch.seen.flux.shape[0] >= 20 and batch.seen.flux.shape[1] <= 96
+    assert batch.target.flux.shape[1] <= 96  # never more than the encoder sees
+    for row, valid in enumerate(batch.target.valid):
+        seen, asked = batch.seen.wavelength[row], batch.target.wavelength[row][valid]
+        assert len(asked) and asked.min() >= seen.min() and asked.max() <= seen.max()
+    # Not always the blue end of it, where more than fits is asked for.
+    assert len(set(batch.target.wavelength[:, 0].tolist())) > 5
+
+
+def test_sources_are_asked_in_proportion():
+    """And for several examples at a time."""
+    asked = {"a": [], "b": []}
+
+    class Counting(Waves):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def examples(self, rng, survey, n):
+            asked[self.name].append(n)
+            return super().examples(rng, survey, n)
+
+    sources = {name: Counting(name) for name in asked}
+    batches = Batches(
+        sources, {"sdss": {"a": 3.0, "b": 1.0}}, patch_size=32, n_tokens=800, seed=3,
+        patches={"sdss": 8},
+    )  # fmt: skip
+    n = sum(len(batches[number].seen.flux) for number in range(8))
+    total = {name: sum(counts) for name, counts in asked.items()}
+    assert total["a"] + total["b"] == n
+    assert 0.65 < total["a"] / n < 0.85
+    assert sum(map(len, asked.values())) <= 16
+
+
+def test_a_source_that_hands_out_nothing_is_named():
+    class Empty(Waves):
+        def examples(self, rng, survey, n):
+            return []
+
+    with pytest.raises(ValueError, match="look at the sources empty"):
+        batches_of(empty=Empty())[0]
 
 
 # ------------------------------------------------------------------ the loop

@@ -1,0 +1,69 @@
+"""The recipe of small-v0 as far as it runs without data: its simulators."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "small_v0" / "mocks.py"
+
+
+@pytest.fixture(scope="module")
+def mocks():
+    if not RECIPE.exists():
+        pytest.skip("the recipes are not beside the tests")
+    spec = importlib.util.spec_from_file_location("mocks", RECIPE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def simulators(mocks):
+    return mocks.simulators(None)  # analytic templates
+
+
+def test_three_mocks_in_ten_are_asked_for_on_another_grid(simulators):
+    assert set(simulators) == {"sdss", "desi", "galah", "apogee"}
+    for survey, found in simulators.items():
+        shares = {1: 0.0, 2: 0.0}
+        for share, simulator in found:
+            shares[len(simulator.instruments)] += share
+            assert simulator.instruments[0].survey == survey
+        assert shares == pytest.approx({1: 0.7, 2: 0.3})
+
+
+def test_other_surveys_and_other_samplings_are_asked_for(simulators):
+    asked = [s.instruments[1].name for _, s in simulators["sdss"] if len(s.instruments) > 1]
+    assert asked.count("desi") == 2 and asked.count("boss modified") == 6
+    steps = [
+        np.median(np.diff(np.log10(s.instruments[1].wavelength)))
+        for _, s in simulators["sdss"]
+        if len(s.instruments) > 1
+    ]
+    assert min(steps) < 0.7e-4 and max(steps) > 1.5e-4
+
+
+def test_coarse_pixels_come_with_a_low_resolution(simulators):
+    """The decoder is told of pixels only."""
+    for found in simulators.values():
+        for _, simulator in found:
+            if not simulator.instruments[-1].name.endswith("modified"):
+                continue
+            own, other = simulator.instruments
+            place = np.abs(own.wavelength[:, None] - other.wavelength[None, ::50]).argmin(0)
+            coarser = np.gradient(other.wavelength)[::50] / np.gradient(own.wavelength)[place]
+            ratio = np.median(other.lsf[::50] / own.lsf[place])
+            assert ratio == pytest.approx(max(1.0, np.median(coarser)), rel=0.25)
+
+
+@pytest.mark.parametrize("survey", ["sdss", "desi", "galah", "apogee"])
+def test_every_sort_of_pair_can_be_drawn(simulators, survey):
+    found = [simulator for _, simulator in simulators[survey]]
+    for simulator in (found[0], *found[-2:], found[len(found) // 3]):
+        for observation in simulator.draw(2, torch.Generator().manual_seed(1)):
+            shape = (2, len(observation.instrument.wavelength))
+            assert observation.truth.shape == observation.flux.shape == shape
+            assert torch.isfinite(observation.truth).all()
