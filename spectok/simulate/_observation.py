@@ -14,7 +14,8 @@ from torch.nn.functional import embedding_bag, interpolate
 from spectok.simulate._damage import bad_pixels, cosmic_rays
 from spectok.simulate._grid import LIGHT
 from spectok.simulate._instrument import Instrument
-from spectok.simulate._scene import CLASSES, Scene
+from spectok.simulate._scene import Scene
+from spectok.simulate._signal import draw_snr
 
 __all__ = ["Observation", "expose"]
 
@@ -77,7 +78,7 @@ def expose(
     instrument: Instrument,
     generator: torch.Generator,
     *,
-    snr: float | tuple[float, float] | None = None,
+    snr: float | Sequence[float] | None = None,
     level: Tensor | None = None,
 ) -> Observation:
     """Observe the objects of a scene.
@@ -112,7 +113,7 @@ def expose(
     empty = torch.addcmul(dark[:, :1] * floor, dark[:, 1:], line)
     empty *= _sky_scatter(instrument, n, generator)
     if level is None:
-        wanted = _draw_snr(snr, traits["snr"], scene.labels["kind"], generator)
+        wanted = draw_snr(snr, traits["snr"], scene.labels["kind"], generator)
         # Where snr^2 = level^2 / (empty + source * level) at the median pixel.
         photon = source.median()
         half = 0.5 * wanted**2 * photon
@@ -203,23 +204,6 @@ def _median(values: Tensor, valid: Tensor, step: int = 5) -> Tensor:
     values, valid = values[:, ::step], valid[:, ::step]
     middle = torch.where(valid, values, float("nan")).nanmedian(1)[0].nan_to_num(1.0)
     return torch.where(middle > 0, middle, 1.0)
-
-
-def _draw_snr(
-    snr: float | tuple[float, float] | None,
-    usual: dict[str, tuple[float, float]],
-    kind: Tensor,
-    generator: torch.Generator,
-) -> Tensor:
-    """S/N asked for, or as in the survey: normal in its logarithm, for each kind of object."""
-    n, device = len(kind), generator.device
-    if snr is None:
-        table = torch.tensor([usual.get(name, usual["all"]) for name in CLASSES], device=device)
-        mean, spread = table[kind.long()].unbind(1)
-        value = mean + spread * torch.randn(n, generator=generator, device=device)
-        return 10 ** value.clamp(-1.0, 3.0)
-    low, high = snr if isinstance(snr, tuple) else (snr, snr)
-    return low * (high / low) ** torch.rand(n, generator=generator, device=device)
 
 
 def _calibration(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ def observe(
     *,
     seed: int = 0,
     kind: str | None = None,
-    snr: float | tuple[float, float] | None = None,
+    snr: float | Sequence[float] | None = None,
     templates: Templates | None = None,
     arms: bool = False,
 ) -> SpectrumList:
@@ -77,7 +78,6 @@ def observe(
     >>> spectrum.flux.shape
     (7781,)
     """
-    _check(n, snr)
     simulator = Simulator(survey, templates=templates, kind=kind)
     (observation,) = simulator.observe(n, seed=seed, snr=snr)
     return _spectra(observation, seed, arms)
@@ -90,7 +90,7 @@ def observe_pairs(
     *,
     seed: int = 0,
     kind: str | None = None,
-    snr: float | tuple[float, float] | None = None,
+    snr: float | Sequence[float] | None = None,
     templates: Templates | None = None,
 ) -> tuple[SpectrumList, SpectrumList]:
     """The same objects observed with two instruments, each with its own truth.
@@ -130,21 +130,12 @@ def observe_pairs(
     >>> sdss[0].meta["label"]["redshift"] == other[0].meta["label"]["redshift"]
     True
     """
-    _check(n, snr)
     simulator = Simulator(first, second, templates=templates, kind=kind)
     one, other = simulator.observe(n, seed=seed, snr=snr)
-    return _spectra(one, seed, False), _spectra(other, seed, False)
+    return _spectra(one, seed, None), _spectra(other, seed, None)
 
 
-def _check(n: int, snr: float | tuple[float, float] | None) -> None:
-    if n < 1:
-        raise ValueError(f"n must be at least 1, not {n}")
-    values = snr if isinstance(snr, tuple) else (snr,)
-    if snr is not None and (len(values) > 2 or not all(v > 0 for v in values)):
-        raise ValueError(f"snr must be a positive number or a pair of them, not {snr}")
-
-
-def _spectra(observation: Observation, seed: int, arms: bool) -> SpectrumList:
+def _spectra(observation: Observation, seed: int, arms: bool | None) -> SpectrumList:
     """Units on."""
     from specutils import SpectrumList
 
@@ -152,7 +143,7 @@ def _spectra(observation: Observation, seed: int, arms: bool) -> SpectrumList:
     if not arms and (np.diff(wavelength) <= 0).any():
         raise ValueError(
             f"the arms of {observation.instrument.name} overlap, so they are no one spectrum: "
-            "pass arms=True"
+            + ("use simulate.Simulator for pairs of it" if arms is None else "pass arms=True")
         )
     n = len(observation.flux)
     label = [_label(observation, i) for i in range(n)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -67,7 +68,12 @@ class Simulator:
             raise ValueError(
                 f"{names} do not observe the same wavelengths, so no object can be seen by all"
             )
-        name = next(key for key, grid in FINE.items() if grid == self.fine)
+        name = next((key for key, grid in FINE.items() if grid == self.fine), None)
+        if name is None:
+            raise ValueError(
+                f"{self.instruments[0].name} has a fine grid of its own, on which there is no "
+                "template: take the grid of one of the surveys' instruments"
+            )
         templates = analytic_templates() if templates is None else templates
         families = templates.families(name, self.fine, self.device)
         if kind is not None and kind not in KINDS:
@@ -88,7 +94,7 @@ class Simulator:
         ]
 
     def observe(
-        self, n: int, *, seed: int = 0, snr: float | tuple[float, float] | None = None
+        self, n: int, *, seed: int = 0, snr: float | Sequence[float] | None = None
     ) -> list[Observation]:
         """Observe n objects with each instrument.
 
@@ -104,15 +110,23 @@ class Simulator:
         Returns
         -------
         observations : list of `~spectok.simulate.Observation`
-            One per instrument, of the same objects.
+            One per instrument, of the same objects; what the first sees does not depend on the
+            others.
+
+        Raises
+        ------
+        ValueError
+            For n below 1, or a signal to noise that is not positive and finite.
         """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, not {n}")
         chunks = []
         for number in range(-(-n // _CHUNK)):
             generator = torch.Generator(self.device)
             # Far apart for any two (seed, number): consecutive seeds must share no chunk.
             generator.manual_seed((seed * 1_000_003 + number) % (2**63))
-            chunk = self.draw(_CHUNK, generator, snr=snr)
             order = torch.randperm(_CHUNK, generator=generator, device=self.device)
+            chunk = self.draw(_CHUNK, generator, snr=snr)
             chunks.append([one[order] for one in chunk])
         return [_join([chunk[k] for chunk in chunks], n) for k in range(len(self.instruments))]
 
@@ -121,7 +135,7 @@ class Simulator:
         n: int,
         generator: torch.Generator,
         *,
-        snr: float | tuple[float, float] | None = None,
+        snr: float | Sequence[float] | None = None,
     ) -> list[Observation]:
         """Observe n objects drawn from a generator: what a training step calls.
 
@@ -136,15 +150,8 @@ class Simulator:
         -------
         observations : list of `~spectok.simulate.Observation`
         """
-        scene = draw_scene(
-            self.families,
-            self.shares,
-            self.fine,
-            n,
-            generator,
-            at_rest=all(i.name.startswith("apogee") and i.name != "apogee-visit"
-                        for i in self.instruments),
-        )  # fmt: skip
+        at_rest = all(i.traits.get("at_rest", False) for i in self.instruments)
+        scene = draw_scene(self.families, self.shares, self.fine, n, generator, at_rest=at_rest)
         first = expose(scene, self.instruments[0], generator, snr=snr)
         rest = [
             expose(scene, other, generator, level=first.level) for other in self.instruments[1:]

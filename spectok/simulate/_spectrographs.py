@@ -109,6 +109,7 @@ def instrument(name: str) -> Instrument:
     traits = {**measured, **_TRAITS[survey]}
     traits.setdefault("photon_error", traits["error"])
     traits["dither"] = _DITHER.get(name, 0.0)
+    traits["at_rest"] = name == "apogee"
     wavelength = found.pop("wavelength")
     if "telluric" not in found:
         found["telluric"] = sum(
