@@ -65,16 +65,11 @@ class Instrument:
         return self._cache[key]
 
     def roughness(self, device: torch.device) -> Tensor:
-        """A fixed run of factors by which variances scatter from pixel to pixel, (2 L,)."""
+        """A fixed run of parts by which variances scatter from pixel to pixel, (2 L,)."""
         key = ("rough", str(device))
         if key not in self._cache:
-            rng, size = np.random.default_rng(1959), 2 * len(self.wavelength)
-            # Some fibres' skies are known better than others': the strength drifts.
-            strength = np.interp(
-                np.arange(size), np.linspace(0, size, 24), rng.uniform(0.4, 1.6, 24)
-            )
-            draw = strength * rng.normal(size=size).clip(-3, 3)
-            factor = 10 ** (2 * self.traits["rough"] * draw)
+            draw = np.random.default_rng(1959).normal(size=2 * len(self.wavelength))
+            factor = 10 ** (2 * self.traits["rough"] * draw.clip(-3, 3)) - 1
             self._cache[key] = torch.as_tensor(factor, dtype=torch.float32, device=device)
         return self._cache[key]
 

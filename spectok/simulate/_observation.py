@@ -266,7 +266,9 @@ def _sky_scatter(instrument: Instrument, n: int, generator: torch.Generator) -> 
     start = torch.randint(length, (n,), generator=generator, device=device)
     nodes = 0.08 * torch.randn((n, 1, 10), generator=generator, device=device)
     smooth = interpolate(nodes.exp(), size=length, mode="linear", align_corners=True)[:, 0]
-    return smooth.mul_(pattern[start])
+    # Some fibres' skies are known better than others'.
+    strength = 0.5 + 1.5 * torch.rand((n, 1), generator=generator, device=device)
+    return pattern[start].mul_(strength).add_(1).clamp_(min=0.2).mul_(smooth)
 
 
 def _sky_left(instrument: Instrument, bright: Tensor, generator: torch.Generator) -> Tensor:

@@ -42,7 +42,7 @@ _TRAITS = {
     "sdss": {**_OPTICAL, "photon_error": 0.65},
     "desi": _OPTICAL,
     "galah": {
-        "arm": (0.25, 0.1, 0.1), "wave": 0.008, "telluric": 0.05, "shift": 9.0, "sky": 0.01,
+        "arm": (0.4, 0.1, 0.1), "wave": 0.008, "telluric": 0.05, "shift": 9.0, "sky": 0.01,
         "cosmic": 1.0, "dead": 0.02, "scatter": 0.2, "snr": {"all": (1.6, 0.3)},
         # Throughput of the four cameras of one training star, beyond the star's colour.
         "blaze": (
