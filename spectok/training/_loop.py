@@ -2,72 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from spectok.model import SpectralTokenizer, gaussian_loss
-from spectok.training._data import Batches, TrainingBatch
+from spectok.model import SpectralTokenizer
+from spectok.training._data import Batches
+from spectok.training._files import record
+from spectok.training._objective import Objective, Opaque
 
 try:
     from lightning.fabric import Fabric
 except ImportError as error:
     raise ImportError('pretraining needs lightning: pip install "spectok[training]"') from error
 
-__all__ = ["Objective", "Opaque", "fit", "learning_rate_at"]
-
-
-class Objective(torch.nn.Module):
-    """Network and cost as one module: encode what is visible, decode the target, compare.
-
-    Parameters
-    ----------
-    model : `~spectok.SpectralTokenizer`
-    model_error : bool
-        False holds the model's own error at zero: the paper's loss.
-    balance : float
-        See `~spectok.model.gaussian_loss`.
-    """
-
-    def __init__(
-        self, model: SpectralTokenizer, *, model_error: bool = True, balance: float = 0.5
-    ) -> None:
-        super().__init__()
-        self.model, self.model_error, self.balance = model, model_error, balance
-
-    def forward(self, opaque: Opaque) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cost of a batch, and sum of the weights."""
-        batch = opaque.batch
-        tokens, flux, model_sigma = self.model(batch.seen, batch.hidden, batch.target)
-        scale = tokens.scale[:, None]
-        # Where nothing was visible there is nothing to learn from.
-        usable = batch.target.valid & tokens.valid.any(1, keepdim=True)
-        return gaussian_loss(
-            batch.target.flux / scale,
-            batch.target.sigma / scale,
-            usable,
-            flux,
-            model_sigma if self.model_error else None,
-            weight=batch.weight,
-            noiseless=batch.noiseless,
-            balance=self.balance,
-        )
-
-
-class Opaque:
-    """Carries a batch past Fabric, which would cast its float64 wavelengths to float32."""
-
-    def __init__(self, batch: TrainingBatch) -> None:
-        self.batch = batch
+__all__ = ["fit", "learning_rate_at"]
 
 
 def learning_rate_at(step: int, *, peak: float, warmup: int, steps: int) -> float:
@@ -142,6 +97,8 @@ def fit(
     ------
     FloatingPointError
         Where the loss is no longer finite; the last checkpoint is kept.
+    OSError
+        Where a checkpoint or the log cannot be written; the last one is kept.
 
     References
     ----------
@@ -158,8 +115,9 @@ def fit(
     )
     average = average.to(fabric.device)
     state = {"objective": objective, "average": average, "optimizer": optimizer, "step": 0}
-    if (folder / "checkpoint.pt").exists():
-        fabric.load(folder / "checkpoint.pt", state)
+    kept = folder / "checkpoint.pt"
+    if kept.exists():
+        fabric.load(kept, state)
     numbers = range(state["step"] * accumulate, steps * accumulate)
     loader = iter(DataLoader(batches, sampler=numbers, batch_size=None, num_workers=num_workers))
     bar = tqdm(
@@ -184,7 +142,6 @@ def fit(
             loss += float(total.detach() / count)
         if not math.isfinite(loss):
             first = state["step"] * accumulate
-            kept = folder / "checkpoint.pt"
             raise FloatingPointError(
                 f"the loss became {loss} at step {state['step']}: lower the learning rate, or "
                 f"look at batches {first} to {first + accumulate - 1}; "
@@ -207,8 +164,7 @@ def fit(
             total_loss, logged = 0.0, state["step"]
             if validate is not None:
                 row |= validate(average.module)
-            _save(fabric, folder / "checkpoint.pt", state)
-            _log(folder / "log.csv", row)
+            record(kept, state, row)
             bar.set_postfix(loss=f"{row['loss']:.4f}")
     bar.close()
     return average.module
@@ -223,19 +179,3 @@ def _adamw(model: torch.nn.Module, rate: float, decay: float) -> torch.optim.Ada
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95))
-
-
-def _save(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint beside the old one and put it in its place in one move."""
-    partial = path.with_suffix(".partial")
-    fabric.save(partial, state)
-    os.replace(partial, path)
-
-
-def _log(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

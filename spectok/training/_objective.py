@@ -1,0 +1,54 @@
+"""Network and cost as one module, so that Lightning Fabric wraps both."""
+
+from __future__ import annotations
+
+import torch
+
+from spectok.model import SpectralTokenizer, gaussian_loss
+from spectok.training._data import TrainingBatch
+
+__all__ = ["Objective", "Opaque"]
+
+
+class Objective(torch.nn.Module):
+    """Network and cost as one module: encode what is visible, decode the target, compare.
+
+    Parameters
+    ----------
+    model : `~spectok.SpectralTokenizer`
+    model_error : bool
+        False holds the model's own error at zero: the paper's loss.
+    balance : float
+        See `~spectok.model.gaussian_loss`.
+    """
+
+    def __init__(
+        self, model: SpectralTokenizer, *, model_error: bool = True, balance: float = 0.5
+    ) -> None:
+        super().__init__()
+        self.model, self.model_error, self.balance = model, model_error, balance
+
+    def forward(self, opaque: Opaque) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cost of a batch, and sum of the weights."""
+        batch = opaque.batch
+        tokens, flux, model_sigma = self.model(batch.seen, batch.hidden, batch.target)
+        scale = tokens.scale[:, None]
+        # Where nothing was visible there is nothing to learn from.
+        usable = batch.target.valid & tokens.valid.any(1, keepdim=True)
+        return gaussian_loss(
+            batch.target.flux / scale,
+            batch.target.sigma / scale,
+            usable,
+            flux,
+            model_sigma if self.model_error else None,
+            weight=batch.weight,
+            noiseless=batch.noiseless,
+            balance=self.balance,
+        )
+
+
+class Opaque:
+    """Carries a batch past Fabric, which would cast its float64 wavelengths to float32."""
+
+    def __init__(self, batch: TrainingBatch) -> None:
+        self.batch = batch
