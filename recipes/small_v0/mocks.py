@@ -8,7 +8,6 @@ miscalibrated: in pairs both instruments are without errors of calibration.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -25,12 +24,7 @@ NATIVE = {
 CROSS = {"sdss": ("desi",), "desi": ("boss", "sdss"), "galah": (), "apogee": NATIVE["apogee"]}
 PAIRS = 0.3  # share of examples whose target lies on another grid
 VARIED = 6  # random instruments beside each native one
-CALIBRATED = {"arm": (0.0,) * 3, "wave": 0.0, "blaze": ((0.0,) * 3,), "telluric": 0.0}
-
-
-def calibrated(own: Instrument) -> Instrument:
-    """An instrument without errors of calibration."""
-    return replace(own, traits={**own.traits, **CALIBRATED})
+STRANGE = 0.2  # share of objects with lines that no template has
 
 
 def varied(rng: np.random.Generator, native: Instrument) -> Instrument:
@@ -51,7 +45,7 @@ def simulators(
     """Simulators of each survey with their shares, for `spectok.training.MockSpectra`."""
     rng = np.random.default_rng(seed)
     clean = {
-        name: calibrated(instrument(name)) for names in NATIVE.values() for name in names
+        name: instrument(name).calibrated() for names in NATIVE.values() for name in names
     }  # once each: they keep their responses
     found = {}
     for survey, names in NATIVE.items():
@@ -68,7 +62,10 @@ def simulators(
             (PAIRS / 2, random),
         ]
         found[survey] = [
-            (share / len(group), Simulator(*observers, templates=templates, device=device))
+            (
+                share / len(group),
+                Simulator(*observers, templates=templates, strange=STRANGE, device=device),
+            )
             for share, group in groups
             for observers in group
         ]

@@ -1,4 +1,5 @@
 from ._instrument import Instrument as Instrument
+from ._observation import Observation as Observation
 from ._observe import observe as observe
 from ._observe import observe_pairs as observe_pairs
 from ._registry import conf as conf
@@ -13,6 +14,7 @@ from ._templates import save_templates as save_templates
 __all__ = [
     "INSTRUMENTS",
     "Instrument",
+    "Observation",
     "Simulator",
     "Templates",
     "build_templates",

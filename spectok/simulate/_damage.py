@@ -32,7 +32,7 @@ def cosmic_rays(flux: Tensor, sigma: Tensor, rate: float, generator: torch.Gener
         Three rays in four are masked; they stay in the flux, as junk under a mask does.
     """
     n, length = sigma.shape
-    draw = torch.rand((4, n, _HITS), generator=generator, device=sigma.device)
+    draw = torch.rand((5, n, _HITS), generator=generator, device=sigma.device)
     real = draw[0] < rate / _HITS
     place = (draw[1] * (length - 2)).long()
     strength = 10 ** (0.6 + 1.6 * draw[2]) * real
@@ -40,15 +40,15 @@ def cosmic_rays(flux: Tensor, sigma: Tensor, rate: float, generator: torch.Gener
     columns = torch.cat([place, place + 1], 1)
     height = torch.cat([strength, 0.6 * draw[3] * strength], 1) * sigma.gather(1, columns)
     flux.scatter_add_(1, columns, height)
-    seen = (real & (draw[3] < 0.75)).repeat(1, 2)
+    seen = (real & (draw[4] < 0.75)).repeat(1, 2)
     return _mark(columns, seen, length)
 
 
 def bad_pixels(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
     """Runs of dead pixels, and now and then a dead arm; True = bad, shape (n, L)."""
     device, length = generator.device, len(instrument.wavelength)
-    # Most runs are short: the lengths drawn below are 6 pixels in the mean.
-    mean = 1 + (_LONGEST - 1) / 3
+    # Most runs are short: the lengths drawn below are 6.5 pixels in the mean.
+    mean = 1.5 + (_LONGEST - 1) / 3
     expected = instrument.traits["bad"] * length / mean
     spots = max(math.ceil(2 * expected), 8)
     draw = torch.rand((3, n, spots), generator=generator, device=device)

@@ -12,7 +12,7 @@ from spectok.simulate._grid import FineGrid
 
 __all__ = ["LABELS", "Drawn", "Family"]
 
-LABELS = ("teff", "logg", "feh", "alpha", "age", "metallicity")
+LABELS = ("teff", "logg", "feh", "alpha", "vbroad", "age", "metallicity")
 """What a family may know of its spectra: [K], [dex], ..., and [Gyr] of a stellar population."""
 
 # Arrays of each form whose last axis is wavelength, and which are padded at both ends.

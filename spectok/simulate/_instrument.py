@@ -36,8 +36,9 @@ class Instrument:
         False where no detector lies (APOGEE's gaps).
     telluric : array, shape (L,)
         Optical depth of the air.
-    traits : dict of str to float
-        How the instrument departs from its errors; see the recipe that measured them.
+    traits : dict
+        How the instrument departs from its errors, and how bright its objects are: those of
+        `~spectok.simulate.instrument` show the keys that are needed.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Instrument:
         if key not in self._cache:
             array = getattr(self, name)
             kind = torch.bool if array.dtype == bool else torch.float32
-            self._cache[key] = torch.as_tensor(array, dtype=kind, device=device)
+            self._cache[key] = torch.tensor(array, dtype=kind, device=device)
         return self._cache[key]
 
     def roughness(self, device: torch.device) -> Tensor:
@@ -110,6 +111,24 @@ class Instrument:
                 torch.as_tensor(weights, dtype=torch.float32, device=device),
             )
         return self._cache[key]
+
+    def calibrated(self) -> Instrument:
+        """The same instrument without errors of calibration, telluric residuals and blaze.
+
+        Returns
+        -------
+        instrument : Instrument
+            The truth of its observations is the object itself, as pixels and resolution show it.
+
+        Examples
+        --------
+        >>> from spectok import simulate
+        >>> simulate.instrument("galah").calibrated().traits["wave"]
+        0.0
+        """
+        none = (0.0, 0.0, 0.0)
+        quiet = {"arm": none, "wave": 0.0, "blaze": (none,), "telluric": 0.0}
+        return replace(self, traits={**self.traits, **quiet})
 
     def _response(self, blurred: float) -> tuple[np.ndarray, np.ndarray]:
         # Straight lines between the points blur too, by a sixth of the step's square.
@@ -213,6 +232,13 @@ class Instrument:
         blaze = self.traits["blaze"]
         if len(blaze) > 1:  # one for each arm
             blaze = tuple(blaze[number] for number in kept)
+        # What is counted per spectrum or in pixels.
+        factor = {
+            "cosmic": start * sampling / len(self.wavelength),
+            "shift": 1 / sampling,
+            "dither": float(sampling == 1),
+        }
+        changed = {k: self.traits[k] * f for k, f in factor.items() if k in self.traits}
         return replace(
             self,
             name=f"{self.name} modified",
@@ -224,7 +250,7 @@ class Instrument:
             source=self.source[near] * gain,
             detector=self.detector[near],
             telluric=self.telluric[near],
-            traits={**self.traits, "blaze": blaze},
+            traits={**self.traits, "blaze": blaze, **changed},
         )
 
 

@@ -21,18 +21,20 @@ _LINES = (
     (1640.42, 0.15, 0.5, 6), (1857.4, 0.0, 0.4, 7), (1892.03, 0.1, 0.3, 8),
     (1908.73, 0.3, 2.0, 9), (2796.35, 0.15, 1.0, 10), (2803.53, 0.1, 0.9, 10),
     (3346.79, 0.01, 0.2, 11), (3426.85, 0.02, 0.6, 11), (3727.09, 1.2, 1.2, 12),
-    (3729.88, 1.6, 1.4, 13), (3869.86, 0.3, 0.9, 14), (3890.17, 0.11, 0.11, 15),
+    (3729.88, 1.6, 1.4, 12), (3869.86, 0.3, 0.9, 14), (3890.17, 0.11, 0.11, 15),
     (3971.2, 0.16, 0.16, 15), (4102.89, 0.26, 0.26, 15), (4341.68, 0.47, 0.47, 15),
     (4364.44, 0.03, 0.15, 16), (4472.73, 0.04, 0.04, 17), (4687.02, 0.01, 0.25, 18),
     (4862.69, 1.0, 1.0, 15), (4960.3, 0.7, 3.3, 19), (5008.24, 2.1, 9.9, 19),
     (5756.19, 0.01, 0.05, 20), (5877.25, 0.12, 0.1, 17), (6302.05, 0.12, 0.5, 21),
     (6365.54, 0.04, 0.17, 21), (6549.86, 0.3, 1.0, 22), (6564.61, 2.87, 2.87, 15),
     (6585.27, 0.9, 3.0, 22), (6679.99, 0.03, 0.03, 17), (6718.29, 0.5, 0.8, 23),
-    (6732.67, 0.37, 0.75, 24), (7067.2, 0.03, 0.03, 17), (7137.77, 0.1, 0.25, 25),
+    (6732.67, 0.37, 0.75, 23), (7067.2, 0.03, 0.03, 17), (7137.77, 0.1, 0.25, 25),
     (7321.94, 0.03, 0.06, 26), (7332.21, 0.03, 0.05, 26), (9071.1, 0.25, 0.6, 27),
     (9533.2, 0.62, 1.5, 27),
 )  # fmt: skip
 _BALMER_BETA = 24
+# First lines of the doublets [O II] and [S II], whose ratio tells the density of the gas.
+_DENSITY = (14, 35)
 
 
 def nebular_lines(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,6 +68,11 @@ def nebular_lines(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, T
     scatter = torch.randn((n, int(groups.max()) + 1), generator=generator, device=device)
     scatter[:, groups[_BALMER_BETA]] = 0.0
     ratio = ratio * 10 ** (0.25 * scatter[:, groups])
+    for first in _DENSITY:
+        # Ratios between those of low and of high density, for both lines together as above.
+        share = 0.28 + 0.32 * uniform(n)
+        total = ratio[:, first] + ratio[:, first + 1]
+        ratio[:, first], ratio[:, first + 1] = (1 - share) * total, share * total
     reddening = 0.35 * uniform(n, 1) ** 2
     dimming = calzetti(wavelength) - calzetti(wavelength[_BALMER_BETA])
     ratio = ratio * 10 ** (-0.4 * reddening * dimming)

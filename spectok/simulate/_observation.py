@@ -183,7 +183,7 @@ def _through(scene: Scene, instrument: Instrument) -> Tensor:
 def _known(scene: Scene, instrument: Instrument) -> Tensor:
     """Where the templates say something, (n, L)."""
     device = scene.flux.device
-    place = torch.as_tensor(instrument.wavelength, device=device).log10()
+    place = torch.tensor(instrument.wavelength, device=device).log10()
     reach = 3 * float(instrument.lsf.max()) / LIGHT * 0.4343
     valid = (place > scene.low[:, None] + reach) & (place < scene.high[:, None] - reach)
     shift = (1 + scene.labels["redshift"]).log10()
@@ -277,7 +277,7 @@ def _sky_left(instrument: Instrument, bright: Tensor, generator: torch.Generator
     # Photons make variance at the rate of the source term, so this is the sky's flux.
     sky = instrument.tensor("line", device) / instrument.tensor("source", device)
     # An extra tenth of the lines' width in shift is a tenth of their derivative.
-    slope = torch.gradient(sky)[0]
+    slope = torch.cat([torch.gradient(sky[a:b])[0] for a, b in instrument.arms])
     draw = torch.randn((3, n, 1), generator=generator, device=device)
     # Now and then a night goes badly.
     amount = instrument.traits["sky"] * bright * 10 ** (0.35 * draw[2]) * draw[:2]

@@ -10,6 +10,7 @@ import numpy as np
 from spectok.simulate._family import LABELS
 from spectok.simulate._scene import CLASSES
 from spectok.simulate._simulator import Simulator
+from spectok.simulate._spectrographs import instrument
 
 if TYPE_CHECKING:
     from specutils import SpectrumList
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from spectok.simulate._templates import Templates
 
 __all__ = ["observe", "observe_pairs"]
+
+_ARMS = {"desi-arms": "brz", "apogee-visit": "cba"}
 
 
 def observe(
@@ -63,7 +66,7 @@ def observe(
         ``meta["truth"]`` is the noise-free flux at the instrument's resolution and in its
         calibration, in the same unit and shape; ``meta["label"]`` what was drawn (class,
         redshift, S/N; teff, logg, feh, age and others where the template knows them);
-        ``meta["mock"]`` is True.
+        ``meta["mock"]`` is True. With ``arms``, "label" and "object_id" are lists.
 
     Raises
     ------
@@ -92,6 +95,7 @@ def observe_pairs(
     kind: str | None = None,
     snr: float | Sequence[float] | None = None,
     templates: Templates | None = None,
+    calibration: bool = False,
 ) -> tuple[SpectrumList, SpectrumList]:
     """The same objects observed with two instruments, each with its own truth.
 
@@ -110,6 +114,9 @@ def observe_pairs(
         With the first instrument; the second sees objects of the same brightness.
     templates : `~spectok.simulate.Templates`, optional
         As in `~spectok.simulate.observe`.
+    calibration : bool
+        Give each observation errors of calibration of its own. Left out by default: no decoder
+        can know how another spectrum was miscalibrated.
 
     Returns
     -------
@@ -130,7 +137,10 @@ def observe_pairs(
     >>> sdss[0].meta["label"]["redshift"] == other[0].meta["label"]["redshift"]
     True
     """
-    simulator = Simulator(first, second, templates=templates, kind=kind)
+    both = [instrument(i) if isinstance(i, str) else i for i in (first, second)]
+    if not calibration:
+        both = [i.calibrated() for i in both]
+    simulator = Simulator(*both, templates=templates, kind=kind)
     one, other = simulator.observe(n, seed=seed, snr=snr)
     return _spectra(one, seed, None), _spectra(other, seed, None)
 
@@ -154,10 +164,12 @@ def _spectra(observation: Observation, seed: int, arms: bool | None) -> Spectrum
         return SpectrumList(
             [_spectrum(observation, i, every, object_id[i], label[i]) for i in range(n)]
         )
+    # As the readers call them, for instruments that have all their arms.
+    names = _ARMS.get(observation.instrument.name, [str(k + 1) for k in range(len(own))])
     return SpectrumList(
         [
-            _spectrum(observation, slice(None), slice(*arm), object_id, label, arm=str(number))
-            for number, arm in enumerate(own, 1)
+            _spectrum(observation, slice(None), slice(*arm), object_id, label, arm=arm_name)
+            for arm, arm_name in zip(own, names, strict=True)
         ]
     )
 
@@ -171,7 +183,7 @@ def _label(observation: Observation, i: int) -> dict:
     }
     out["template"] = f"{observation.families[i]}:{int(found.pop('template'))}"
     # NaN stays where a template does not know: every label has the same keys.
-    return out | {key: found[key] for key in ("ebv", "vsini", *LABELS)}
+    return out | {key: found[key] for key in ("ebv", "ebv_host", "vsini", *LABELS)}
 
 
 def _spectrum(

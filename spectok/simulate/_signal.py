@@ -46,8 +46,11 @@ def draw_snr(
         mean, spread = table[kind.long()].unbind(1)
         value = mean + spread * torch.randn(n, generator=generator, device=device)
         return 10 ** value.clamp(-1.0, 3.0)
-    values = tuple(snr) if isinstance(snr, Sequence) else (snr, snr)
-    if len(values) != 2 or not all(0 < v < float("inf") for v in values):
-        raise ValueError(f"snr must be a positive number or a pair of them, not {snr}")
+    try:
+        values = [float(value) for value in (snr if hasattr(snr, "__len__") else (snr, snr))]
+    except (TypeError, ValueError):
+        values = []
+    if len(values) != 2 or not all(0 < value < float("inf") for value in values):
+        raise ValueError(f"snr must be a positive number or a pair of them, not {snr!r}")
     low, high = values
     return low * (high / low) ** torch.rand(n, generator=generator, device=device)

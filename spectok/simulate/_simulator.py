@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from spectok.simulate._analytic import analytic_templates
@@ -34,6 +35,9 @@ class Simulator:
         Default: analytic ones.
     kind : str, optional
         ``"galaxy"``, ``"quasar"`` or ``"star"``; by default all that the survey observes.
+    strange : float
+        Share of the objects that get a few lines which no template has, so that a model cannot
+        learn that there are none: for training.
     device : str or `torch.device`
         Where everything is computed.
 
@@ -56,10 +60,11 @@ class Simulator:
         *instruments: str | Instrument,
         templates: Templates | None = None,
         kind: str | None = None,
+        strange: float = 0.0,
         device: str | torch.device = "cpu",
     ) -> None:
         self.instruments = [instrument(i) if isinstance(i, str) else i for i in instruments]
-        self.device = torch.device(device)
+        self.device, self.strange = torch.device(device), strange
         if not self.instruments:
             raise ValueError("a simulator needs at least one instrument, such as 'desi'")
         self.fine = self.instruments[0].grid
@@ -86,7 +91,8 @@ class Simulator:
             raise ValueError(
                 f"no template of kind {kind!r} for {self.instruments[0].name}, which observes "
                 f"{', '.join(seen)}" if seen else
-                f"no template covers {self.instruments[0].name}: {sorted(templates.about)}"
+                f"no template covers {self.instruments[0].name}, only {sorted(templates.about)}: "
+                "files behind GALAH's are in no public place, give build_templates their folder"
             )  # fmt: skip
         weights = {k: sum(f.about["weight"] for f in self.families if f.kind == k) for k in KINDS}
         self.shares = [
@@ -123,8 +129,9 @@ class Simulator:
         chunks = []
         for number in range(-(-n // _CHUNK)):
             generator = torch.Generator(self.device)
-            # Far apart for any two (seed, number): consecutive seeds must share no chunk.
-            generator.manual_seed((seed * 1_000_003 + number) % (2**63))
+            # A state of 32 bits is all that torch takes; consecutive seeds must share no chunk.
+            state = np.random.SeedSequence((int(seed), number)).generate_state(1)
+            generator.manual_seed(int(state[0]))
             order = torch.randperm(_CHUNK, generator=generator, device=self.device)
             chunk = self.draw(_CHUNK, generator, snr=snr)
             chunks.append([one[order] for one in chunk])
@@ -151,7 +158,15 @@ class Simulator:
         observations : list of `~spectok.simulate.Observation`
         """
         at_rest = all(i.traits.get("at_rest", False) for i in self.instruments)
-        scene = draw_scene(self.families, self.shares, self.fine, n, generator, at_rest=at_rest)
+        scene = draw_scene(
+            self.families,
+            self.shares,
+            self.fine,
+            n,
+            generator,
+            at_rest=at_rest,
+            strange=self.strange,
+        )
         first = expose(scene, self.instruments[0], generator, snr=snr)
         rest = [
             expose(scene, other, generator, level=first.level) for other in self.instruments[1:]

@@ -133,9 +133,12 @@ def instrument(name: str) -> Instrument:
         arms = tuple(zip(ends[:-1], ends[1:], strict=True))
     if name != "desi-arms":
         found = _onto(found, _native(survey), wavelength, combine=name == "desi")
+    found = {key: value.astype(float) for key, value in found.items()}
+    for array in (wavelength, detector, *found.values()):
+        array.flags.writeable = False  # all who ask share one instrument
     return Instrument(
         name, survey, wavelength, arms, fine, detector=detector, traits=traits,
-        **{k: found[k].astype(float) for k in ("lsf", "floor", "line", "source", "telluric")},
+        **{k: found[k] for k in ("lsf", "floor", "line", "source", "telluric")},
     )  # fmt: skip
 
 

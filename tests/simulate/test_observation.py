@@ -125,7 +125,7 @@ def test_signal_to_noise_from_a_range_or_the_survey(quiet, generator):
 
 def test_truth_is_the_template(quiet, generator):
     instrument = quiet(simulate.instrument("desi"))
-    fine = torch.as_tensor(instrument.grid.wavelength()).float()
+    fine = torch.tensor(instrument.grid.wavelength()).float()
     slope = (fine / 6000.0) ** -1.7
     flux = torch.stack([slope, 40 * slope])
     seen = expose(scene_of(instrument, flux, n=2), instrument, generator(8), snr=10.0)
@@ -173,7 +173,7 @@ def test_every_pixel_holds_numbers_even_where_it_is_not_valid(generator, name):
         assert array.shape == seen.valid.shape == (N, len(instrument.wavelength))
         assert torch.isfinite(array).all()
     assert (seen.sigma > 0).all() and (seen.truth > 0).all()
-    assert not seen.valid[:, ~torch.as_tensor(instrument.detector)].any()
+    assert not seen.valid[:, ~torch.tensor(instrument.detector)].any()
     assert 0.3 < seen.valid.float().mean() < 1
 
 
@@ -240,7 +240,7 @@ def test_skyline_residuals_are_in_the_flux_and_not_in_the_truth(quiet, generator
 
 def test_a_second_observation_sees_the_same_brightness(quiet, generator):
     instrument = quiet(simulate.instrument("desi"))
-    fine = torch.as_tensor(instrument.grid.wavelength()).float()
+    fine = torch.tensor(instrument.grid.wavelength()).float()
     slope = torch.stack([(fine / 6000.0) ** -2, (fine / 6000.0) ** 1.5])
     window = instrument.modified(window=(3700.0, 5000.0), noise=2.0)
     scene = scene_of(instrument, slope, n=2)

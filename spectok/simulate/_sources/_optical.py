@@ -223,7 +223,8 @@ def _red(kind: str, weight: float) -> Callable[[Find, dict], tuple[dict, dict]]:
     def build(find: Find, fits_of: dict) -> tuple[dict, dict]:
         file = f"rrtemplate-STAR-{kind}-v0.1.fits"
         # Hot stars rotate; cool ones are broadened below what these instruments resolve.
-        spin = {"vsini": (120.0, 0.3)} if kind in "ABF" else {}
+        spin = {"A": (120.0, 0.3), "B": (120.0, 0.3), "F": (20.0, 0.3)}
+        spin = {"vsini": spin[kind]} if kind in spin else {}
         return _basis(
             find,
             file,
