@@ -231,9 +231,11 @@ def main():
         templates = simulate.load_templates(options.templates)
     else:
         files = sorted((data / "sdss/real").glob("*.fits*"))
-        templates = simulate.build_templates(
-            folder=data, spectra=[surveys.sdss.read(f)[0] for f in files]
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*give no template")  # test objects, as meant
+            templates = simulate.build_templates(
+                folder=data, spectra=[surveys.sdss.read(f)[0] for f in files]
+            )
     found = {}
     readers = (real.read_sdss, real.read_desi, real.read_galah, real.read_apogee)
     for survey, reader in zip(NAMES, readers, strict=True):

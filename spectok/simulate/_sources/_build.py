@@ -66,7 +66,8 @@ def build_templates(
     Warns
     -----
     astropy.utils.exceptions.AstropyUserWarning
-        If some families are left out because their files are missing: once, with all names.
+        If some families are left out because their files are missing, or some spectra give no
+        template: once each, with all names or their number.
 
     Examples
     --------
@@ -94,13 +95,22 @@ def build_templates(
             f"no template file was found for any of {', '.join(missing)}. {name}: {reason}"
         )
     if missing:
-        name, reason = next(iter(missing.items()))
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
         warnings.warn(
-            f"templates left out: {', '.join(missing)}. {name}: {reason}",
+            f"templates left out: {', '.join(missing)}. {reasons}",
             AstropyUserWarning,
             stacklevel=2,
         )
-    rows = training_models(spectra)
+    given = list(spectra)
+    rows = training_models(given)
+    if len(rows) < len(given):
+        warnings.warn(
+            f"{len(given) - len(rows)} of {len(given)} spectra give no template: they are not of "
+            "the training set, or lack the survey's model, a position, a class or a redshift that "
+            "the survey trusts",
+            AstropyUserWarning,
+            stacklevel=2,
+        )
     for kind in ("galaxy", "quasar", "star") if rows else ():
         made = _optical.models(rows, kind)
         if made is not None:
