@@ -47,7 +47,7 @@ def main():
     parser.add_argument("--templates")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--batch", type=int, nargs="*", default=[64, 256])
+    parser.add_argument("--batch", type=int, nargs="*", default=[64, 512])
     parser.add_argument("--repeats", type=int, default=8)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
