@@ -1,7 +1,6 @@
 """Noise models of the surveys: variance = a * sky + b * source * max(flux, 0).
 
-Estimated from training spectra only. Each vector is normalised so that flux 1
-gives a median variance of 1 for (a, b) = (1, 0) and for (0, 1).
+Estimated from training spectra only.
 """
 
 from __future__ import annotations
@@ -167,12 +166,3 @@ def known_sky(spectrum, sky_flux, arms, *, smooth, gain=None):
         s = np.minimum(s, np.percentile(s[ok], 99.9))
         sky[start:stop], source[start:stop] = q * s + constant, q
     return spectrum["wavelength"], sky, source
-
-
-def normalised(wavelength, sky, source) -> dict[str, np.ndarray]:
-    """Set both medians to one."""
-    return {
-        "wavelength": wavelength.astype(np.float64),
-        "sky": np.maximum(sky / np.median(sky), 1e-4).astype(np.float32),
-        "source": np.maximum(source / np.median(source), 1e-4).astype(np.float32),
-    }
