@@ -1,4 +1,4 @@
-"""The pretraining loop, in the open; Lightning Fabric carries devices and precision."""
+"""The pretraining loop, in the open; Lightning Fabric carries devices, ranks and precision."""
 
 from __future__ import annotations
 
@@ -14,13 +14,8 @@ from tqdm.auto import tqdm
 
 from spectok.model import SpectralTokenizer
 from spectok.training._data import Batches
-from spectok.training._files import record
 from spectok.training._objective import Objective, Opaque
-
-try:
-    from lightning.fabric import Fabric
-except ImportError as error:
-    raise ImportError('pretraining needs lightning: pip install "spectok[training]"') from error
+from spectok.training._ranks import record, start
 
 __all__ = ["fit", "learning_rate_at"]
 
@@ -48,6 +43,9 @@ def fit(
     model_error: bool = True,
     balance: float = 0.5,
     accelerator: str = "auto",
+    devices: int | str | list[int] = 1,
+    num_nodes: int = 1,
+    strategy: str = "auto",
     precision: str = "32-true",
     num_workers: int = 0,
     checkpoint_every: int = 250,
@@ -56,16 +54,22 @@ def fit(
 ) -> SpectralTokenizer:
     """Pretrain a tokenizer; resumes by itself where ``folder`` holds a checkpoint.
 
+    One process and several ranks run the same code: start the script with ``torchrun`` or
+    ``fabric run``, or say ``devices``. Batch k of a step is number ``(step * accumulate + k) *
+    ranks + rank``, and the loss of a step is one mean over all its pixels on all ranks: two
+    ranks with ``accumulate=2`` are one with ``accumulate=4``, also after a resumption.
+
     Parameters
     ----------
     model : `~spectok.SpectralTokenizer`
     batches : `Batches`
     folder : path
-        Receives ``checkpoint.pt`` (complete: model, average, optimizer, step) and ``log.csv``.
+        Receives ``checkpoint.pt`` (complete: model, average, optimizer, step) and ``log.csv``,
+        both written by the first rank; all ranks must see it.
     steps : int
         Optimizer steps in all, those before a resumption included.
     accumulate : int
-        Batches of one step.
+        Batches of one step on each rank.
     learning_rate, warmup, weight_decay : float, int, float
         Peak rate of AdamW (betas 0.9 and 0.95), steps until it is reached, decay of the
         weight matrices.
@@ -79,12 +83,17 @@ def fit(
         Weight of the pixels that are hard to predict; see `~spectok.model.gaussian_loss`.
     accelerator, precision : str
         Passed to `lightning.fabric.Fabric`.
+    devices, num_nodes, strategy : int or str or list of int, int, str
+        Ranks of each machine, machines, and how they work together ("ddp" is what is tested),
+        passed to `lightning.fabric.Fabric`. Under ``torchrun`` and ``fabric run`` the numbers
+        are the launcher's.
     num_workers : int
-        Processes that prepare batches.
+        Processes that prepare batches, for each rank.
     checkpoint_every : int
         Steps between checkpoints and lines of the log.
     validate : callable, optional
-        Called with the averaged model at every checkpoint; what it returns is logged.
+        Called on the first rank with the averaged model at every checkpoint; what it returns
+        is logged.
     progress : bool, optional
         Show a bar; by default where standard error is a terminal.
 
@@ -96,9 +105,9 @@ def fit(
     Raises
     ------
     FloatingPointError
-        Where the loss is no longer finite; the last checkpoint is kept.
+        On all ranks, where the loss is no longer finite; the last checkpoint is kept.
     OSError
-        Where a checkpoint or the log cannot be written; the last one is kept.
+        On all ranks, where a checkpoint or the log cannot be written; the last one is kept.
 
     References
     ----------
@@ -106,26 +115,27 @@ def fit(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+    fabric = start(accelerator, devices, num_nodes, strategy, precision)
     model.train().requires_grad_(True)  # a loaded model is frozen
     optimizer = _adamw(model, learning_rate, weight_decay)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
     objective, optimizer = fabric.setup(
         Objective(model, model_error=model_error, balance=balance), optimizer
     )
-    average = average.to(fabric.device)
+    # After the setup, which gives every rank the first one's weights.
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
     state = {"objective": objective, "average": average, "optimizer": optimizer, "step": 0}
     kept = folder / "checkpoint.pt"
-    if kept.exists():
+    if fabric.broadcast(kept.exists()):
         fabric.load(kept, state)
-    numbers = range(state["step"] * accumulate, steps * accumulate)
+    ranks, of_step = fabric.world_size, accumulate * fabric.world_size
+    numbers = range(state["step"] * of_step + fabric.global_rank, steps * of_step, ranks)
     loader = iter(DataLoader(batches, sampler=numbers, batch_size=None, num_workers=num_workers))
     bar = tqdm(
         total=steps,
         initial=state["step"],
         desc="pretraining",
         unit="step",
-        disable=None if progress is None else not progress,
+        disable=True if fabric.global_rank else None if progress is None else not progress,
     )
     total_loss, logged, started = 0.0, state["step"], time.monotonic()
     while state["step"] < steps:
@@ -133,18 +143,23 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = rate
         group = [next(loader).to(fabric.device) for _ in range(accumulate)]
-        # One mean over all pixels of the step, not a mean of the batches' means.
-        count = sum((b.weight * b.target.valid).sum() for b in group).clamp(min=1.0)
-        loss = 0.0
-        for batch in group:
-            total, _ = objective(Opaque(batch))
-            fabric.backward(total / count)
-            loss += float(total.detach() / count)
+        # One mean over all pixels of the step on all ranks, not a mean of the batches' means.
+        count = sum((b.weight * b.target.valid).sum() for b in group)
+        count = fabric.all_reduce(count, reduce_op="sum").clamp(min=1.0)
+        loss = torch.zeros((), device=fabric.device)
+        for k, batch in enumerate(group):
+            with fabric.no_backward_sync(objective, enabled=k + 1 < accumulate):
+                total, _ = objective(Opaque(batch))
+                # Ranks' gradients are averaged when they are put together, and wanted is the sum.
+                fabric.backward(total * ranks / count)
+            loss += total.detach() / count
+        # The same number on all ranks: they go on or stop together.
+        loss = float(fabric.all_reduce(loss, reduce_op="sum"))
         if not math.isfinite(loss):
-            first = state["step"] * accumulate
+            first = state["step"] * of_step
             raise FloatingPointError(
                 f"the loss became {loss} at step {state['step']}: lower the learning rate, or "
-                f"look at batches {first} to {first + accumulate - 1}; "
+                f"look at batches {first} to {first + of_step - 1}; "
                 + (f"the last checkpoint is {kept}" if kept.exists() else "no checkpoint yet")
             )
         fabric.clip_gradients(objective, optimizer, max_norm=clip)
@@ -162,9 +177,9 @@ def fit(
                 "loss": total_loss / (state["step"] - logged),
             }
             total_loss, logged = 0.0, state["step"]
-            if validate is not None:
+            if validate is not None and fabric.is_global_zero:
                 row |= validate(average.module)
-            record(kept, state, row)
+            record(fabric, kept, state, row)
             bar.set_postfix(loss=f"{row['loss']:.4f}")
     bar.close()
     return average.module

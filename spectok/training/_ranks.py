@@ -1,0 +1,97 @@
+"""Several ranks: how a run starts on them, and what the first one writes for all."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+try:
+    from lightning.fabric import Fabric
+except ImportError as error:
+    raise ImportError('pretraining needs lightning: pip install "spectok[training]"') from error
+
+__all__ = ["record", "start"]
+
+
+def start(
+    accelerator: str,
+    devices: int | str | list[int],
+    num_nodes: int,
+    strategy: str,
+    precision: str,
+) -> Fabric:
+    """Fabric, started; under ``torchrun`` on the ranks that it has made."""
+    if "LT_CLI_USED" in os.environ:
+        # Fabric reads what `fabric run` was told, and refuses other numbers than "auto" and 1.
+        devices, num_nodes = "auto", 1
+    elif "TORCHELASTIC_RUN_ID" in os.environ:
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        num_nodes = int(os.environ["WORLD_SIZE"]) // devices
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        precision=precision,
+    )
+    if "LT_CLI_USED" not in os.environ:
+        fabric.launch()
+    return fabric
+
+
+def record(fabric: Fabric, path: Path, state: dict[str, Any], row: dict[str, Any]) -> None:
+    """Write a checkpoint and a line of ``log.csv`` beside it, on the first rank.
+
+    Raises
+    ------
+    OSError
+        On all ranks, where either cannot be written.
+    """
+    failure = None
+    if fabric.is_global_zero:
+        try:
+            _save(path, state)
+            _log(path.with_name("log.csv"), row)
+        # A disk that is full is an OSError, or a RuntimeError where torch closes its file.
+        except (OSError, RuntimeError) as error:
+            failure = error
+    reason = fabric.broadcast(repr(failure) if failure else None)
+    if reason:
+        raise OSError(
+            f"step {state['step']} could not be written to {path.parent} ({reason}): make room "
+            "there and start again; "
+            + (f"the last checkpoint is {path}" if path.exists() else "no checkpoint yet")
+        ) from failure
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint beside the old one and put it in its place in one move."""
+    partial = path.with_suffix(".partial")
+    # What fabric.load reads. fabric.save would wait for the other ranks even after an error,
+    # and goes by way of a file in the system's folder for temporary ones.
+    content = {
+        name: part.state_dict() if hasattr(part, "state_dict") else part
+        for name, part in state.items()
+    }
+    try:
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except (OSError, RuntimeError):
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _log(path: Path, row: dict[str, Any]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
