@@ -237,8 +237,7 @@ def main():
                 folder=data, spectra=[surveys.sdss.read(f)[0] for f in files]
             )
     found = {}
-    readers = (real.read_sdss, real.read_desi, real.read_galah, real.read_apogee)
-    for survey, reader in zip(NAMES, readers, strict=True):
+    for survey, reader in zip(NAMES, real.READERS, strict=True):
         if survey not in options.survey:
             continue
         entries = [e for e in reader(data) if e is not None and "note" not in e["record"]]

@@ -224,12 +224,7 @@ def main():
         parser.error("no data folder: give --data DIR or set SPECTOK_DATA")
     data = Path(options.data)
     warnings.simplefilter("ignore", category=u.UnitsWarning)
-    entries = [
-        absolute(e)
-        for reader in (real.read_sdss, real.read_desi, real.read_galah, real.read_apogee)
-        for e in reader(data)
-        if e is not None and e["split"] == "train"
-    ]
+    entries = [absolute(e) for e in real.read_all(data) if e is not None and e["split"] == "train"]
     by = [[e for e in entries if e["survey"] == k] for k in range(4)]
     arrays, traits = {}, {}
     for number, measure in enumerate((sdss, desi, galah, apogee)):

@@ -9,10 +9,10 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from specutils.utils.wcs_utils import air_to_vac
 
 from spectok import surveys
 from spectok._split import name_split, sky_split
+from spectok.simulate._sources._grids import vacuum
 
 SURVEYS = ("SDSS", "DESI", "GALAH", "APOGEE")
 # Repositories without a licence: their files serve evaluation only.
@@ -42,11 +42,6 @@ LICENCES = {
     "tingyuansen/payne-zero": "BSD-3",
     "tingyuansen/The_Payne": "MIT (README)",
 }
-
-
-def vacuum(wavelength) -> np.ndarray:
-    """Vacuum wavelength of an air wavelength, both in Angstrom."""
-    return air_to_vac(np.asarray(wavelength, float) * u.AA).to_value(u.AA)
 
 
 def entry(survey, name, arms, split, repo, label, model=None):
@@ -227,6 +222,14 @@ def read_apogee(data):
             arms = [(wave, d["spectrum"], np.where(bad, 0, np.where(bad, 1, error) ** -2.0), bad)]
             label["note"] = "continuum-normalised, rest frame"
         yield entry(3, r["apogee_id"], arms, sky_split(ra, dec), repo, label)
+
+
+READERS = (read_sdss, read_desi, read_galah, read_apogee)  # in the order of SURVEYS
+
+
+def read_all(data):
+    """All objects of all surveys; None for those without one good pixel."""
+    return [entry for reader in READERS for entry in reader(data)]
 
 
 def arrays(entries):

@@ -77,11 +77,7 @@ def main():
     data = Path(options.data)
     warnings.simplefilter("ignore", category=u.UnitsWarning)
 
-    entries = [
-        e
-        for reader in (real.read_sdss, real.read_desi, real.read_galah, real.read_apogee)
-        for e in reader(data)
-    ]
+    entries = real.read_all(data)
     print(f"objects without one good pixel, left out: {sum(e is None for e in entries)}")
     entries = [e for e in entries if e is not None]
     sets = {

@@ -17,8 +17,9 @@ from spectok.simulate._instrument import Instrument
 from spectok.simulate._scene import Scene
 from spectok.simulate._signal import draw_snr
 
-__all__ = ["Observation", "expose"]
+__all__ = ["Observation", "expose", "join"]
 
+_ROWS = ("truth", "flux", "sigma", "valid", "level", "family")  # one row per object
 _NODES = 24  # points per arm that carry the calibration
 
 
@@ -65,12 +66,20 @@ class Observation:
 
     def __getitem__(self, rows: Tensor | slice) -> Observation:
         """Some of the objects."""
-        arrays = ("truth", "flux", "sigma", "valid", "level", "family")
         return replace(
             self,
-            **{name: getattr(self, name)[rows] for name in arrays},
+            **{name: getattr(self, name)[rows] for name in _ROWS},
             labels={key: value[rows] for key, value in self.labels.items()},
         )
+
+
+def join(parts: Sequence[Observation]) -> Observation:
+    """One observation of the objects of several."""
+    return replace(
+        parts[0],
+        **{name: torch.cat([getattr(part, name) for part in parts]) for name in _ROWS},
+        labels={key: torch.cat([p.labels[key] for p in parts]) for key in parts[0].labels},
+    )
 
 
 def expose(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ import torch
 from spectok.simulate._analytic import analytic_templates
 from spectok.simulate._grid import FINE
 from spectok.simulate._instrument import Instrument
-from spectok.simulate._observation import Observation, expose
+from spectok.simulate._observation import Observation, expose, join
 from spectok.simulate._scene import KINDS, draw_scene
 from spectok.simulate._spectrographs import instrument
 from spectok.simulate._templates import Templates
@@ -86,14 +85,17 @@ class Simulator:
         self.families = [f for f in families if kind in (None, f.kind)]
         # Those that need the same response stand together.
         self.families.sort(key=lambda family: family.about["blur"])
-        if not self.families:
-            seen = sorted({f.kind for f in families})
+        if not families:
             raise ValueError(
-                f"no template of kind {kind!r} for {self.instruments[0].name}, which observes "
-                f"{', '.join(seen)}" if seen else
                 f"no template covers {self.instruments[0].name}, only {sorted(templates.about)}: "
                 "files behind GALAH's are in no public place, give build_templates their folder"
-            )  # fmt: skip
+            )
+        if not self.families:
+            seen = ", ".join(sorted({f.kind for f in families}))
+            raise ValueError(
+                f"no template of kind {kind!r} for {self.instruments[0].name}, which observes "
+                f"{seen}"
+            )
         weights = {k: sum(f.about["weight"] for f in self.families if f.kind == k) for k in KINDS}
         self.shares = [
             _SHARES[f.kind] * f.about["weight"] / weights[f.kind] for f in self.families
@@ -135,7 +137,7 @@ class Simulator:
             order = torch.randperm(_CHUNK, generator=generator, device=self.device)
             chunk = self.draw(_CHUNK, generator, snr=snr)
             chunks.append([one[order] for one in chunk])
-        return [_join([chunk[k] for chunk in chunks], n) for k in range(len(self.instruments))]
+        return [join(one)[:n] for one in zip(*chunks, strict=True)]
 
     def draw(
         self,
@@ -172,13 +174,3 @@ class Simulator:
             expose(scene, other, generator, level=first.level) for other in self.instruments[1:]
         ]
         return [first, *rest]
-
-
-def _join(parts: list[Observation], n: int) -> Observation:
-    """One observation of many, cut to its first n objects."""
-    arrays = ("truth", "flux", "sigma", "valid", "level", "family")
-    return replace(
-        parts[0],
-        **{name: torch.cat([getattr(part, name) for part in parts])[:n] for name in arrays},
-        labels={key: torch.cat([p.labels[key] for p in parts])[:n] for key in parts[0].labels},
-    )

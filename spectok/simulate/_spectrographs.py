@@ -12,9 +12,9 @@ from safetensors import safe_open
 from spectok.simulate._grid import FINE
 from spectok.simulate._instrument import Instrument
 
-__all__ = ["INSTRUMENTS", "instrument"]
+__all__ = ["INSTRUMENTS", "MEASURED", "instrument"]
 
-_MEASURED = Path(__file__).with_name("measured.safetensors")
+MEASURED = Path(__file__).with_name("measured.safetensors")
 
 INSTRUMENTS = {
     "sdss": "SDSS spectrographs: 3800 to 9200 Angstrom, 1e-4 dex",
@@ -99,7 +99,7 @@ def instrument(name: str) -> Instrument:
     if name not in INSTRUMENTS:
         raise ValueError(f"no instrument {name!r}; choose one of {', '.join(INSTRUMENTS)}")
     survey = {"boss": "sdss"}.get(name, name.split("-")[0])
-    with safe_open(_MEASURED, "np") as file:
+    with safe_open(MEASURED, "np") as file:
         found = {
             key.partition(".")[2]: file.get_tensor(key)
             for key in file.keys()
@@ -110,7 +110,7 @@ def instrument(name: str) -> Instrument:
     traits.setdefault("photon_error", traits["error"])
     traits["dither"] = _DITHER.get(name, 0.0)
     traits["at_rest"] = name == "apogee"
-    wavelength = found.pop("wavelength")
+    native = wavelength = found.pop("wavelength")
     if "telluric" not in found:
         found["telluric"] = sum(
             depth * np.exp(-0.5 * ((wavelength - centre) / half * 1.6) ** 2)
@@ -132,7 +132,7 @@ def instrument(name: str) -> Instrument:
         ends = [0, *np.searchsorted(wavelength, [15833.0, 16454.0]).tolist(), len(wavelength)]
         arms = tuple(zip(ends[:-1], ends[1:], strict=True))
     if name != "desi-arms":
-        found = _onto(found, _native(survey), wavelength, combine=name == "desi")
+        found = _onto(found, native, wavelength, combine=name == "desi")
     found = {key: value.astype(float) for key, value in found.items()}
     for array in (wavelength, detector, *found.values()):
         array.flags.writeable = False  # all who ask share one instrument
@@ -140,11 +140,6 @@ def instrument(name: str) -> Instrument:
         name, survey, wavelength, arms, fine, detector=detector, traits=traits,
         **{k: found[k] for k in ("lsf", "floor", "line", "source", "telluric")},
     )  # fmt: skip
-
-
-def _native(survey: str) -> np.ndarray:
-    with safe_open(_MEASURED, "np") as file:
-        return file.get_tensor(f"{survey}.wavelength")
 
 
 def _arms(wavelength: np.ndarray) -> tuple[tuple[int, int], ...]:

@@ -15,6 +15,8 @@ from astropy.nddata import InverseVariance
 from astropy.utils.exceptions import AstropyWarning
 from specutils import Spectrum
 
+from ._values import says_something
+
 FLUX_UNIT = u.Unit("1e-17 erg / (s cm2 Angstrom)")
 
 
@@ -123,10 +125,9 @@ def wrong_survey(path: Path, hdus, wanted: str, own: str) -> ValueError:
         To be raised. It names the survey that the file looks like, if any.
     """
     # Here, because each of the readers imports this module.
-    from . import apogee, desi, galah, sdss
+    from ._read import READERS
 
-    readers = {"SDSS": sdss, "DESI": desi, "GALAH": galah, "APOGEE": apogee}
-    others = [name for name, it in readers.items() if name != own and it.recognise(hdus)]
+    others = [name for name, it in READERS.items() if name != own and it.recognise(hdus)]
     if others:
         remedy = (
             f"it looks like a file of {others[0]}: use spectok.surveys.{others[0].lower()}.read"
@@ -137,15 +138,12 @@ def wrong_survey(path: Path, hdus, wanted: str, own: str) -> ValueError:
 
 
 def known(values: dict) -> dict:
-    """Keep what says something: no NaN, no empty string, no -999 or -9999 for "missing"."""
-
-    def says_something(value) -> bool:
-        if isinstance(value, str):
-            return value.strip().lower() not in ("", "none", "nan", "null")
-        # A boolean is an integer too.
-        return isinstance(value, (int, float)) and np.isfinite(value) and value > -999
-
-    return {key: value for key, value in values.items() if says_something(value)}
+    """Keep the texts and numbers that say something."""
+    return {
+        key: value
+        for key, value in values.items()
+        if isinstance(value, (str, int, float)) and says_something(value)
+    }
 
 
 def scalar(value):

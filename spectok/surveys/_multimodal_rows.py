@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ._values import ABSURD, says_something
+
 __all__ = ["SurveyRecord", "as_arrays", "known", "make_record", "text"]
 
 # apStar files: log10 wavelength of the first pixel, and the step.
 _APOGEE_GRID = (4.179, 6e-6)
-# An error so many times the median says "no data": apStar files write 1e10 there.
-_ABSURD = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,7 @@ def text(value: Any) -> Any:
 
 
 def known(labels: Mapping[str, Any]) -> dict[str, Any]:
-    """Labels that say something: no NaN, no empty text, no -999 or -9999 for "missing"."""
-
-    def says_something(value: Any) -> bool:
-        if isinstance(value, (int, float)):
-            return -999 < value < np.inf
-        return value is not None and not (isinstance(value, str) and value == "")
-
+    """Labels that say something, as plain Python."""
     plain = {key: text(value) for key, value in labels.items()}
     return {key: value for key, value in plain.items() if says_something(value)}
 
@@ -175,7 +169,7 @@ def make_record(
     elif survey == "APOGEE":
         valid &= flux != 0  # gaps between the detectors
         if valid.any():
-            valid &= ivar > _ABSURD**-2 * np.median(ivar[valid])
+            valid &= ivar > ABSURD**-2 * np.median(ivar[valid])
         wavelength = _exact_apogee(wavelength)
     ivar = np.where(valid, ivar, ivar.dtype.type(0))
     flux = np.where(np.isfinite(flux), flux, flux.dtype.type(0))

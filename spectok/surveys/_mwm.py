@@ -15,11 +15,10 @@ import numpy as np
 from specutils import Spectrum, SpectrumList
 
 from ._files import FLUX_UNIT, build, known, native, row_values, scalar
+from ._values import broken
 from .apogee import BAD_BITS as APOGEE_BITS
 
 __all__ = ["read", "recognise"]
-
-_BAD_APOGEE = np.int64(sum(1 << bit for bit in APOGEE_BITS.values()))
 
 _LABELS = {
     name: name
@@ -85,8 +84,8 @@ def _read_table(primary, hdu) -> Spectrum:
         # The bits of apStar files. BOSS's come from the OR mask, which says nothing
         # about the coadded pixel (see sdss.BAD_BITS), and single precision cannot
         # even hold them: there the inverse variance decides.
-        flags = np.nan_to_num(native(table[names["pixel_flags"]])).astype(np.int64)
-        bad = (flags.reshape(flux.shape) & _BAD_APOGEE) != 0
+        flags = np.nan_to_num(native(table[names["pixel_flags"]]))
+        bad = broken(flags.reshape(flux.shape), APOGEE_BITS)
     several = len(table) > 1
     rows = [_describe(primary, row, "wavelength" in names) for row in table]
     if several:

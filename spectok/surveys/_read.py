@@ -12,7 +12,7 @@ from ._files import open_fits
 
 __all__ = ["read"]
 
-_READERS = {"SDSS": sdss, "DESI": desi, "GALAH": galah, "APOGEE": apogee}
+READERS = {"SDSS": sdss, "DESI": desi, "GALAH": galah, "APOGEE": apogee}
 
 
 def read(path: str | os.PathLike) -> SpectrumList:
@@ -48,14 +48,14 @@ def read(path: str | os.PathLike) -> SpectrumList:
     tried = []
     try:
         with open_fits(path) as hdus:
-            found = [name for name, module in _READERS.items() if module.recognise(hdus)]
+            found = [name for name, module in READERS.items() if module.recognise(hdus)]
     except OSError as error:
         tried.append(str(error))
         found = []
     else:
-        tried.append(f"no survey of {', '.join(_READERS)} recognises it")
+        tried.append(f"no survey of {', '.join(READERS)} recognises it")
     if found:
-        return _READERS[found[0]].read(path)
+        return READERS[found[0]].read(path)
     for name, generic in (("SpectrumList.read", SpectrumList), ("Spectrum.read", Spectrum)):
         try:
             result = generic.read(path)

@@ -10,6 +10,7 @@ from specutils import Spectrum, SpectrumList
 
 from . import sdss
 from ._files import FLUX_UNIT, build, known, native, scalar
+from ._values import broken
 
 __all__ = ["from_sparcl"]
 
@@ -116,9 +117,7 @@ def _spectrum(number: int, record: Any) -> Spectrum:
             f"record {number} ({ids}): wavelength, flux, ivar and mask have the shapes {shapes}, "
             "not one of (L,); retrieve it again"
         )
-    bits = native(bits, np.int64)
-    if survey == "SDSS":
-        bits = bits & np.int64(sum(1 << bit for bit in sdss.BAD_BITS.values()))
+    bad = broken(bits, sdss.BAD_BITS) if survey == "SDSS" else bits != 0
     label = {key: scalar(_field(record, *names)) for key, names in _LABELS.items()}
     found = {**ids, "ra": _field(record, "ra"), "dec": _field(record, "dec")}
     meta = {
@@ -132,7 +131,7 @@ def _spectrum(number: int, record: Any) -> Spectrum:
     }
     if (model := _field(record, "model")) is not None:
         meta["model"] = native(model)
-    return build(wavelength, flux, ivar, bits != 0, unit=FLUX_UNIT, meta=meta)
+    return build(wavelength, flux, ivar, bad, unit=FLUX_UNIT, meta=meta)
 
 
 def _survey(number: int, release: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from specutils import SpectrumList
 
 from ._files import FLUX_UNIT, build, known, native, open_fits, row_values, scalar, wrong_survey
+from ._values import ABSURD, broken
 
 __all__ = ["BAD_BITS", "read", "recognise"]
 
@@ -29,10 +30,6 @@ BAD_BITS = {
     "NOSKY": 7,
     "NOT_ENOUGH_PSF": 14,
 }
-_BAD = np.int64(sum(1 << bit for bit in BAD_BITS.values()))
-# Pixels without data carry an error of 1e10. In apVisit files resampling and flux
-# calibration scale it (7e6 to 1e7 was seen), so what counts is that it is absurd.
-_ABSURD = 1e3
 
 _HEADER_LABELS = {
     "rv": ("VHELIO",),
@@ -133,9 +130,11 @@ def read(path: str | os.PathLike) -> SpectrumList:
         if kind != "visit":  # the visits below the combined spectrum have noise of their own
             flux, error, third = (np.atleast_2d(x)[0] for x in (flux, error, third))
         bad = (flux == 0) | ~np.isfinite(flux) | ~(error > 0)
-        bad |= error > _ABSURD * max(np.median(error[~bad]) if (~bad).any() else 0.0, 1e-6)
+        # "No data" is an error of 1e10. In apVisit files resampling and flux calibration scale
+        # it (7e6 to 1e7 was seen), so what counts is that it is absurd.
+        bad |= error > ABSURD * max(np.median(error[~bad]) if (~bad).any() else 0.0, 1e-6)
         if kind != "aspcap":
-            bad |= (third.astype(np.int64) & _BAD) != 0
+            bad |= broken(third, BAD_BITS)
         ivar = np.zeros(flux.shape)
         ivar[~bad] = error[~bad] ** -2.0
         if kind == "visit":

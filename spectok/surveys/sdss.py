@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 from specutils import SpectrumList
 
 from . import _mwm
 from ._fetch import fetch
 from ._files import FLUX_UNIT, build, known, native, open_fits, row_values, scalar, wrong_survey
+from ._values import broken
 
 __all__ = ["BAD_BITS", "fetch", "read", "recognise"]
 
@@ -33,7 +33,6 @@ BAD_BITS = {
     "COMBINEREJ": 25,
     "BADFLUXFACTOR": 26,
 }
-_BAD = np.int64(sum(1 << bit for bit in BAD_BITS.values()))
 
 _LABELS = {
     "class": "class",
@@ -133,7 +132,7 @@ def read(path: str | os.PathLike) -> SpectrumList:
         meta = {"survey": "SDSS", "medium": "vacuum", **_describe(path, hdus)}
         if "model" in column:
             meta["model"] = native(table[column["model"]])
-        bad = (native(table[column["and_mask"]], np.int64) & _BAD) != 0
+        bad = broken(table[column["and_mask"]], BAD_BITS)
         spectrum = build(
             10.0 ** native(table[column["loglam"]]),
             table[column["flux"]],
@@ -158,7 +157,8 @@ def _describe(path: Path, hdus) -> dict:
         if "class_noqso" not in label:
             label.pop("z_noqso", None)
         if not label.get("vdisp_err", 0) > 0:
-            label.pop("vdisp", None), label.pop("vdisp_err", None)
+            for name in ("vdisp", "vdisp_err"):
+                label.pop(name, None)
         for library, wanted in _STARS.items():
             found = known(row_values(row, wanted))
             if found.get(f"{library}_teff", 0) > 0:

@@ -152,7 +152,16 @@ def test_a_disk_that_is_really_full(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_killed_run_loses_at_most_one_interval(tmp_path):
+@pytest.fixture
+def one_thread():
+    """As in the other processes: the last bits of a product hang on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_killed_run_loses_at_most_one_interval(tmp_path, one_thread):
     """And ends, resumed, at the bits of one that nobody has killed."""
     process = start(WORKER, "killed", tmp_path)
     checkpoint = tmp_path / "checkpoint.pt"

@@ -12,7 +12,8 @@ RECIPE = Path(__file__).parents[2] / "recipes" / "small_v0" / "mocks.py"
 
 @pytest.fixture(scope="module")
 def mocks():
-    if not RECIPE.exists():
+    # Tests that were taken out of the checkout have no recipes; a lost recipe fails.
+    if not RECIPE.parents[1].is_dir():
         pytest.skip("the recipes are not beside the tests")
     spec = importlib.util.spec_from_file_location("mocks", RECIPE)
     module = importlib.util.module_from_spec(spec)

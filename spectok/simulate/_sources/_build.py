@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,14 +18,13 @@ from tqdm import tqdm
 from spectok._split import sky_split
 from spectok.simulate import _registry
 from spectok.simulate._sources import _optical, _stars
+from spectok.simulate._spectrographs import MEASURED
 from spectok.simulate._templates import Templates
 
 if TYPE_CHECKING:
     from specutils import Spectrum
 
 __all__ = ["build_templates", "training_models"]
-
-_MEASURED = Path(__file__).parents[1] / "measured.safetensors"
 
 
 def build_templates(
@@ -129,7 +127,7 @@ def _add(arrays: dict[str, torch.Tensor], name: str, own: dict[str, np.ndarray])
 
 def _fits() -> dict[str, np.ndarray]:
     """Coefficients of the quasar bases, fitted to training spectra by the recipe."""
-    with safe_open(_MEASURED, "np") as file:
+    with safe_open(MEASURED, "np") as file:
         return {
             key.removesuffix(".coeff"): file.get_tensor(key).astype(float)
             for key in file.keys()
