@@ -1,6 +1,6 @@
 """Tokens of one grid decoded onto another, against the truth, on mock observations.
 
-    python benchmarks/regrid.py --templates FILE [--model small-v0] [--n 192] [--out regrid.json]
+    python benchmarks/regrid.py --templates FILE [--model small-v1] [--n 192] [--out regrid.json]
 
 FILE comes from ``simulate.save_templates``; without it the analytic templates are used. Takes
 two minutes on two cores. Objects are observed once, with noise; tokens are made of that and

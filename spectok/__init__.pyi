@@ -1,5 +1,6 @@
 from . import plotting, simulate, surveys, training
 from ._codec import decode, encode, encode_arrays
+from ._conf import conf
 from ._flags import TokenFlag
 from ._pretrained import list_models, load_model, save_model
 from ._tokens import concatenate, group, pool
@@ -12,6 +13,7 @@ __all__ = [
     "SpectralTokenizer",
     "TokenFlag",
     "concatenate",
+    "conf",
     "decode",
     "encode",
     "encode_arrays",

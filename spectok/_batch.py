@@ -185,6 +185,12 @@ class SpectrumBatch:
             valid_[row, :size] = good
         return cls(*(torch.from_numpy(a) for a in (flux_, sigma_, wavelength_, valid_)))
 
+    def __getitem__(self, rows: slice | Tensor) -> SpectrumBatch:
+        """Some of the spectra."""
+        return SpectrumBatch(
+            self.flux[rows], self.sigma[rows], self.wavelength[rows], self.valid[rows]
+        )
+
     def to(self, device: torch.device | str) -> SpectrumBatch:
         """The same batch on a device."""
         return SpectrumBatch(
@@ -205,6 +211,8 @@ class TokenBatch:
         Zero where ``valid`` is False.
     wavelength : `torch.Tensor`, float64, shape (N, T)
         Centre of each patch, vacuum Angstrom.
+    half : `torch.Tensor`, float64, shape (N, T)
+        Distance from there to the patch's first and last place, Angstrom.
     valid : `torch.Tensor`, bool, shape (N, T)
     scale : `torch.Tensor`, float32, shape (N,)
         What the spectrum was divided by.
@@ -214,6 +222,7 @@ class TokenBatch:
 
     value: Tensor
     wavelength: Tensor
+    half: Tensor
     valid: Tensor
     scale: Tensor
     from_noise: Tensor | None = None
@@ -223,6 +232,7 @@ class TokenBatch:
         return TokenBatch(
             self.value.to(device),
             _float64_to(self.wavelength, device),
+            _float64_to(self.half, device),
             self.valid.to(device),
             self.scale.to(device),
             None if self.from_noise is None else self.from_noise.to(device),

@@ -77,6 +77,26 @@ def _parser() -> argparse.ArgumentParser:
     command = add("info", _info, "say versions, and what is known of a model or a token table")
     command.add_argument("name", nargs="?", help="model, folder or token table")
 
+    command = add("pretrain", _pretrain, "pretrain a tokenizer, or go on where it was cut")
+    command.add_argument("recipe", help="TOML file; see the documentation")
+    command.add_argument("--folder", help="of the run (default: what the recipe says)")
+    command.add_argument("--steps", type=int, help="instead of the recipe's")
+    command.add_argument("--precision", help="such as 32-true, bf16-mixed")
+    command.add_argument("--accelerator", help="such as cpu, cuda")
+    command.add_argument("--devices", help="number of devices of this machine, or auto")
+
+    command = add("pack", _pack, "pack spectra for pretraining into one file of 4 bytes a pixel")
+    command.add_argument(
+        "survey", help="sdss, desi, galah or apogee", choices=("sdss", "desi", "galah", "apogee")
+    )
+    command.add_argument("paths", nargs="+", help="spectrum files, folders of them, or shards of "
+                         "the Multimodal Universe")  # fmt: skip
+    command.add_argument("-o", "--output", required=True, help="pack.safetensors")
+    command.add_argument(
+        "--split", default="train", choices=("train", "all"),
+        help="train (default): objects of spectok's training split only",
+    )  # fmt: skip
+
     command = add("demo", _demo, "encode and decode real DESI spectra, or a file of your own")
     command.add_argument("file", nargs="?", help="spectrum file")
     command.add_argument("-o", "--output", default=".", help="folder (default: this one)")
@@ -249,6 +269,28 @@ def _info(args: argparse.Namespace) -> int:
     print(f"  parameters: {sum(p.numel() for p in model.parameters()):,}")
     for key, value in describe(args.name).items():
         print(f"  {key}: {value if isinstance(value, str) else json.dumps(value)}")
+    return 0
+
+
+def _pretrain(args: argparse.Namespace) -> int:
+    from spectok._pretrain import pretrain
+
+    folder = pretrain(
+        args.recipe,
+        folder=args.folder,
+        steps=args.steps,
+        precision=args.precision,
+        accelerator=args.accelerator,
+        devices=args.devices,
+    )
+    print(f"{folder}: model; load it with spectok.load_model({str(folder)!r})")
+    return 0
+
+
+def _pack(args: argparse.Namespace) -> int:
+    from spectok._pack import pack
+
+    print(pack(args.survey, args.paths, args.output, split=args.split))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Weights: the embedded default, folders of one's own, and their checksums (layer 2)."""
+"""Weights: embedded ones, downloads, folders of one's own; their checksums (layer 2)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensor_bytes
 
+from spectok._downloads import CONFIG, DOWNLOADS, WEIGHTS, find_file
 from spectok.model import ModelConfig, SpectralTokenizer
 
 __all__ = [
@@ -27,8 +28,7 @@ __all__ = [
     "save_model",
 ]
 
-DEFAULT = "small-v0"
-_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
+DEFAULT = "small-v1"
 
 
 def list_models() -> list[str]:
@@ -37,17 +37,16 @@ def list_models() -> list[str]:
     Returns
     -------
     names : list of str
-        The default stands first. A name never changes its weights.
+        Those that come with the package, the default first; then those that `load_model`
+        downloads when they are first asked for. A name never changes its weights.
 
     Examples
     --------
     >>> import spectok
     >>> spectok.list_models()
-    ['small-v0']
+    ['small-v1']
     """
-    folder = _embedded()
-    names = sorted(entry.name for entry in folder.iterdir() if (entry / _CONFIG).is_file())
-    return sorted(names, key=lambda name: name != DEFAULT)
+    return [*_embedded_names(), *sorted(DOWNLOADS)]
 
 
 def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralTokenizer:
@@ -57,7 +56,10 @@ def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralToken
     ----------
     name_or_path : str or path, optional
         A name of `list_models`, or a folder written by `save_model`; by default the tokenizer
-        that comes with the package.
+        that comes with the package. Names that do not come with it are downloaded once,
+        checked, and kept in astropy's cache for spectok; or they are found, each in a folder
+        of its name, in the folder that the configuration item ``spectok.conf.weights``, else
+        the environment variable ``SPECTOK_WEIGHTS``, names.
 
     Returns
     -------
@@ -71,20 +73,23 @@ def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralToken
         configuration.
     FileNotFoundError
         Where a folder lacks one of its two files.
+    OSError
+        Where a download fails, or a file is not the registered one.
 
     Examples
     --------
     >>> import spectok
-    >>> model = spectok.load_model("small-v0")
+    >>> model = spectok.load_model("small-v1")
     >>> model.config.token_size
     16
     """
-    return _read(*_folder(name_or_path))
+    return _read(*_locate(name_or_path, CONFIG, WEIGHTS))
 
 
 def describe(name_or_path: str | PathLike[str] | None = None) -> dict[str, Any]:
     """Sizes of a model, and what its maker says of it: the card."""
-    described = json.loads((_folder(name_or_path)[0] / _CONFIG).read_text(encoding="utf-8"))
+    _, file = _locate(name_or_path, CONFIG)
+    described = json.loads(file.read_text(encoding="utf-8"))
     return {**described["config"], **described.get("card", {})}
 
 
@@ -126,7 +131,7 @@ def save_model(
     True
     """
     folder = Path(path)
-    if (folder / _WEIGHTS).exists() or (folder / _CONFIG).exists():
+    if (folder / WEIGHTS).exists() or (folder / CONFIG).exists():
         raise FileExistsError(f"{folder} holds a model already; save under a new name")
     folder.mkdir(parents=True, exist_ok=True)
     content = _serialise(model, torch.float16 if half else torch.float32)
@@ -135,8 +140,8 @@ def save_model(
         "sha256": hashlib.sha256(content).hexdigest(),
         **({"card": card} if card else {}),
     }
-    (folder / _WEIGHTS).write_bytes(content)
-    (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / WEIGHTS).write_bytes(content)
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder
 
 
@@ -205,18 +210,34 @@ def _to_device(model: SpectralTokenizer, device: str | torch.device) -> Spectral
         ) from error
 
 
-def _folder(name_or_path: str | PathLike[str] | None) -> tuple[Any, str]:
-    """Where a model lies, and its name."""
+def _locate(name_or_path: str | PathLike[str] | None, *files: str) -> tuple[Any, ...]:
+    """The name of a model, and where those of its files are; downloads are fetched."""
     name = DEFAULT if name_or_path is None else fspath(name_or_path)
-    if name in list_models():
-        return _embedded() / name, name
-    if Path(name).is_dir():
-        return Path(name), Path(name).resolve().name
-    raise ValueError(f"no model {name!r}: neither a folder, nor one of {', '.join(list_models())}")
+    if name in _embedded_names():
+        folder: Any = _embedded() / name
+    elif name in DOWNLOADS:
+        return name, *(find_file(name, file) for file in files)
+    elif Path(name).is_dir():
+        folder, name = Path(name), Path(name).resolve().name
+    else:
+        known = ", ".join(list_models())
+        raise ValueError(f"no model {name!r}: neither a folder, nor one of {known}")
+    for file in files:
+        if not (folder / file).is_file():
+            raise FileNotFoundError(
+                f"{folder} has no {file}: a model is a folder with {CONFIG} and {WEIGHTS}, "
+                "as spectok.save_model writes it"
+            )
+    return name, *(folder / file for file in files)
 
 
 def _embedded() -> Any:
     return resources.files("spectok") / "weights"
+
+
+def _embedded_names() -> list[str]:
+    names = (entry.name for entry in _embedded().iterdir() if (entry / CONFIG).is_file())
+    return sorted(names, key=lambda name: (name != DEFAULT, name))
 
 
 def _serialise(model: SpectralTokenizer, dtype: torch.dtype) -> bytes:
@@ -232,15 +253,9 @@ def _state_key(model: SpectralTokenizer) -> tuple[Any, ...]:
     return checksum, *((p._version, p.data_ptr(), p.dtype) for p in model.parameters())
 
 
-def _read(folder: Any, name: str) -> SpectralTokenizer:
-    for file in (_CONFIG, _WEIGHTS):
-        if not (folder / file).is_file():
-            raise FileNotFoundError(
-                f"{folder} has no {file}: a model is a folder with {_CONFIG} and {_WEIGHTS}, "
-                "as spectok.save_model writes it"
-            )
+def _read(name: str, config_file: Any, weights_file: Any) -> SpectralTokenizer:
     try:
-        described = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        described = json.loads(config_file.read_text(encoding="utf-8"))
         given = described["config"]
         # Every field must be there: today's defaults may not be those of the weights.
         config = ModelConfig(**{f.name: given[f.name] for f in dataclasses.fields(ModelConfig)})
@@ -250,15 +265,15 @@ def _read(folder: Any, name: str) -> SpectralTokenizer:
         expected = described["sha256"]
     except KeyError as error:
         raise ValueError(
-            f"{folder / _CONFIG} is not a model's configuration: it lacks {error}"
+            f"{config_file} is not a model's configuration: it lacks {error}"
         ) from error
     except (ValueError, TypeError) as error:  # also undecodable bytes and impossible sizes
-        raise ValueError(f"{folder / _CONFIG} is not a model's configuration: {error}") from error
-    content = (folder / _WEIGHTS).read_bytes()
+        raise ValueError(f"{config_file} is not a model's configuration: {error}") from error
+    content = weights_file.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != expected:
         raise ValueError(
-            f"{folder / _WEIGHTS} has the sha256 {sha256}, but {_CONFIG} says {expected}: the "
+            f"{weights_file} has the sha256 {sha256}, but {CONFIG} says {expected}: the "
             f"file ({len(content)} bytes) is truncated or was changed; get it again"
         )
     model = SpectralTokenizer(config)
@@ -268,7 +283,7 @@ def _read(folder: Any, name: str) -> SpectralTokenizer:
         model.load_state_dict({k: v.float() for k, v in tensors.items()})
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(
-            f"the weights in {folder} do not fit their configuration: {error}"
+            f"the weights in {weights_file} do not fit their configuration: {error}"
         ) from error
     model.eval().requires_grad_(False)
     model._spectok_identity = _Identity(name, sha256, stored, _state_key(model))

@@ -46,6 +46,9 @@ def tiny_folder(tmp_path_factory):
     torch.manual_seed(20)
     model = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny"))
     with torch.no_grad():
+        torch.nn.init.normal_(model.to_token.weight, std=0.1)
+        for embedding in (model.embed_wavelength, model.embed_output):
+            torch.nn.init.normal_(embedding.project.weight, std=0.2)
         torch.nn.init.normal_(model.to_pixels.weight, std=0.2)
         for block in model.decoder:
             torch.nn.init.normal_(block.attend_cross.out.weight, std=0.2)

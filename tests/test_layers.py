@@ -11,11 +11,13 @@ PACKAGE = Path(__file__).parents[1] / "spectok"
 TOP = 5
 LAYER = {
     "_batch": 0,
+    "_conf": 0,
     "_flags": 0,
     "_hidden": 0,
     "_split": 0,
     "model": 1,
     "_convert": 1,
+    "_downloads": 1,
     "_tokens": 1,
     "_pretrained": 2,
     "_codec": 3,
@@ -157,6 +159,7 @@ def test_rules_allow(name, source):
     [
         ("spectok", ("torch", "specutils", "astropy")),
         ("spectok.model", ("astropy", "specutils")),
+        ("spectok._pretrained", ("astropy", "specutils")),
         ("spectok._batch", ("astropy", "specutils")),
         ("spectok.surveys._multimodal", ("astropy", "specutils", "h5py", "pyarrow")),
         ("spectok.simulate", ("torch", "astropy", "specutils")),

@@ -166,15 +166,17 @@ def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     """Token sequences padded to the longest of them."""
     longest = max(len(s.valid) for s in spectra)
     value = np.zeros((len(spectra), longest, spectra[0].token.shape[-1]), np.float32)
-    wavelength = np.empty((len(spectra), longest))
+    wavelength, half = np.empty((2, len(spectra), longest))
     valid = np.zeros((len(spectra), longest), bool)
     for row, s in enumerate(spectra):
         value[row, : len(s.valid)] = s.token
         wavelength[row, : len(s.valid)] = s.wavelength
         wavelength[row, len(s.valid) :] = s.wavelength[-1]
+        half[row, : len(s.valid)] = s.wavelength - s.wavelength_min
+        half[row, len(s.valid) :] = 0.0
         valid[row, : len(s.valid)] = s.valid
     scale = torch.ones(len(spectra))
-    return TokenBatch(*(torch.from_numpy(a) for a in (value, wavelength, valid)), scale)
+    return TokenBatch(*(torch.from_numpy(a) for a in (value, wavelength, half, valid)), scale)
 
 
 def table_unit(unit: u.UnitBase) -> u.UnitBase:

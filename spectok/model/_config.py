@@ -21,11 +21,11 @@ class ModelConfig:
     Attributes
     ----------
     patch_size : int
-        Pixels of a patch, P.
+        Pixels of a patch, P: 2 or more.
     token_size : int
-        Numbers of a token, C.
+        Numbers of a token, C: C - 1 cosines and the noise, so 2 or more.
     width, heads : int
-        Width of the transformer, D, and its attention heads.
+        Width of the transformer, D, and its attention heads; D / heads is even.
     encoder_blocks, decoder_blocks : int
         Depth of either half.
     n_periods : int
@@ -56,9 +56,18 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.width // self.heads % 2:
+            raise ValueError(
+                f"width {self.width} over heads {self.heads} is {self.width // self.heads}, but "
+                "must be even: attention turns its channels in pairs"
+            )
+        # A patch has a length, and a token holds a cosine and a noise.
+        least = {"patch_size": 2, "token_size": 2}
         for name in ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+            if getattr(self, name) < least.get(name, 1):
+                raise ValueError(
+                    f"{name} must be at least {least.get(name, 1)}, not {getattr(self, name)}"
+                )
         if not 0 < self.min_period < self.max_period:
             raise ValueError(
                 f"periods must satisfy 0 < min_period < max_period, "

@@ -1,11 +1,11 @@
-"""The scale of a spectrum, and what stands in for its unseen pixels (layer 1: torch only)."""
+"""The scale of a spectrum, and a fast asinh (layer 1: torch only)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["asinh", "fill", "median_scale"]
+__all__ = ["asinh", "median_scale"]
 
 
 def median_scale(flux: Tensor, sigma: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,23 +30,6 @@ def median_scale(flux: Tensor, sigma: Tensor, valid: Tensor) -> tuple[Tensor, Te
     sigma_median = torch.where(valid, sigma, nan).nanmedian(1).values
     scale = torch.maximum(flux_median, sigma_median).nan_to_num(1.0)
     return scale, sigma_median > flux_median
-
-
-def fill(flux: Tensor, visible: Tensor) -> Tensor:
-    """Interpolate a patch's unseen pixels between its visible ones; constant beyond them."""
-    if bool(visible.all()):
-        return flux
-    size = flux.shape[-1]
-    place = torch.arange(size, device=flux.device).expand_as(flux)
-    low = torch.where(visible, place, -1).cummax(-1).values
-    high = torch.where(visible, place, size).flip(-1).cummin(-1).values.flip(-1)
-    nothing = high.minimum(low.clamp(max=size - 1)) * 0  # for patches with nothing visible
-    low, high = (
-        torch.where(low >= 0, low, torch.where(high < size, high, nothing)),
-        torch.where(high < size, high, torch.where(low >= 0, low, nothing)),
-    )
-    weight = (place - low) / (high - low).clamp(min=1)
-    return torch.lerp(flux.gather(-1, low), flux.gather(-1, high), weight.clamp(0, 1))
 
 
 def asinh(x: Tensor) -> Tensor:

@@ -9,22 +9,21 @@ from torch import Tensor, nn
 
 from spectok._batch import SpectrumBatch, TokenBatch
 from spectok.model._config import ModelConfig
-from spectok.model._embedding import (
-    WavelengthEmbedding,
-    patch_centre,
-    patchify,
-    unpatchify,
-)
+from spectok.model._embedding import WavelengthEmbedding, patch_place, patchify, unpatchify
 from spectok.model._interpolate import interpolate_tokens
-from spectok.model._normalise import asinh, fill, median_scale
-from spectok.model._transformer import Block, attention_mask
+from spectok.model._local import cosines, fit_cosines, position_in_patch, sum_of_cosines
+from spectok.model._normalise import asinh, median_scale
+from spectok.model._transformer import Attention, Block, Rotation, attention_mask, rotation
 
 __all__ = ["SpectralTokenizer"]
 
 _CHANNELS = 4  # per pixel: flux, contrast, error, validity
 _LOG_MODEL_SIGMA = (-9.0, 6.0)
-_LARGEST = 60.0  # of asinh(flux)
+_LARGEST = 60.0  # of asinh(flux), and of log(noise)
+_LARGEST_CHANGE = 27.0  # of asinh(change / noise): with the largest noise it fits float32
 _EXTREME = 1e18  # its square fits float32
+# Tokens hold asinh(gain * coefficient): contrasts of a spectrum are a tenth of its level.
+_GAIN = 8.0
 
 
 class SpectralTokenizer(nn.Module):
@@ -43,25 +42,21 @@ class SpectralTokenizer(nn.Module):
         self.config = config
         width, patch = config.width, config.patch_size
 
-        def embedding() -> WavelengthEmbedding:
-            return WavelengthEmbedding(
-                config.n_periods, config.min_period, config.max_period, patch, width
-            )
-
+        periods = (config.n_periods, config.min_period, config.max_period)
+        log_range = math.log(config.max_period / config.min_period)
         self.embed_patch = nn.Linear(_CHANNELS * patch, width)
-        self.embed_wavelength = embedding()
+        self.embed_wavelength = WavelengthEmbedding(*periods, width)
         self.encoder = nn.ModuleList(
-            Block(width, config.heads) for _ in range(config.encoder_blocks)
+            Block(width, config.heads, log_range) for _ in range(config.encoder_blocks)
         )
         self.norm_token = nn.LayerNorm(width)
         self.to_token = nn.Linear(width, config.token_size)
 
-        self.from_token = nn.Linear(config.token_size, width)
-        self.embed_output = embedding()
-        self.embed_centre = nn.Linear(2 * config.n_periods, width)
+        self.from_token = nn.Linear(2 * config.token_size - 1, width)
+        self.embed_output = WavelengthEmbedding(*periods, width)
         self.norm_context = nn.LayerNorm(width)
         self.decoder = nn.ModuleList(
-            Block(width, config.heads, cross=True) for _ in range(config.decoder_blocks)
+            Block(width, config.heads, log_range, cross=True) for _ in range(config.decoder_blocks)
         )
         self.norm_output = nn.LayerNorm(width)
         self.to_pixels = nn.Linear(width, 2 * patch)
@@ -72,6 +67,9 @@ class SpectralTokenizer(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
                 nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.start_near()
         for blocks in (self.encoder, self.decoder):
             for block in blocks:
                 # Keeps the residual stream of a deep stack at the size of a shallow one.
@@ -79,31 +77,35 @@ class SpectralTokenizer(nn.Module):
                     last.weight.data.mul_((2 * len(blocks)) ** -0.5)
                 if block.attend_cross is not None:
                     nn.init.zeros_(block.attend_cross.out.weight)
-        # A new model is a running mean: tokens hold levels, the decoder interpolates them.
-        nn.init.zeros_(self.to_token.weight[:1])
-        nn.init.zeros_(self.to_pixels.weight)
-        self.to_pixels.bias.data[self.config.patch_size :] = math.log(0.1)
+        # A new model is a sum of cosines in every patch; it learns what to make of them.
+        for last in (
+            self.to_token,
+            self.to_pixels,
+            self.embed_wavelength.project,
+            self.embed_output.project,
+        ):
+            nn.init.zeros_(last.weight)
+        self.to_pixels.bias.data[self.config.patch_size :] = math.log(0.5)
 
-    def features(self, flux: Tensor, sigma: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P), and its level.
+    def features(self, flux: Tensor, sigma: Tensor, visible: Tensor, smooth: Tensor) -> Tensor:
+        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P).
 
-        Per pixel: asinh of the flux; asinh of its distance from the patch's mean in units of
-        the patch's error (so that a line in a bright spectrum is as clear as one in a faint
-        one); log of the error; validity. A pixel that is not visible shows the flux
-        interpolated between its visible neighbours in the patch, and the patch's error. The
-        level (N, T) is the asinh of the mean flux, weighted by inverse variance.
+        Per pixel: asinh of the flux, of the flux over its error, and of one over the error, so
+        that faint and bright spectra are told apart over all decades; and validity. A pixel
+        that is not visible shows ``smooth``, the flux that its patch's cosines have there, and
+        no certainty.
         """
-        count = visible.sum(-1, keepdim=True).clamp(min=1)
-        log_sigma = torch.where(visible, sigma, 1.0).log()
-        log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
-        log_sigma = torch.where(visible, log_sigma, log_mean)
-        # Relative to the patch's own error, the weights can neither overflow nor all vanish.
-        weight = torch.where(visible, (2.0 * (log_mean - log_sigma)).clamp(-20, 20).exp(), 0.0)
-        flux = fill(torch.where(visible, flux, 0.0), visible)
-        mean = (weight * flux).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True).clamp(1e-12)
-        contrast = asinh((flux - mean) * torch.exp(-log_mean))
-        channels = (asinh(flux), 0.5 * contrast, 0.5 * (log_sigma + 2.0), visible.to(flux.dtype))
-        return torch.cat(channels, dim=-1), asinh(mean.squeeze(-1))
+        certainty = torch.where(visible, sigma.reciprocal(), 0.0)
+        flux = torch.where(visible, flux, smooth)
+        return torch.cat(
+            [
+                asinh(flux),
+                0.5 * asinh(flux * certainty),
+                0.5 * asinh(certainty),
+                visible.to(flux.dtype),
+            ],
+            dim=-1,
+        )
 
     def encode(self, batch: SpectrumBatch, hidden: Tensor | None = None) -> TokenBatch:
         """Spectra to tokens.
@@ -130,21 +132,39 @@ class SpectralTokenizer(nn.Module):
         sigma = (batch.sigma / scale[:, None]).clamp(1 / _EXTREME, _EXTREME)
         seen = patchify(visible, patch)
         valid = (patchify(batch.valid, patch).sum(-1) > patch // 2) & seen.any(-1)
-        x, level = self.features(patchify(flux, patch), patchify(sigma, patch), seen)
-        with _float32(x):
-            x = self.embed_patch(x)
-        x = x + self.embed_wavelength(batch.wavelength)
-        mask = attention_mask(valid)
+        flux, sigma = patchify(flux, patch), patchify(sigma, patch)
+        centre, half = patch_place(batch.wavelength, patch)
+        with _float32(flux):
+            basis = self._basis(batch.wavelength, centre, half).to(flux.device)
+            fitted, log_noise = self.local_code(flux, sigma, seen, basis)
+            smooth = (basis @ fitted.unsqueeze(-1)).squeeze(-1)
+            x = self.embed_patch(self.features(flux, sigma, seen, smooth))
+        x = x + self.embed_wavelength(centre, half)
+        mask, at = attention_mask(valid), self._rotation(centre, x)
         for block in self.encoder:
-            x = block(x, mask)
+            x = block(x, mask, at)
         with _float32(x):
-            value = self.to_token(self.norm_token(x.float()))
-        # The first channel starts as the patch's level, and the network learns the rest.
-        value = torch.cat([value[..., :1] + level.unsqueeze(-1), value[..., 1:]], dim=-1)
+            x = self.norm_token(x.float())
+            # In units of the noise, so that a bright spectrum is touched as gently as it needs.
+            change = self.to_token(x).clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
+            fitted = fitted + log_noise.exp() * change[..., :-1].sinh()
+            value = torch.cat([asinh(_GAIN * fitted), log_noise + change[..., -1:]], dim=-1)
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
-        centre = patch_centre(batch.wavelength, patch)
-        return TokenBatch(value, centre, valid, scale, from_noise)
+        return TokenBatch(value, centre, half, valid, scale, from_noise)
+
+    # What a token starts from; ablations replace it.
+    local_code = staticmethod(fit_cosines)
+
+    def _basis(self, wavelength: Tensor, centre: Tensor, half: Tensor) -> Tensor:
+        """Cosines at the pixels of every patch: (N, T, P, C), or (1, T, P, C) for one grid."""
+        if len(wavelength) > 1 and bool((wavelength == wavelength[:1]).all()):
+            wavelength, centre, half = wavelength[:1], centre[:1], half[:1]
+        patch = self.config.patch_size
+        place = position_in_patch(
+            patchify(wavelength, patch), centre.unsqueeze(-1), half.unsqueeze(-1), patch
+        )
+        return cosines(place.float(), self.config.token_size - 1)
 
     def decode(
         self, tokens: TokenBatch, wavelength: Tensor, wanted: Tensor | None = None
@@ -165,29 +185,35 @@ class SpectralTokenizer(nn.Module):
             The spectrum and the standard deviation of the model, times 1 / scale.
         """
         patch = self.config.patch_size
-        centre = patch_centre(wavelength, patch)
-        value = interpolate_tokens(tokens.value, tokens.wavelength, tokens.valid, centre)
-        with _float32(value):
-            x = self.from_token(value)
-        x = x + self.embed_output(wavelength)
+        centre, half = patch_place(wavelength, patch)
+        with _float32(tokens.value):
+            # Tokens beyond e^60 are no spectrum, but what is decoded of them is finite.
+            value = tokens.value.clamp(-_LARGEST, _LARGEST)
+            coefficients, log_noise = value[..., :-1].sinh() / _GAIN, value[..., -1:]
+            contrast = asinh(coefficients * torch.exp(-log_noise))
+            token = self.from_token(torch.cat([value, 0.5 * contrast], dim=-1))
+        x = interpolate_tokens(token, tokens.wavelength, tokens.valid, centre)
+        x = x + self.embed_output(centre, half)
         mask = None if wanted is None else attention_mask(patchify(wanted, patch).any(-1))
-        context, context_mask = self._context(tokens), attention_mask(tokens.valid)
+        at, context_at = (self._rotation(place, x) for place in (centre, tokens.wavelength))
+        context, context_mask = self.norm_context(token), attention_mask(tokens.valid)
         for block in self.decoder:
-            x = block(x, mask, context, context_mask)
+            x = block(x, mask, at, context, context_mask, context_at)
         with _float32(x):
             flux, log_sigma = self.to_pixels(self.norm_output(x.float())).chunk(2, -1)
-        level = interpolate_tokens(
-            tokens.value[..., :1], tokens.wavelength, tokens.valid, wavelength
-        ).squeeze(-1)
-        flux = (unpatchify(flux) + level).clamp(-_LARGEST, _LARGEST).sinh()
-        return flux, unpatchify(log_sigma.clamp(*_LOG_MODEL_SIGMA).exp())
+            smooth = sum_of_cosines(
+                coefficients, tokens.wavelength, tokens.half, tokens.valid, wavelength, patch
+            )
+            noise = interpolate_tokens(log_noise, tokens.wavelength, tokens.valid, wavelength)
+            noise = noise.squeeze(-1).exp()
+            change = unpatchify(flux).clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE).sinh()
+            flux = smooth + noise * change
+        return flux, noise * unpatchify(log_sigma.clamp(*_LOG_MODEL_SIGMA).exp())
 
-    def _context(self, tokens: TokenBatch) -> Tensor:
-        """What the cross-attention looks at: tokens with their own wavelengths, (N, T, D)."""
-        angle = 2.0 * math.pi * self.embed_output.cycles(tokens.wavelength)
-        angle = angle.to(tokens.value.device)
-        position = self.embed_centre(torch.cat([angle.sin(), angle.cos()], -1))
-        return self.norm_context(self.from_token(tokens.value) + position)
+    def _rotation(self, centre: Tensor, like: Tensor) -> Rotation:
+        """What turns the queries and keys of patches with these centres, (N, T)."""
+        number = self.config.width // self.config.heads // 2
+        return rotation(self.embed_wavelength.cycles(centre, number).to(like.device))
 
     def forward(
         self,

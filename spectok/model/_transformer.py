@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Attention", "Block", "attention_mask"]
+__all__ = ["Attention", "Block", "Rotation", "attention_mask", "rotation"]
+
+# cos and sin of the wavelength's phases, (N or 1, 1, T, D / heads / 2) each
+Rotation = tuple[Tensor, Tensor]
+# At first a head looks at distance d with weight d^-e, e from 0 in the first head to this.
+_STEEPEST = 2.0
+
+
+def rotation(cycles: Tensor) -> Rotation:
+    """What turns queries and keys: phases in cycles (N, T, K) to cos and sin (N, 1, T, K)."""
+    angle = (2.0 * math.pi) * cycles.unsqueeze(1)
+    return angle.cos(), angle.sin()
+
+
+def _turn(x: Tensor, by: Rotation) -> Tensor:
+    """Rotate pairs of channels (i, i + half) of (N, H, T, d)."""
+    cos, sin = (part.to(x.dtype) for part in by)
+    first, second = x.chunk(2, -1)
+    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
 def attention_mask(valid: Tensor) -> Tensor | None:
@@ -31,16 +51,46 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention of queries (N, S, D) over themselves or over a context (N, T, D)."""
+    """Multi-head attention of queries (N, S, D) over themselves or over a context (N, T, D).
 
-    def __init__(self, width: int, heads: int) -> None:
+    Queries and keys are turned by the phases of their wavelengths at K = D / heads / 2 periods,
+    so a product knows how far apart they are (rotary embedding, Su et al. 2021, with
+    wavelengths for positions). The biases start such that the product falls with the logarithm
+    of the distance: with log-spaced periods, sum_k cos(2 pi d / P_k) does. So a new network
+    looks at neighbours, at whatever scale its patches have, and learns from there.
+
+    Parameters
+    ----------
+    width, heads : int
+    log_range : float
+        ln(P_max / P_min) of the periods.
+    """
+
+    def __init__(self, width: int, heads: int, log_range: float) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.log_range = heads, log_range
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
+    def start_near(self) -> None:
+        """Set the biases so that each head looks at its neighbourhood."""
+        width = self.query.out_features
+        size = width // self.heads
+        steepness = torch.linspace(0.0, _STEEPEST, self.heads)
+        # Every factor e in distance puts this many cosines out of phase.
+        lost = size / 2 / self.log_range
+        bias = (steepness * size**0.5 / lost).sqrt()
+        bias = torch.cat(
+            [bias[:, None].expand(-1, size // 2), torch.zeros(self.heads, size // 2)], 1
+        )
+        with torch.no_grad():
+            self.query.bias.copy_(bias.flatten())
+            self.key_value.bias[:width].copy_(bias.flatten())
+
+    def forward(
+        self, x: Tensor, context: Tensor, mask: Tensor | None, at: Rotation, context_at: Rotation
+    ) -> Tensor:
         """Attend; ``mask`` (N, 1, 1, T) is True for the keys that count."""
         if x is context:
             # One product instead of two is faster, and the same to rounding.
@@ -51,7 +101,7 @@ class Attention(nn.Module):
             q = self.query(x)
             k, v = self.key_value(context).chunk(2, -1)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
-        attended = _attend(q, k, v, mask)
+        attended = _attend(_turn(q, at), _turn(k, context_at), v, mask)
         return self.out(attended.transpose(1, 2).flatten(-2))
 
 
@@ -61,11 +111,12 @@ class Block(nn.Module):
     The cross-attention's last map starts at zero, so a new block is one without it.
     """
 
-    def __init__(self, width: int, heads: int, *, cross: bool = False) -> None:
+    def __init__(self, width: int, heads: int, log_range: float, *, cross: bool = False) -> None:
         super().__init__()
-        self.norm_self, self.attend_self = nn.LayerNorm(width), Attention(width, heads)
+        self.norm_self = nn.LayerNorm(width)
+        self.attend_self = Attention(width, heads, log_range)
         self.norm_cross = nn.LayerNorm(width) if cross else None
-        self.attend_cross = Attention(width, heads) if cross else None
+        self.attend_cross = Attention(width, heads, log_range) if cross else None
         self.norm_feed = nn.LayerNorm(width)
         self.feed = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
@@ -75,12 +126,14 @@ class Block(nn.Module):
         self,
         x: Tensor,
         mask: Tensor | None,
+        at: Rotation,
         context: Tensor | None = None,
         context_mask: Tensor | None = None,
+        context_at: Rotation | None = None,
     ) -> Tensor:
         """Patches (N, S, D) to patches (N, S, D)."""
         normed = self.norm_self(x)
-        x = x + self.attend_self(normed, normed, mask)
+        x = x + self.attend_self(normed, normed, mask, at, at)
         if self.attend_cross is not None and context is not None:
-            x = x + self.attend_cross(self.norm_cross(x), context, context_mask)
+            x = x + self.attend_cross(self.norm_cross(x), context, context_mask, at, context_at)
         return x + self.feed(self.norm_feed(x))

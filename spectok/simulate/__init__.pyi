@@ -1,4 +1,5 @@
 from ._instrument import Instrument as Instrument
+from ._lessons import training_simulators as training_simulators
 from ._observation import Observation as Observation
 from ._observe import observe as observe
 from ._observe import observe_pairs as observe_pairs
@@ -24,4 +25,5 @@ __all__ = [
     "observe",
     "observe_pairs",
     "save_templates",
+    "training_simulators",
 ]

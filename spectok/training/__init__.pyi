@@ -1,17 +1,21 @@
-from ._data import Batches, Example, Source, TrainingBatch
+from ._data import Batches, Source, TrainingBatch
 from ._loop import fit
 from ._mocks import MockSpectra
 from ._objective import Objective
-from ._real import RealSpectra, pack_spectra
+from ._real import RealSpectra, open_pack, pack_spectra
+from ._validation import Validation
+from ._window import Drawn
 
 __all__ = [
     "Batches",
-    "Example",
+    "Drawn",
     "MockSpectra",
     "Objective",
     "RealSpectra",
     "Source",
     "TrainingBatch",
+    "Validation",
     "fit",
+    "open_pack",
     "pack_spectra",
 ]

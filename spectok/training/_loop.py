@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -13,19 +14,15 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from spectok.model import SpectralTokenizer
-from spectok.training._data import Batches
+from spectok.training._data import Batches, TrainingBatch
 from spectok.training._objective import Objective, Opaque
+from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate
 from spectok.training._ranks import record, start
+from spectok.training._speed import Clock, matmul_peak
 
-__all__ = ["fit", "learning_rate_at"]
+__all__ = ["fit"]
 
-
-def learning_rate_at(step: int, *, peak: float, warmup: int, steps: int) -> float:
-    """Linear warm-up to ``peak``, then a cosine to a hundredth of it at ``steps``."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
-    return peak * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * progress)))
+_DTYPES = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16, "64": torch.float64}
 
 
 def fit(
@@ -35,7 +32,9 @@ def fit(
     *,
     steps: int,
     accumulate: int = 2,
-    learning_rate: float = 1e-3,
+    optimizer: str = "muon",
+    learning_rate: float = 4e-3,
+    schedule: str = "cosine",
     warmup: int = 200,
     weight_decay: float = 0.01,
     ema_decay: float = 0.999,
@@ -48,8 +47,9 @@ def fit(
     strategy: str = "auto",
     precision: str = "32-true",
     num_workers: int = 0,
+    compile: bool = False,
     checkpoint_every: int = 250,
-    validate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
+    validate: Callable[[SpectralTokenizer], dict[str, Any]] | None = None,
     progress: bool | None = None,
 ) -> SpectralTokenizer:
     """Pretrain a tokenizer; resumes by itself where ``folder`` holds a checkpoint.
@@ -64,15 +64,20 @@ def fit(
     model : `~spectok.SpectralTokenizer`
     batches : `Batches`
     folder : path
-        Receives ``checkpoint.pt`` (complete: model, average, optimizer, step) and ``log.csv``,
-        both written by the first rank; all ranks must see it.
+        Receives ``checkpoint.pt`` (complete: model, average, optimizers, step), ``log.csv``
+        (loss, spectra and tokens per second and model FLOP utilisation of the first rank, what
+        ``validate`` returns), the same for TensorBoard where it is installed, and pictures; all
+        written by the first rank. All ranks must see it.
     steps : int
         Optimizer steps in all, those before a resumption included.
     accumulate : int
         Batches of one step on each rank.
+    optimizer : str
+        ``"muon"`` or ``"adamw"``, see `~spectok.training._optimizer.optimizers_of`.
     learning_rate, warmup, weight_decay : float, int, float
-        Peak rate of AdamW (betas 0.9 and 0.95), steps until it is reached, decay of the
-        weight matrices.
+        Peak rate, steps until it is reached, decay of the weight matrices.
+    schedule : str
+        ``"cosine"``, down to a hundredth at ``steps``, or ``"constant"`` (the paper's).
     ema_decay : float
         Of the exponential moving average of the weights, which is what is returned.
     clip : float
@@ -89,11 +94,13 @@ def fit(
         are the launcher's.
     num_workers : int
         Processes that prepare batches, for each rank.
+    compile : bool
+        Compile the network with `torch.compile`: faster on GPUs, after a minute.
     checkpoint_every : int
         Steps between checkpoints and lines of the log.
     validate : callable, optional
-        Called on the first rank with the averaged model at every checkpoint; what it returns
-        is logged.
+        Called on the first rank with the averaged model at every checkpoint, such as
+        `Validation`; the numbers that it returns are logged, figures are saved.
     progress : bool, optional
         Show a bar; by default where standard error is a terminal.
 
@@ -117,13 +124,22 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     fabric = start(accelerator, devices, num_nodes, strategy, precision)
     model.train().requires_grad_(True)  # a loaded model is frozen
-    optimizer = _adamw(model, learning_rate, weight_decay)
-    objective, optimizer = fabric.setup(
-        Objective(model, model_error=model_error, balance=balance), optimizer
+    objective = Objective(model, model_error=model_error, balance=balance)
+    objective, *optimizers = fabric.setup(
+        # Lengths differ from batch to batch: one graph for all of them.
+        torch.compile(objective, dynamic=True) if compile else objective,
+        *optimizers_of(
+            model,
+            optimizer,
+            rate=learning_rate,
+            decay=weight_decay,
+            fused=fabric.device.type == "cuda",
+        ),
     )
     # After the setup, which gives every rank the first one's weights.
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
-    state = {"objective": objective, "average": average, "optimizer": optimizer, "step": 0}
+    state = {"objective": objective, "average": average, "step": 0}
+    state |= {f"optimizer{k}": one for k, one in enumerate(optimizers)}
     kept = folder / "checkpoint.pt"
     if fabric.broadcast(kept.exists()):
         fabric.load(kept, state)
@@ -138,21 +154,31 @@ def fit(
         disable=True if fabric.global_rank else None if progress is None else not progress,
     )
     total_loss, logged, started = 0.0, state["step"], time.monotonic()
+    peak = matmul_peak(fabric.device, _DTYPES[precision.split("-")[0]])
+    clock = Clock(model.config, fabric.device, peak)
+
+    def fetch() -> list[TrainingBatch]:
+        return [next(loader).to(fabric.device) for _ in range(accumulate)]
+
+    group = fetch() if state["step"] < steps else []
     while state["step"] < steps:
-        rate = learning_rate_at(state["step"], peak=learning_rate, warmup=warmup, steps=steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        group = [next(loader).to(fabric.device) for _ in range(accumulate)]
+        rate = learning_rate_at(
+            state["step"], peak=learning_rate, warmup=warmup, steps=steps, schedule=schedule
+        )
+        set_rate(optimizers, rate)
         # One mean over all pixels of the step on all ranks, not a mean of the batches' means.
         count = sum((b.weight * b.target.valid).sum() for b in group)
         count = fabric.all_reduce(count, reduce_op="sum").clamp(min=1.0)
         loss = torch.zeros((), device=fabric.device)
         for k, batch in enumerate(group):
+            clock.count(batch)
             with fabric.no_backward_sync(objective, enabled=k + 1 < accumulate):
                 total, _ = objective(Opaque(batch))
                 # Ranks' gradients are averaged when they are put together, and wanted is the sum.
                 fabric.backward(total * ranks / count)
             loss += total.detach() / count
+        # Before the loss is read, for which the host waits: a GPU has the next batches to make.
+        group = fetch() if state["step"] + 1 < steps else []
         # The same number on all ranks: they go on or stop together.
         loss = float(fabric.all_reduce(loss, reduce_op="sum"))
         if not math.isfinite(loss):
@@ -162,9 +188,10 @@ def fit(
                 f"look at batches {first} to {first + of_step - 1}; "
                 + (f"the last checkpoint is {kept}" if kept.exists() else "no checkpoint yet")
             )
-        fabric.clip_gradients(objective, optimizer, max_norm=clip)
-        optimizer.step()
-        optimizer.zero_grad()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        for one in optimizers:
+            one.step()
+            one.zero_grad()
         average.update_parameters(model)
         state["step"] += 1
         total_loss += loss
@@ -175,22 +202,13 @@ def fit(
                 "seconds": round(time.monotonic() - started, 1),
                 "learning_rate": rate,
                 "loss": total_loss / (state["step"] - logged),
+                **clock.read(),
             }
             total_loss, logged = 0.0, state["step"]
             if validate is not None and fabric.is_global_zero:
                 row |= validate(average.module)
             record(fabric, kept, state, row)
+            clock.read()  # what validation and writing took is no training
             bar.set_postfix(loss=f"{row['loss']:.4f}")
     bar.close()
     return average.module
-
-
-def _adamw(model: torch.nn.Module, rate: float, decay: float) -> torch.optim.AdamW:
-    """AdamW that decays matrices only; norms and biases are left alone."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95))

@@ -1,4 +1,4 @@
-"""Mock observations as examples: noise in, truth out (no astropy here, and no simulator)."""
+"""Mock observations to learn from: noise in, truth out (no astropy here, and no simulator)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from spectok.training._data import Example
+from spectok._batch import PatchLayout
+from spectok.training._window import Drawn, choose_window, lay_out
 
 __all__ = ["MockSpectra", "ObjectSimulator"]
 
@@ -19,7 +20,9 @@ class ObjectSimulator(Protocol):
 
     device: torch.device
 
-    def draw(self, n: int, generator: torch.Generator) -> Sequence[Any]:
+    def draw(
+        self, n: int, generator: torch.Generator, *, snr: tuple[float, float] | None = None
+    ) -> Sequence[Any]:
         """Observe the same n objects with one instrument or more.
 
         Each observation has ``truth``, ``flux``, ``sigma`` and ``valid``, tensors of shape
@@ -36,14 +39,15 @@ class MockSpectra:
     Parameters
     ----------
     simulators : mapping of str to sequence of (float, ObjectSimulator)
-        For each survey its simulators, each with its relative share of the examples.
+        For each survey its simulators, each with its relative share of the spectra.
     jitter : float
-        In half of the examples all wavelengths are multiplied by one factor near 1, which moves
+        In half of the spectra all wavelengths are multiplied by one factor near 1, which moves
         the grid by at most this part of a pixel: no grid is always the same, and the object is
         as it would be at another velocity.
-    group : int
-        Objects drawn from one simulator at a time: more are faster (on a GPU hundreds), fewer
-        mix more instruments into a batch.
+    snr : (float, float), optional
+        Range of median signal to noise, uniform in the logarithm, for the share ``snr_share``
+        of all draws; the others are as bright as the survey's objects, most of which are faint.
+    snr_share : float
 
     Raises
     ------
@@ -57,9 +61,9 @@ class MockSpectra:
     >>> from spectok.training import MockSpectra
     >>> simulators = [(0.7, Simulator("boss")), (0.3, Simulator("boss", "desi"))]
     >>> mocks = MockSpectra({"sdss": simulators})
-    >>> example = mocks.examples(np.random.default_rng(1), "sdss", 4)[0]
-    >>> example.noiseless
-    True
+    >>> drawn = mocks.draw(np.random.default_rng(1), "sdss", n=4, n_patches=100, patch_size=32)
+    >>> drawn.noiseless, drawn.seen.flux.shape
+    (True, torch.Size([4, 3200]))
     """
 
     def __init__(
@@ -67,7 +71,8 @@ class MockSpectra:
         simulators: Mapping[str, Sequence[tuple[float, ObjectSimulator]]],
         *,
         jitter: float = 0.5,
-        group: int = 16,
+        snr: tuple[float, float] | None = None,
+        snr_share: float = 0.0,
     ) -> None:
         for survey, found in simulators.items():
             if not found or not all(share > 0 for share, _ in found):
@@ -76,10 +81,12 @@ class MockSpectra:
                     f"shares, not {found!r}"
                 )
         self.simulators = {survey: list(found) for survey, found in simulators.items()}
-        self.jitter, self.group = jitter, group
+        self.jitter, self.snr, self.snr_share = jitter, snr, snr_share
 
-    def examples(self, rng: np.random.Generator, survey: str, n: int) -> list[Example]:
-        """N examples of a survey.
+    def draw(
+        self, rng: np.random.Generator, survey: str, n: int, n_patches: int, patch_size: int
+    ) -> Drawn:
+        """N observations of one simulator, cut to one window.
 
         Parameters
         ----------
@@ -87,44 +94,55 @@ class MockSpectra:
             Its state alone decides what comes, to the last bit and for any number of threads.
         survey : str
         n : int
+        n_patches, patch_size : int
+            Patches of the window at the most, but for those that a gap in the grid cuts.
 
         Returns
         -------
-        examples : list of Example
+        drawn : Drawn
+            On the simulator's device; no spectrum where not one pixel could be asked for.
         """
         if survey not in self.simulators:
             raise ValueError(
                 f"no simulator of {survey!r}, only of {', '.join(self.simulators) or 'nothing'}"
             )
         shares = np.array([share for share, _ in self.simulators[survey]], float)
-        out: list[Example] = []
-        while len(out) < n:
-            _, simulator = self.simulators[survey][
-                rng.choice(len(shares), p=shares / shares.sum())
-            ]
-            generator = torch.Generator(simulator.device)
-            generator.manual_seed(int(rng.integers(2**62)))
-            with _one_thread():
-                seen, *other = simulator.draw(min(n - len(out), self.group), generator)
-            out += self._pair(rng, seen, other[0] if other else seen)
-        return out
+        _, simulator = self.simulators[survey][rng.choice(len(shares), p=shares / shares.sum())]
+        generator = torch.Generator(simulator.device)
+        generator.manual_seed(int(rng.integers(2**62)))
+        bright = {"snr": self.snr} if self.snr and rng.random() < self.snr_share else {}
+        with _one_thread():
+            seen, *other = simulator.draw(n, generator, **bright)
+        asked = other[0] if other else seen
+        grid, other_grid = (np.asarray(o.instrument.wavelength, float) for o in (seen, asked))
+        covered, known = (o.valid.any(0).cpu().numpy() for o in (seen, asked))
+        pair = () if asked is seen else (other_grid, known)
+        window, places = choose_window(rng, grid, covered, n_patches * patch_size, *pair)
+        if places is None:
+            places = np.arange(len(grid))[window]
+        nothing = not len(places)
+        if nothing:
+            window, places = slice(0, 1), np.arange(1)
+        factor = self._factor(rng, grid, n).to(simulator.device)
+        layout = PatchLayout.of(grid[window], patch_size)
+        batch = lay_out(
+            layout, seen.flux[:, window], seen.sigma[:, window], seen.valid[:, window], factor
+        )
+        if asked is not seen:
+            layout = PatchLayout.of(other_grid[places], patch_size)
+        columns = torch.from_numpy(places).to(simulator.device)
+        target = lay_out(
+            layout, asked.truth[:, columns], asked.sigma[:, columns], asked.valid[:, columns],
+            factor,
+        )  # fmt: skip
+        drawn = Drawn(batch, target, noiseless=True)
+        # Nothing was good, or the grids had nothing in common: others must be drawn.
+        return drawn[:0] if nothing else drawn
 
-    def _pair(self, rng: np.random.Generator, seen: Any, asked: Any) -> Iterator[Example]:
-        """Examples of observations of the same objects."""
-        grid, other = (np.asarray(o.instrument.wavelength, float) for o in (seen, asked))
-        flux, sigma, valid = (a.cpu().numpy() for a in (seen.flux, seen.sigma, seen.valid))
-        truth, error, known = (a.cpu().numpy() for a in (asked.truth, asked.sigma, asked.valid))
+    def _factor(self, rng: np.random.Generator, grid: np.ndarray, n: int) -> torch.Tensor:
         pixel = np.median(np.abs(np.diff(grid)) / grid[1:])
-        n = len(flux)
         shift = self.jitter * pixel * rng.uniform(-1.0, 1.0, n) * (rng.random(n) < 0.5)
-        for i, factor in enumerate(1.0 + shift):
-            wavelength = grid * factor
-            # Which of the two it is says whether the target has a grid of its own.
-            target = wavelength if asked is seen else other * factor
-            yield Example(
-                wavelength, flux[i], sigma[i], valid[i], target, truth[i], error[i], known[i],
-                noiseless=True,
-            )  # fmt: skip
+        return torch.from_numpy(1.0 + shift)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ try:
     from lightning.fabric import Fabric
 except ImportError as error:
     raise ImportError('pretraining needs lightning: pip install "spectok[training]"') from error
+
+from spectok.training._log import write_log
 
 __all__ = ["record", "start"]
 
@@ -44,7 +45,7 @@ def start(
 
 
 def record(fabric: Fabric, path: Path, state: dict[str, Any], row: dict[str, Any]) -> None:
-    """Write a checkpoint and a line of ``log.csv`` beside it, on the first rank.
+    """Write a checkpoint, and a line of the log beside it, on the first rank.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def record(fabric: Fabric, path: Path, state: dict[str, Any], row: dict[str, Any
     if fabric.is_global_zero:
         try:
             _save(path, state)
-            _log(path.with_name("log.csv"), row)
+            write_log(path.parent, row)
         # A disk that is full is an OSError, or a RuntimeError where torch closes its file.
         except (OSError, RuntimeError) as error:
             failure = error
@@ -86,12 +87,3 @@ def _save(path: Path, state: dict[str, Any]) -> None:
     except (OSError, RuntimeError):
         partial.unlink(missing_ok=True)
         raise
-
-
-def _log(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.polynomial import chebyshev
 
-from spectok._batch import find_segments
-from spectok.training._data import Example
+from spectok._batch import PatchLayout, SpectrumBatch, find_segments
+from spectok.training._window import Drawn, choose_window
 
-__all__ = ["RealSpectra", "pack_spectra"]
+__all__ = ["RealSpectra", "open_pack", "pack_spectra"]
+
+_ARRAYS = ("flux", "sigma", "offset", "survey", "piece", "grid")
+_NUMPY = {"F16": "<f2", "F64": "<f8", "I64": "<i8", "U8": "u1"}
 
 # Wavelengths are kept as polynomials of this degree, true to this part of a pixel: SDSS's files,
 # which hold log10 of the wavelength in single precision, are themselves rounded by 0.0024.
@@ -101,6 +108,55 @@ def _fit(logarithm: np.ndarray) -> list[tuple[int, np.ndarray]]:
     return [*_fit(logarithm[:half]), *rest]
 
 
+def open_pack(path: str | PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of a pack, left on the disk until they are asked for.
+
+    Parameters
+    ----------
+    path : path
+        A safetensors file with the arrays of `pack_spectra`, such as ``spectok pack`` writes.
+
+    Returns
+    -------
+    arrays : dict of str to `numpy.memmap`
+
+    Raises
+    ------
+    ValueError
+        For a file that is no pack, or not a whole one.
+    """
+    path = Path(path)
+    whole = path.stat().st_size
+    with path.open("rb") as file:
+        # The format: length of the header, the header as JSON, the arrays.
+        size = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(size) if size < min(whole, 100_000_000) else b"")
+        except ValueError:
+            header = None
+    if not isinstance(header, dict):
+        raise ValueError(f"{path} is no safetensors file: make a pack with `spectok pack`")
+    missing = [name for name in _ARRAYS if f"spectra.{name}" not in header]
+    if missing:
+        raise ValueError(
+            f"{path} is no pack of spectra, it lacks {', '.join(missing)}: make one with "
+            "`spectok pack`"
+        )
+    end = 8 + size + max(header[f"spectra.{name}"]["data_offsets"][1] for name in _ARRAYS)
+    if whole < end:
+        raise ValueError(f"{path} has {whole} bytes of {end}: copy it again, all of it")
+    return {
+        f"spectra.{name}": np.memmap(
+            path,
+            dtype=_NUMPY[header[f"spectra.{name}"]["dtype"]],
+            mode="r",
+            offset=8 + size + header[f"spectra.{name}"]["data_offsets"][0],
+            shape=tuple(header[f"spectra.{name}"]["shape"]),
+        )
+        for name in _ARRAYS
+    }
+
+
 class RealSpectra:
     """Real spectra with augmentation.
 
@@ -110,21 +166,29 @@ class RealSpectra:
     Parameters
     ----------
     arrays : mapping of str to array
-        What `pack_spectra` returned.
+        What `pack_spectra` returned, or `open_pack`: a pack may be larger than the memory.
     surveys : sequence of str
         Names of the numbers that stand for the surveys.
+    device : str or `torch.device`
+        Where spectra are augmented.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], surveys: Sequence[str]) -> None:
-        self.arrays = arrays
-        code = arrays["spectra.survey"]
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        surveys: Sequence[str] = ("sdss", "desi", "galah", "apogee"),
+        *,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.arrays, self.device = arrays, torch.device(device)
+        code = np.asarray(arrays["spectra.survey"])
         self.rows = {name: np.flatnonzero(code == k) for k, name in enumerate(surveys)}
         # Where the pieces of each spectrum begin among all pieces.
         self.pieces = np.searchsorted(arrays["spectra.piece"], arrays["spectra.offset"])
 
     def spectrum(self, row: int) -> tuple[np.ndarray, ...]:
         """Wavelength, flux, sigma and valid of one spectrum as they were observed."""
-        start, stop = self.arrays["spectra.offset"][row : row + 2]
+        start, stop = (int(n) for n in self.arrays["spectra.offset"][row : row + 2])
         first, last = self.pieces[row : row + 2]
         ends = np.append(self.arrays["spectra.piece"][first:last], stop)
         wavelength = [
@@ -134,31 +198,73 @@ class RealSpectra:
             )
         ]
         flux, sigma = (
-            self.arrays[f"spectra.{name}"][start:stop].astype(float) for name in ("flux", "sigma")
+            np.array(self.arrays[f"spectra.{name}"][start:stop], float)
+            for name in ("flux", "sigma")
         )
         return np.concatenate(wavelength), flux, sigma, sigma > 0
 
-    def examples(self, rng: np.random.Generator, survey: str, n: int) -> list[Example]:
-        """N random spectra of a survey, augmented."""
+    def draw(
+        self, rng: np.random.Generator, survey: str, n: int, n_patches: int, patch_size: int
+    ) -> Drawn:
+        """N random spectra of a survey, each cut to a window of its own, augmented.
+
+        Parameters
+        ----------
+        rng : `numpy.random.Generator`
+            Its state alone decides what comes.
+        survey : str
+        n : int
+        n_patches, patch_size : int
+            Patches of a window at the most, but for those that a gap in the grid cuts.
+
+        Returns
+        -------
+        drawn : Drawn
+            On the device of this source.
+        """
         rows = self.rows.get(survey, np.empty(0, int))
         if not len(rows):
             raise ValueError(
                 f"there is no spectrum of {survey!r} in the pack: leave its real spectra out of "
                 "the mixture"
             )
-        return [self._example(rng, survey, row) for row in rng.choice(rows, n).tolist()]
+        layouts, parts = [], []
+        for row in rng.choice(rows, n).tolist():
+            wavelength, *rest = self.spectrum(row)
+            window, _ = choose_window(rng, wavelength, rest[-1], n_patches * patch_size)
+            layouts.append(PatchLayout.of(wavelength[window], patch_size))
+            parts.append([a[window] for a in rest])
+        batch = SpectrumBatch.from_layouts(layouts, *zip(*parts, strict=True))
+        seen = self._augment(rng, survey, batch.to(self.device))
+        return Drawn(seen, seen, noiseless=False)
 
-    def _example(self, rng: np.random.Generator, survey: str, row: int) -> Example:
-        wavelength, flux, sigma, valid = self.spectrum(row)
+    def _augment(
+        self, rng: np.random.Generator, survey: str, batch: SpectrumBatch
+    ) -> SpectrumBatch:
+        n = len(batch.flux)
+        noise = torch.Generator(self.device)
+        noise.manual_seed(int(rng.integers(2**62)))
         # Every grid keeps its shape: a shift in velocity is a factor on the wavelength.
         wide = 2e-2 if survey in ("sdss", "desi") else 3e-4
-        wavelength = wavelength * (1 + rng.normal(0.0, wide) * (rng.random() < 0.7))
-        place = (wavelength - wavelength.min()) / np.ptp(wavelength)
-        waves = np.sin(np.pi * np.outer(place, np.arange(1, 5))) @ rng.normal(0.0, 0.15, 4)
-        factor = np.exp(waves + rng.normal(0.0, 0.4) * (place - 0.5))
-        extra = 10 ** rng.uniform(-1.0, 0.6) * (rng.random() < 0.5)
-        flux = np.where(valid, (flux + extra * sigma * rng.standard_normal(len(flux))) * factor, 0)
-        sigma = np.where(valid, sigma * np.hypot(1.0, extra) * factor, 1.0)
-        return Example(
-            wavelength, flux, sigma, valid, wavelength, flux, sigma, valid, noiseless=False
+        factor = 1 + rng.normal(0.0, wide, n) * (rng.random(n) < 0.7)
+        waves, slope = rng.normal(0.0, 0.15, (n, 4)), rng.normal(0.0, 0.4, n)
+        extra = 10 ** rng.uniform(-1.0, 0.6, n) * (rng.random(n) < 0.5)
+        factor, waves, slope, extra = (
+            torch.from_numpy(a).to(self.device).unsqueeze(-1)
+            for a in (factor, waves, slope, extra)
+        )
+        low, high = batch.wavelength.amin(1, True), batch.wavelength.amax(1, True)
+        place = ((batch.wavelength - low) / (high - low).clamp(min=1e-9)).float()
+        number = torch.arange(1, 5, device=self.device)
+        wave = (torch.sin(torch.pi * place.unsqueeze(-1) * number) @ waves.float()).squeeze(-1)
+        gain = torch.exp(wave + slope.float() * (place - 0.5))
+        deviate = torch.randn(batch.flux.shape, generator=noise, device=self.device)
+        extra = extra.float()
+        flux = (batch.flux + extra * batch.sigma * deviate) * gain
+        sigma = batch.sigma * torch.hypot(torch.ones_like(extra), extra) * gain
+        return SpectrumBatch(
+            torch.where(batch.valid, flux, 0.0),
+            torch.where(batch.valid, sigma, 1.0),
+            batch.wavelength * factor,
+            batch.valid,
         )

@@ -6,10 +6,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+from scipy.special import softmax
 
 import spectok
 from spectok._batch import PatchLayout, SpectrumBatch
 from spectok.model import ModelConfig, SpectralTokenizer
+from spectok.model._embedding import patch_place
 
 PATCH = 32
 
@@ -39,9 +42,9 @@ def count(*modules):
 @pytest.mark.parametrize(
     ("size", "total", "encoder"),
     [
-        ("tiny", 70_576, 33_840),
-        ("small", 3_559_568, 1_559_632),
-        ("base", 46_388_816, 20_038_672),
+        ("tiny", 71_056, 33_840),
+        ("small", 3_562_448, 1_559_632),
+        ("base", 46_396_496, 20_038_672),
     ],
 )
 def test_number_of_parameters(size, total, encoder):
@@ -58,10 +61,10 @@ def test_base_is_the_papers():
     with torch.device("meta"):
         model = SpectralTokenizer(config)
     # A plain ViT encoder of the paper's numbers has 18.95 million; ours has beside that only
-    # the map that brings the wavelengths of a patch's pixels to the width.
+    # the map that brings the place and the length of a patch to the width.
     blocks = count(model.encoder, model.embed_patch, model.norm_token, model.to_token)
     assert blocks == pytest.approx(18.95e6, rel=0.005)
-    assert count(model.embed_wavelength) == 2 * 32 * 32 * 512 + 512
+    assert count(model.embed_wavelength) == (2 * 32 + 1) * 512 + 512
     assert (config.encoder_blocks, config.decoder_blocks) == (6, 6)
     assert (config.width, config.heads, config.patch_size) == (512, 8, 32)
 
@@ -99,6 +102,17 @@ def test_order_of_patches_carries_no_information(tiny, batch, rms_difference):
         flux, sigma = tiny.decode(a, on)
         flux_, sigma_ = tiny.decode(b, on)
     assert rms_difference(flux, flux_) < 1e-4 and rms_difference(sigma, sigma_) < 1e-4
+
+
+def test_lengths_of_patches_do_carry_information(tiny, batch):
+    """A spectrum stretched about the middle of each patch: the same centres."""
+    centre, _ = patch_place(batch.wavelength, PATCH)
+    centre = centre.repeat_interleave(PATCH, dim=1)
+    stretched = replaced(batch, wavelength=centre + 0.7 * (batch.wavelength - centre))
+    with torch.inference_mode():
+        a, b = tiny.encode(batch), tiny.encode(stretched)
+    assert torch.allclose(a.wavelength, b.wavelength, rtol=1e-12)
+    assert (a.value - b.value).abs().max() > 1e-2
 
 
 def test_wavelengths_do_carry_information(tiny, batch):
@@ -268,63 +282,98 @@ def test_gradients_are_finite_with_nan_under_the_mask(tiny_folder, batch):
 # ------------------------------------------------------------------ the decoder
 
 
-@pytest.mark.parametrize("start_from", ["level", "nothing"])
-def test_without_cross_attention_it_is_the_papers_decoder(
-    start_from, tiny_folder, batch, rms_difference
-):
-    """Tokens plus the embedding of the output grid through plain blocks: nothing else.
+def linear(x, layer):
+    return x @ layer.weight.double().numpy().T + layer.bias.double().numpy()
 
-    What comes out is added to the level, the first channel of the tokens, interpolated between
-    the patches; with this channel at zero it is the paper's to the letter.
+
+def norm(x, layer):
+    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + layer.eps)
+    return x * layer.weight.double().numpy() + layer.bias.double().numpy()
+
+
+def attend(x, wavelength, layer, config):
+    """Plain attention of (S, D) with turned queries and keys, as complex numbers."""
+    heads = config.heads
+    size = x.shape[-1] // heads
+    period = np.geomspace(config.min_period, config.max_period, size // 2)
+    turn = np.exp(2j * np.pi * wavelength[:, None] / period)
+    queries, (keys, values) = linear(x, layer.query), np.split(linear(x, layer.key_value), 2, -1)
+    out = []
+    for part in np.split(np.arange(heads * size), heads):
+        q, k = (
+            (a[:, part[: size // 2]] + 1j * a[:, part[size // 2 :]]) * turn
+            for a in (queries, keys)
+        )
+        out.append(softmax((q @ k.conj().T).real / np.sqrt(size), axis=-1) @ values[:, part])
+    return linear(np.concatenate(out, -1), layer.out)
+
+
+@pytest.mark.parametrize("grid", ["own", "other"])
+def test_without_cross_attention_it_is_the_papers_decoder(
+    grid, tiny_folder, batch, rms_difference
+):
+    """Tokens plus the embedding of the output patches through plain blocks, written down anew.
+
+    What comes out, times the noise, is added to the sum of cosines; on other grids tokens are
+    interpolated between the centres of their patches.
     """
     model = spectok.load_model(tiny_folder)
     with torch.no_grad():
         for block in model.decoder:
             block.attend_cross.out.weight.zero_()
             block.attend_cross.out.bias.zero_()
-    valid = torch.ones_like(batch.valid)
-
-    def linear(x, layer):
-        return x @ layer.weight.T + layer.bias
-
-    def norm(x, layer):
-        mean, variance = x.mean(-1, keepdim=True), x.var(-1, keepdim=True, unbiased=False)
-        return (x - mean) / (variance + layer.eps).sqrt() * layer.weight + layer.bias
-
-    def attend(x, layer):
-        heads = layer.heads
-        q = linear(x, layer.query)
-        k, v = linear(x, layer.key_value).chunk(2, -1)
-        size = q.shape[-1] // heads
-        out = []
-        for h in range(heads):
-            part = slice(h * size, (h + 1) * size)
-            weights = torch.softmax(q[..., part] @ k[..., part].mT / math.sqrt(size), -1)
-            out.append(weights @ v[..., part])
-        return linear(torch.cat(out, -1), layer.out)
-
+    wavelength = batch.wavelength[0].numpy()
+    first, step = wavelength[0], 1.3
+    if grid == "other":
+        wavelength = first + 3.21 + 1.7 * np.arange(5 * PATCH)
+    target = torch.from_numpy(wavelength).expand(len(batch.flux), -1)
     with torch.inference_mode():
-        tokens = model.encode(replaced(batch, valid=valid))
-        if start_from == "nothing":
-            tokens.value[..., 0] = 0.0
-        flux, sigma = model.decode(tokens, batch.wavelength)
-        x = linear(tokens.value, model.from_token) + model.embed_output(batch.wavelength)
+        tokens = model.encode(replaced(batch, valid=torch.ones_like(batch.valid)))
+        flux, sigma = model.decode(tokens, target)
+    assert np.allclose(tokens.wavelength[0], first + step * (15.5 + PATCH * np.arange(8)))
+    low, high = wavelength[::PATCH], wavelength[PATCH - 1 :: PATCH]
+    centre, half = (low + high) / 2, (high - low) / 2
+    period = np.geomspace(model.config.min_period, model.config.max_period, 8)
+    angle = 2 * np.pi * centre[:, None] / period
+    place = np.concatenate([np.sin(angle), np.cos(angle), np.log(half)[:, None] - 2], axis=-1)
+    embedded = linear(place, model.embed_output.project)
+    # Where each wavelength lies among the patches, which adjoin.
+    place, patch = np.modf(((wavelength - first) / step + 0.5) / PATCH)
+
+    def interpolated(values, at):
+        columns = [np.interp(at, tokens.wavelength[0].numpy(), column) for column in values.T]
+        return np.stack(columns, axis=-1)
+
+    for row, value in enumerate(tokens.value.double().numpy()):
+        coefficients, log_noise = np.sinh(value[:, :15]) / 8, value[:, 15:]
+        contrast = 0.5 * np.arcsinh(coefficients / np.exp(log_noise))
+        token = linear(np.concatenate([value, contrast], axis=-1), model.from_token)
+        x = interpolated(token, centre) + embedded
         for block in model.decoder:
-            x = x + attend(norm(x, block.norm_self), block.attend_self)
-            hidden = torch.nn.functional.gelu(linear(norm(x, block.norm_feed), block.feed[0]))
-            x = x + linear(hidden, block.feed[2])
-        out = linear(norm(x, model.norm_output), model.to_pixels)
-    start = np.empty(batch.wavelength.shape)
-    for row, (wavelength, centre) in enumerate(
-        zip(batch.wavelength.numpy(), tokens.wavelength.numpy(), strict=True)
-    ):
-        order = np.argsort(centre)
-        level = tokens.value[row, :, 0].numpy()
-        start[row] = np.interp(wavelength, centre[order], level[order])
-    assert start.any() == (start_from == "level")
-    expected = torch.sinh(out[..., :PATCH].flatten(1).double() + torch.from_numpy(start))
-    assert rms_difference(expected, flux) < 1e-4
-    assert rms_difference(torch.exp(out[..., PATCH:]).flatten(1), sigma) < 1e-4
+            x = x + attend(norm(x, block.norm_self), centre, block.attend_self, model.config)
+            hidden = linear(norm(x, block.norm_feed), block.feed[0])
+            x = x + linear(hidden * stats.norm.cdf(hidden), block.feed[2])
+        change, log_sigma = np.split(linear(norm(x, model.norm_output), model.to_pixels), 2, -1)
+        cosines = np.cos(np.pi * place[:, None] * np.arange(15))
+        smooth = (cosines * coefficients[patch.astype(int)]).sum(-1)
+        noise = np.exp(interpolated(log_noise, wavelength)[:, 0])
+        assert np.abs(change).max() > 0.1, "the network changes nothing"
+        assert rms_difference(smooth + noise * np.sinh(change.ravel()), flux[row]) < 1e-5
+        assert rms_difference(noise * np.exp(log_sigma.ravel()), sigma[row]) < 1e-5
+
+
+def test_the_wildest_weights_decode_to_something_finite(tiny_folder, batch):
+    model = spectok.load_model(tiny_folder)
+    with torch.inference_mode():
+        for last in (model.to_token, model.to_pixels):
+            last.weight.mul_(1e4)
+        tokens = model.encode(batch)
+        torch.manual_seed(0)
+        for value in (tokens.value, 1e3 * torch.randn_like(tokens.value)):
+            assert torch.isfinite(value).all()
+            given = dataclasses.replace(tokens, value=value)
+            for decoded in model.decode(given, batch.wavelength):
+                assert torch.isfinite(decoded).all()
 
 
 def test_a_new_decoder_has_no_cross_attention():
@@ -366,7 +415,10 @@ def test_what_is_not_wanted_does_not_matter(tiny, batch, rms_difference):
     ("changes", "message"),
     [
         ({"width": 33}, "width 33 is not a multiple of heads 2"),
-        ({"patch_size": 0}, "patch_size must be at least 1, not 0"),
+        ({"heads": 32}, "width 32 over heads 32 is 1, but must be even"),
+        ({"patch_size": 1}, "patch_size must be at least 2, not 1"),
+        ({"token_size": 1}, "token_size must be at least 2, not 1"),
+        ({"n_periods": 0}, "n_periods must be at least 1, not 0"),
         ({"min_period": 9.0, "max_period": 3.0}, "0 < min_period < max_period, not 9.0 and 3.0"),
     ],
 )

@@ -1,12 +1,10 @@
-"""The scale, and what stands in for unseen pixels."""
+"""The scale, and the fast asinh."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from spectok.model._normalise import asinh, fill, median_scale
+from spectok.model._normalise import asinh, median_scale
 
 
 @pytest.mark.parametrize(
@@ -31,23 +29,6 @@ def test_scale_heeds_good_pixels_only():
     assert median_scale(flux, sigma, valid)[0].item() == 2.0
     scale, _ = median_scale(flux, sigma, torch.zeros_like(valid))
     assert scale.item() == 1.0
-
-
-@given(seed=st.integers(0, 300), share=st.sampled_from([0.0, 0.1, 0.5, 0.97, 1.0]))
-def test_fill_interpolates_within_a_patch(seed, share):
-    rng = np.random.default_rng(seed)
-    flux = rng.normal(size=(2, 3, 16)).astype(np.float32)
-    visible = rng.random((2, 3, 16)) < share
-    shown = np.where(visible, flux, 0).astype(np.float32)
-    filled = fill(torch.from_numpy(shown), torch.from_numpy(visible)).numpy()
-    for row in np.ndindex(2, 3):
-        good = visible[row]
-        if good.any():
-            expected = np.interp(np.arange(16), np.flatnonzero(good), flux[row][good])
-            assert np.allclose(filled[row], expected, atol=1e-6)
-            assert np.array_equal(filled[row][good], flux[row][good])
-        else:
-            assert not filled[row].any()
 
 
 def test_asinh_over_all_magnitudes():

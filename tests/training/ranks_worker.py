@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from spectok._batch import PatchLayout
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.training import Batches, Example, fit
+from spectok.training import Batches, Drawn, fit
+from spectok.training._window import lay_out
 
 # Neither clipping nor warming up: a gradient of the wrong size must show.
 OPTIONS = {"warmup": 0, "clip": 1e9, "accelerator": "cpu", "progress": False}
@@ -19,21 +21,19 @@ INF_AT = 5
 
 
 class Uneven:
-    """Waves of which a tenth to nearly all pixels are good; every third one is noiseless."""
+    """Waves of which a tenth to nearly all pixels are good; every third draw is noiseless."""
 
-    def examples(self, rng, survey, n):
-        return [self.example(rng) for _ in range(n)]
-
-    def example(self, rng):
-        wavelength = 4000.0 + np.arange(256.0)
-        sigma = np.full(256, rng.uniform(0.05, 0.5))
-        flux = 1 + 0.5 * np.sin(wavelength / 20 + rng.uniform(0, 6)) + sigma * rng.normal(size=256)
-        valid = rng.random(256) < rng.choice([0.15, 0.5, 0.95])
-        valid[::6] = True
-        return Example(
-            wavelength, flux, sigma, valid, wavelength, flux, sigma, valid,
-            noiseless=bool(rng.random() < 1 / 3),
-        )  # fmt: skip
+    def draw(self, rng, survey, n, n_patches, patch_size):
+        n_pixels = n_patches * patch_size
+        wavelength = 4000.0 + np.arange(float(n_pixels))
+        sigma = rng.uniform(0.05, 0.5, (n, 1)) + np.zeros(n_pixels)
+        flux = 1 + 0.5 * np.sin(wavelength / 20 + rng.uniform(0, 6, (n, 1)))
+        flux += sigma * rng.normal(size=flux.shape)
+        valid = rng.random(flux.shape) < rng.choice([0.15, 0.5, 0.95], (n, 1))
+        valid[:, ::6] = True
+        arrays = (flux.astype(np.float32), sigma.astype(np.float32), valid)
+        seen = lay_out(PatchLayout.of(wavelength, patch_size), *map(torch.from_numpy, arrays))
+        return Drawn(seen, seen, noiseless=bool(rng.random() < 1 / 3))
 
 
 class Infinite(Batches):
@@ -58,7 +58,10 @@ class Noting(Batches):
 
 
 def batches_of(kind=Batches):
-    return kind({"w": Uneven()}, {"sdss": {"w": 1.0}}, patch_size=32, n_tokens=100, seed=3)
+    return kind(
+        {"w": Uneven()}, {"sdss": {"w": 1.0}},
+        patch_size=32, n_tokens=16, seed=3, patches={"sdss": 8}, together=2,
+    )  # fmt: skip
 
 
 def new_model(seed=5):
@@ -72,7 +75,10 @@ def gradients_of_fit(model, folder, **options):
 
     def note(optimizer, args, kwargs):
         found = [p.grad for group in optimizer.param_groups for p in group["params"]]
-        seen.append(torch.cat([g.flatten() for g in found]))
+        found = torch.cat([g.flatten() for g in found])
+        if isinstance(optimizer, torch.optim.Muon):  # comes after AdamW, in the same step
+            found = torch.cat([seen.pop(), found])
+        seen.append(found)
 
     hook = register_optimizer_step_pre_hook(note)
     try:

@@ -1,4 +1,4 @@
-"""Mock observations as examples, and batches of them."""
+"""Mock observations: noise is seen and truth is asked for, of the same object."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,76 +19,124 @@ class Objects:
 
     device = torch.device("cpu")
 
-    def __init__(self, *grids):
-        self.grids = grids
+    def __init__(self, *grids, good=0.9):
+        self.grids, self.good = grids, good
         self.calls = []
 
-    def draw(self, n, generator):
-        self.calls.append(n)
+    def draw(self, n, generator, *, snr=None):
+        self.calls.append((n, snr))
         slope = torch.rand((n, 1), generator=generator)
         for grid in self.grids:
             truth = slope * torch.as_tensor(grid, dtype=torch.float32)
             sigma = torch.full_like(truth, 3.0)
             flux = truth + sigma * torch.randn(truth.shape, generator=generator)
-            valid = torch.rand(truth.shape, generator=generator) > 0.1
+            valid = torch.rand(truth.shape, generator=generator) < self.good
             yield SimpleNamespace(
                 truth=truth, flux=flux, sigma=sigma, valid=valid,
                 instrument=SimpleNamespace(wavelength=grid),
             )  # fmt: skip
 
 
-def examples_of(n=12, seed=0, jitter=0.0, **simulators):
-    mocks = MockSpectra({k: [(1.0, v)] for k, v in simulators.items()}, jitter=jitter)
-    return mocks.examples(np.random.default_rng(seed), next(iter(simulators)), n)
+def drawn_of(*found, n=12, seed=0, n_patches=20, patch=32, jitter=0.0):
+    """What is drawn of simulators of equal shares."""
+    mocks = MockSpectra({"sdss": [(1.0, one) for one in found]}, jitter=jitter)
+    return mocks.draw(np.random.default_rng(seed), "sdss", n, n_patches, patch)
+
+
+def on(grid, part, row):
+    """Flux, wavelength, sigma and valid of a spectrum of so many pixels."""
+    arrays = (part.flux, part.wavelength, part.sigma, part.valid)
+    return [a[row, : len(grid)].numpy() for a in arrays]
 
 
 def test_the_encoder_sees_noise_and_is_asked_for_the_truth():
-    for e in examples_of(sdss=Objects(SAME)):
-        assert e.noiseless and e.target_wavelength is e.wavelength
-        assert np.array_equal(e.wavelength, SAME)
-        slope = e.target / SAME
+    drawn = drawn_of(Objects(SAME))
+    assert drawn.noiseless and drawn.seen.flux.shape == drawn.target.flux.shape == (12, 13 * 32)
+    assert torch.equal(drawn.seen.wavelength, drawn.target.wavelength)
+    assert torch.equal(drawn.seen.valid, drawn.target.valid)
+    for row in range(12):
+        flux, wavelength, sigma, valid = on(SAME, drawn.seen, row)
+        assert np.array_equal(wavelength, SAME)
+        truth, _, target_sigma, _ = on(SAME, drawn.target, row)
+        slope = truth[valid] / SAME[valid]
         assert np.ptp(slope) < 1e-6 * slope[0]
-        assert np.std(e.flux - e.target) == pytest.approx(3, rel=0.2)
-        assert (e.target_sigma == 3).all() and np.array_equal(e.valid, e.target_valid)
-        assert 0.8 < e.valid.mean() < 1
+        assert np.std((flux - truth)[valid]) == pytest.approx(3, rel=0.2)
+        assert (sigma[valid] == 3).all() and (target_sigma[valid] == 3).all()
+        assert 0.8 < valid.mean() < 1 and not flux[~valid].any()
+    assert not drawn.seen.valid[:, 401:].any()
 
 
 def test_the_target_of_a_pair_is_the_same_object_on_the_other_grid():
-    for e in examples_of(sdss=Objects(SAME, PAIR)):
-        assert np.array_equal(e.wavelength, SAME) and np.array_equal(e.target_wavelength, PAIR)
-        slope = np.median(e.target / PAIR)
-        assert np.median(e.flux / SAME) == pytest.approx(slope, abs=1e-3)
-        assert len(e.target) == len(e.target_sigma) == len(e.target_valid) == len(PAIR)
-        assert np.isclose(e.target, slope * PAIR).all(), "noise in the truth"
+    drawn = drawn_of(Objects(SAME, PAIR))
+    for row in range(12):
+        flux, wavelength, _, valid = on(SAME, drawn.seen, row)
+        truth, other, _, known = on(PAIR, drawn.target, row)
+        assert np.array_equal(wavelength, SAME) and np.array_equal(other, PAIR)
+        slope = np.median((truth / PAIR)[known])
+        assert np.median((flux / SAME)[valid]) == pytest.approx(slope, abs=1e-3)
+        assert np.isclose(truth, slope * PAIR)[known].all(), "noise in the truth"
 
 
-def test_the_grid_moves_by_less_than_a_pixel_in_half_of_the_examples():
+def test_a_window_contains_what_is_asked_for():
+    for seed in range(30):
+        drawn = drawn_of(Objects(SAME, PAIR), seed=seed, n_patches=3, patch=16)
+        assert drawn.seen.flux.shape == (12, 48) and drawn.target.flux.shape[1] <= 48
+        asked = drawn.target.wavelength[drawn.target.valid]
+        assert len(asked) and drawn.seen.wavelength.min() <= asked.min()
+        assert asked.max() <= drawn.seen.wavelength.max()
+
+
+def test_the_grid_moves_by_less_than_a_pixel_in_half_of_the_spectra():
     for grids in ((SAME,), (SAME, PAIR)):
-        examples = examples_of(200, jitter=0.5, sdss=Objects(*grids))
-        shift = np.array([e.wavelength / SAME - 1 for e in examples])
+        drawn = drawn_of(Objects(*grids), n=200, jitter=0.5)
+        shift = drawn.seen.wavelength.numpy()[:, :401] / SAME - 1
         assert np.ptp(shift, axis=1).max() < 1e-12, "the grid changed its shape"
         pixels = shift.mean(1) * 4200
         assert 0.35 < (pixels == 0).mean() < 0.65
         assert 0.4 < np.abs(pixels).max() <= 0.51 and abs(pixels.mean()) < 0.1
-        for e, moved in zip(examples, shift.mean(1), strict=True):
-            target = SAME if len(grids) == 1 else PAIR
-            np.testing.assert_allclose(e.target_wavelength, target * (1 + moved), rtol=1e-13)
-            assert (e.target_wavelength is e.wavelength) == (len(grids) == 1)
+        target = grids[-1]
+        moved = drawn.target.wavelength.numpy()[:, : len(target)]
+        np.testing.assert_allclose(moved, target * (1 + shift.mean(1)[:, None]), rtol=1e-13)
 
 
-def test_simulators_are_drawn_by_their_shares_and_not_for_one_object_each():
+def test_simulators_are_drawn_by_their_shares():
+    """And each batch is of one."""
     one, two = Objects(SAME), Objects(SAME, PAIR)
     mocks = MockSpectra({"sdss": [(7.0, one), (3.0, two)]})
     rng = np.random.default_rng(0)
-    examples = [e for _ in range(100) for e in mocks.examples(rng, "sdss", 20)]
-    assert len(examples) == 2000 and len(one.calls) + len(two.calls) == 200
-    pairs = np.mean([e.target_wavelength is not e.wavelength for e in examples])
-    assert 0.2 < pairs < 0.4
-    assert len({float(e.target[0]) for e in examples}) > 1900, "the same objects again"
-    assert MockSpectra({"sdss": [(1.0, one)]}).examples(rng, "sdss", 0) == []
-    one.calls.clear()
-    MockSpectra({"sdss": [(1.0, one)]}, group=3).examples(rng, "sdss", 8)
-    assert one.calls == [3, 3, 2]
+    found = [mocks.draw(rng, "sdss", 20, 20, 32) for _ in range(200)]
+    assert len(one.calls) + len(two.calls) == 200
+    assert {len(drawn.seen.flux) for drawn in found} == {20}
+    assert 0.2 < len(two.calls) / 200 < 0.4
+    first = torch.cat([drawn.target.flux.sum(1) for drawn in found])
+    assert len(first.unique()) > 3900, "the same objects again"
+
+
+def test_a_share_of_all_draws_is_bright():
+    one = Objects(SAME)
+    mocks = MockSpectra({"sdss": [(1.0, one)]}, snr=(5.0, 50.0), snr_share=0.25)
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        mocks.draw(rng, "sdss", 1, 2, 32)
+    asked = [snr for _, snr in one.calls]
+    assert set(asked) == {None, (5.0, 50.0)}
+    assert np.mean([snr is not None for snr in asked]) == pytest.approx(0.25, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [Objects(SAME, good=0.0), Objects(SAME, PAIR, good=0.0), Objects(SAME, SAME + 1000.0)],
+    ids=["nothing good", "nothing good of two", "nothing in common"],
+)
+def test_nothing_is_drawn_where_nothing_can_be_asked_for(objects):
+    drawn = drawn_of(objects)
+    assert len(drawn.seen.flux) == len(drawn.target.flux) == 0
+    mocks = MockSpectra({"sdss": [(1.0, objects)]})
+    batches = Batches(
+        {"mock": mocks}, {"sdss": {"mock": 1.0}}, patch_size=32, n_tokens=500, seed=1
+    )
+    with pytest.raises(ValueError, match="look at the source mock"):
+        batches[0]
 
 
 @pytest.mark.parametrize("found", [[], [(0.0, None)], [(1.0, None), (-1.0, None)]])
@@ -98,42 +146,35 @@ def test_shares_are_checked(found):
 
 
 def test_an_unknown_survey_is_named():
+    mocks = MockSpectra({"sdss": [(1.0, Objects(SAME))]})
     with pytest.raises(ValueError, match="no simulator of 'galah', only of sdss"):
-        MockSpectra({"sdss": [(1.0, Objects(SAME))]}).examples(None, "galah", 1)
+        mocks.draw(np.random.default_rng(0), "galah", 1, 2, 32)
 
 
 # ------------------------------------------------------------------ with the simulator
 
 
 @pytest.fixture(scope="module")
-def batches():
+def mocks():
     boss, desi = instrument("boss"), instrument("desi")
     narrow = boss.modified(window=(5000.0, 6500.0), sampling=1.5)
-    mocks = MockSpectra(
+    return MockSpectra(
         {
             "sdss": [(0.5, Simulator(boss)), (0.3, Simulator(boss, narrow))],
             "desi": [(0.2, Simulator("desi-arms")), (0.3, Simulator(desi, boss))],
         }
     )
+
+
+@pytest.fixture(scope="module", params=[1, 3], ids=["alone", "together"])
+def batches(request, mocks):
     mixture = {"sdss": {"mock": 0.6}, "desi": {"mock": 0.4}}
-    return Batches({"mock": mocks}, mixture, patch_size=32, n_tokens=500, seed=11)
-
-
-def same(a, b):
-    parts = [
-        (getattr(x.seen, k), getattr(x.target, k), x.hidden, x.weight, x.noiseless)
-        for x in (a, b)
-        for k in ("flux", "sigma", "wavelength", "valid")
-    ]
-    half = len(parts) // 2
-    return all(
-        torch.equal(x, y)
-        for one, other in zip(parts[:half], parts[half:], strict=True)
-        for x, y in zip(one, other, strict=True)
+    return Batches(
+        {"mock": mocks}, mixture, patch_size=32, n_tokens=500, seed=11, together=request.param
     )
 
 
-def test_a_batch_depends_on_its_number_alone(batches):
+def test_a_batch_depends_on_its_number_alone(batches, same):
     first = [batches[number] for number in range(6)]
     for number in (4, 0, 5, 2):
         assert same(first[number], batches[number])
@@ -141,13 +182,14 @@ def test_a_batch_depends_on_its_number_alone(batches):
     assert {len(b.seen.flux) for b in first} != {len(first[0].seen.flux)}
 
 
-def test_neither_threads_nor_workers_change_a_bit_of_it(batches):
+def test_neither_threads_nor_workers_change_a_bit_of_it(batches, same):
     """The last bits of matrix products do hang on the number of threads."""
     threads = torch.get_num_threads()
     found = []
     try:
         for number in (1, 2):
             torch.set_num_threads(number)
+            batches._kept.clear()
             found.append([batches[k] for k in range(4)])
             assert torch.get_num_threads() == number
     finally:
@@ -174,12 +216,17 @@ def test_the_truth_of_a_pair_is_that_of_one_object():
     exact = {"arm": (0.0,) * 3, "wave": 0.0, "blaze": ((0.0,) * 3,), "telluric": 0.0}
     boss = replace(boss, traits={**boss.traits, **exact})
     window = boss.modified(window=(5000.0, 6500.0))
-    first = np.abs(boss.wavelength - window.wavelength[0]).argmin()
-    cut = slice(first, first + len(window.wavelength))
-    pairs = examples_of(sdss=Simulator(boss, window), jitter=0.5)
-    for e in pairs:
-        np.testing.assert_allclose(e.target_wavelength, e.wavelength[cut], rtol=1e-12)
-        pull = ((e.flux[cut] - e.target) / e.sigma[cut])[e.valid[cut] & e.target_valid]
+    drawn = drawn_of(Simulator(boss, window), jitter=0.5, n_patches=200)
+    for row in range(12):
+        flux, wavelength, sigma, valid = (a.numpy() for a in (
+            drawn.seen.flux[row], drawn.seen.wavelength[row], drawn.seen.sigma[row],
+            drawn.seen.valid[row],
+        ))  # fmt: skip
+        truth, other, _, known = on(window.wavelength, drawn.target, row)
+        first = np.abs(wavelength - other[0]).argmin()
+        cut = slice(first, first + len(other))
+        np.testing.assert_allclose(other, wavelength[cut], rtol=1e-12)
+        pull = ((flux[cut] - truth) / sigma[cut])[valid[cut] & known]
         # Bias of a pixel in the mean: level, slope and shape of both truths agree.
         assert np.abs(np.median(pull)) < 0.25
         assert np.percentile(np.abs(pull), 68) < 1.3

@@ -1,4 +1,4 @@
-"""The recipe of small-v0 as far as it runs without data: its simulators."""
+"""The recipe of small-v1 as far as it runs without data: its simulators."""
 
 import importlib.util
 from pathlib import Path
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "small_v0" / "mocks.py"
+from spectok.training import Batches, MockSpectra
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "small_v1" / "mocks.py"
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +70,16 @@ def test_every_sort_of_pair_can_be_drawn(simulators, survey):
             shape = (2, len(observation.instrument.wavelength))
             assert observation.truth.shape == observation.flux.shape == shape
             assert torch.isfinite(observation.truth).all()
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_next_to_nothing_is_padding(simulators, padding, together):
+    """In batches of all four surveys, on both sides."""
+    batches = Batches(
+        {"mock": MockSpectra(simulators)}, {name: {"mock": 1.0} for name in simulators},
+        patch_size=32, n_tokens=512, seed=1, together=together,
+    )  # fmt: skip
+    found = [batches[number] for number in range(64)]
+    assert padding(found) < 0.05
+    # Nor are there few pixels in the patches.
+    assert np.mean([float(b.seen.valid.float().mean()) for b in found]) > 0.85

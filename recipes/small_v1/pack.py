@@ -1,6 +1,6 @@
 """Pack all a training run needs into plain arrays, so that training needs no astropy.
 
-    python recipes/small_v0/pack.py --data DIR --train train.safetensors --test test.safetensors \
+    python recipes/small_v1/pack.py --data DIR --train train.safetensors --test test.safetensors \
         --templates templates.safetensors
 
 DIR (or the environment variable SPECTOK_DATA) holds the spectra and templates listed in its

@@ -1,8 +1,9 @@
-"""Write the card of a model from its run and its scores.
+r"""Write the card of a model from its run and its scores.
 
-    python benchmarks/reconstruction.py test.safetensors --model small-v0 --output scores.json
-    python recipes/small_v0/card.py train.safetensors templates.safetensors \
-        runs/small-v0/log.csv scores.json --notes notes.rst --rst CARD.rst --json card.json
+    python benchmarks/reconstruction.py test.safetensors --train train.safetensors \
+        --model small-v1 --output scores.json
+    python recipes/small_v1/card.py train.safetensors templates.safetensors \
+        runs/small-v1/log.csv scores.json --notes notes.rst --rst CARD.rst --json card.json
 
 What cannot be computed (the hardware, where the model loses and why) comes from ``notes.rst``.
 """
@@ -28,7 +29,7 @@ KINDS = {
     ("hermes", "star"): "GALAH stars",
     ("h", "star"): "APOGEE stars",
 }
-METHODS = ("spectok", "linear", "running median", "survey's model")
+METHODS = ("spectok", "cosines", "linear", "running median", "patch PCA", "survey's model")
 
 
 def interval(values: list[float]) -> str:
@@ -115,8 +116,11 @@ def main() -> None:
         "",
         "Residuals r, in units of their errors, of blocks of 12 good pixels (a tenth of each test",
         "spectrum) that the encoder did not see; 1 is the noise. In brackets 95 % of bootstraps",
-        "over objects. Cells of fewer than five objects state their number only. The survey's",
-        "model is SDSS's own best fit: it saw every pixel and knew class and redshift.",
+        "over objects. Cells of fewer than five objects state their number only. Cosines are what",
+        "the tokens hold before any training. Patch PCA is a linear code of patches with as many",
+        "coefficients as a token has numbers, learned from the training spectra of the survey (of",
+        "all surveys for GALAH and APOGEE). The survey's model is SDSS's own best fit: it saw",
+        "every pixel and knew class and redshift.",
         "",
         *table(scores, "hidden"),
         "On line pixels (where SDSS's best fit departs from its 101-pixel median by more than 3",
@@ -128,7 +132,7 @@ def main() -> None:
         "",
         *calibration,
         "",
-        "Made by ``benchmarks/reconstruction.py`` and ``recipes/small_v0/card.py``.",
+        "Made by ``benchmarks/reconstruction.py`` and ``recipes/small_v1/card.py``.",
     ]
     Path(args.rst).write_text("\n".join(text) + "\n", encoding="utf-8")
     summary = {

@@ -1,6 +1,6 @@
 """Write the averaged weights of a run's checkpoint as a model folder.
 
-python recipes/small_v0/export.py runs/small-v0/checkpoint.pt small-v0 --card card.json
+python recipes/small_v1/export.py runs/small-v1/checkpoint.pt small-v1 --card card.json
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-r"""Pretrain a model of the size of ``small-v0`` on one machine without a GPU.
+r"""Pretrain a model of the size of ``small-v1`` on one machine without a GPU.
 
-    python recipes/small_v0/pack.py --data DIR --train train.safetensors \
+    python recipes/small_v1/pack.py --data DIR --train train.safetensors \
         --templates templates.safetensors
-    python recipes/small_v0/train.py train.safetensors templates.safetensors runs/small-v0
+    python recipes/small_v1/train.py train.safetensors templates.safetensors runs/small-v1
 
 Two cores (AMD Zen 4, which has bfloat16) take 0.6 s a step of 2,048 tokens, a tenth of it for the
 spectra, 50 minutes in all; without bfloat16 in the processor add ``--precision 32-true``. The run

@@ -1,0 +1,200 @@
+"""``spectok pretrain``: a recipe in TOML to a call of `spectok.training.fit`.
+
+Needs PyTorch, Lightning and the arrays that were packed, but neither astropy nor specutils.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from pathlib import Path
+from typing import Any
+
+__all__ = ["pretrain", "read_recipe", "sources_of"]
+
+# Keys of the sections of a recipe; those of [training] are the arguments of fit.
+_DATA = ("templates", "packs", "tokens", "together", "seed", "seen_weight", "hidden_share")
+_MOCK = ("pairs", "varied", "strange", "jitter", "snr", "snr_share")
+_SECTIONS = ("folder", "start", "model", "data", "mock", "mixture", "training", "validation")
+
+
+def read_recipe(path: str | Path) -> dict[str, Any]:
+    """Read and check a recipe.
+
+    Raises
+    ------
+    ValueError
+        For a file that is no TOML, and for a section or key that means nothing: a word
+        misspelt must not cost a week of computing.
+    """
+    from spectok.model import ModelConfig
+    from spectok.training import fit
+
+    with open(path, "rb") as file:
+        try:
+            recipe = tomllib.load(file)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path} is no TOML: {error}") from error
+    arguments = [
+        name
+        for name, one in inspect.signature(fit).parameters.items()
+        if one.kind is inspect.Parameter.KEYWORD_ONLY and name not in ("validate", "progress")
+    ]
+    known = {
+        "model": ("size", *ModelConfig.__dataclass_fields__),
+        "data": _DATA,
+        "mock": _MOCK,
+        "training": arguments,
+        "validation": ("batches", "pictures"),
+    }
+    _check(path, "the recipe", recipe, _SECTIONS)
+    for section, keys in known.items():
+        _check(path, f"[{section}]", recipe.get(section, {}), keys)
+    for section, key in (("mixture", ""), ("training", "steps")):
+        if section not in recipe or (key and key not in recipe[section]):
+            raise ValueError(f"{path} lacks {f'{key} in ' if key else ''}[{section}]")
+    return recipe
+
+
+def _check(path: str | Path, where: str, found: dict[str, Any], known: Any) -> None:
+    wrong = [key for key in found if key not in known]
+    if wrong:
+        raise ValueError(
+            f"{path}: {where} has {', '.join(wrong)}, which means nothing; it may have "
+            f"{', '.join(known)}"
+        )
+
+
+def pretrain(
+    path: str | Path,
+    *,
+    folder: str | Path | None = None,
+    progress: bool | None = None,
+    **changes: Any,
+) -> Path:
+    """Run a recipe, or go on with it; returns the folder of the model.
+
+    Parameters
+    ----------
+    path : path
+        The recipe. Files that it names are found from its own folder.
+    folder : path, optional
+        Where the run is written; by default what the recipe says.
+    progress : bool, optional
+    **changes
+        Arguments of `spectok.training.fit` instead of the recipe's.
+
+    Returns
+    -------
+    folder : path
+        ``model`` in the folder of the run: the averaged weights in half precision, written at
+        every checkpoint, which `spectok.load_model` takes.
+
+    Raises
+    ------
+    ValueError
+        For a recipe that cannot be run.
+    """
+    import shutil
+
+    import torch
+
+    from spectok import load_model, save_model
+    from spectok.model import ModelConfig, SpectralTokenizer
+    from spectok.training import Batches, Validation, fit
+
+    recipe, base = read_recipe(path), Path(path).parent
+    options = {**recipe["training"], **{k: v for k, v in changes.items() if v is not None}}
+    folder = Path(folder or base / recipe.get("folder", Path(path).stem))
+    data = {"tokens": 1024, "seed": 1, **recipe.get("data", {})}
+    torch.manual_seed(data["seed"])
+    if "start" in recipe:
+        model = load_model(_from(base, recipe["start"]) or recipe["start"])
+        if recipe.get("model"):
+            raise ValueError(f"{path}: [model] and start exclude each other, weights have a size")
+    else:
+        sizes = dict(recipe.get("model", {}))
+        model = SpectralTokenizer(ModelConfig.of_size(sizes.pop("size", "base"), **sizes))
+    sources = sources_of(recipe, base, device_of(options.get("accelerator", "auto")))
+
+    def batches(seed: int, tokens: int, together: int) -> Batches:
+        return Batches(
+            sources,
+            recipe["mixture"],
+            patch_size=model.config.patch_size,
+            n_tokens=tokens,
+            seed=seed,
+            together=together,
+            **{k: data[k] for k in ("seen_weight", "hidden_share") if k in data},
+        )
+
+    watched = recipe.get("validation", {})
+    validation = Validation(
+        # Another seed, so other mock observations; and the same ones whatever is trained.
+        batches(data["seed"] + 2**31, 1024, 1),
+        range(watched.get("batches", 16)),
+        pictures=watched.get("pictures", 4),
+    )
+
+    def validate(average: SpectralTokenizer) -> dict[str, Any]:
+        partial = folder / "model.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        save_model(average, partial, half=True, card={"recipe": Path(path).name})
+        shutil.rmtree(folder / "model", ignore_errors=True)
+        partial.rename(folder / "model")
+        return validation(average)
+
+    fit(
+        model,
+        batches(data["seed"], data["tokens"], data.get("together", 1)),
+        folder,
+        validate=validate,
+        progress=progress,
+        **options,
+    )
+    return folder / "model"
+
+
+def device_of(accelerator: str) -> str:
+    """Where mock observations are made: on this process's device."""
+    import os
+
+    import torch
+
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    torch.cuda.set_device(rank)
+    return f"cuda:{rank}"
+
+
+def sources_of(recipe: dict[str, Any], base: Path, device: str) -> dict[str, Any]:
+    """Sources by the names that the mixture gives them: ``mock``, and the packs'."""
+    from spectok import simulate
+    from spectok.training import MockSpectra, RealSpectra, open_pack
+
+    data, mock = recipe.get("data", {}), dict(recipe.get("mock", {}))
+    sources: dict[str, Any] = {
+        name: RealSpectra(open_pack(_from(base, file) or file), device=device)
+        for name, file in data.get("packs", {}).items()
+    }
+    used = {name for shares in recipe["mixture"].values() for name in shares}
+    if "mock" in used:
+        templates = data.get("templates")
+        lessons = {k: mock.pop(k) for k in ("pairs", "varied", "strange") if k in mock}
+        simulators = simulate.training_simulators(
+            simulate.load_templates(_from(base, templates) or templates) if templates else None,
+            surveys=tuple(s for s, shares in recipe["mixture"].items() if "mock" in shares),
+            device=device,
+            **lessons,
+        )
+        if "snr" in mock:
+            mock["snr"] = tuple(mock["snr"])
+        sources["mock"] = MockSpectra(simulators, **mock)
+    return sources
+
+
+def _from(base: Path, name: str) -> Path | None:
+    """A file or folder beside the recipe, or None."""
+    path = base / name
+    return path if path.exists() else None
