@@ -1,6 +1,6 @@
 """Speed and memory of encoding, beside the floor that the machine's arithmetic sets.
 
-    python benchmarks/encode.py [--device cpu] [--sizes small base] [--output encode.json]
+    python benchmarks/encode.py [--device cpu] [--sizes small base] [--output encode.json] [--rst T]
 
 For each survey's grid and for batches of 1 and 64: spectra per second of `encode_arrays` (arrays
 in, table out), the share of the floor (the time of the same matrix products at the peak that this
@@ -17,6 +17,7 @@ import time
 
 import numpy as np
 import torch
+from _rst import list_table
 
 import spectok
 from spectok._batch import PatchLayout, buckets
@@ -58,7 +59,7 @@ def flops_of(config: ModelConfig, n_tokens: int) -> float:
     """Floating-point operations of encoding one spectrum of n_tokens patches."""
     width, patch = config.width, config.patch_size
     linear = 12 * width**2 * config.encoder_blocks  # attention maps 4, feed-forward 8
-    linear += (4 * patch + 2 * config.n_periods * patch + config.token_size) * width
+    linear += (4 * patch + 2 * config.n_periods + 1 + config.token_size) * width
     attention = 2 * n_tokens * width * config.encoder_blocks
     return 2.0 * n_tokens * (linear + attention)
 
@@ -135,6 +136,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--sizes", nargs="+", default=["small", "base"])
     parser.add_argument("--output", default=None, help="write the figures to this JSON file")
+    parser.add_argument("--rst", default=None, help="table for the documentation")
     args = parser.parse_args()
     torch.manual_seed(0)
     # The peak drifts with the machine's load and clock: the best reading of the whole run counts.
@@ -162,6 +164,17 @@ def main() -> None:
     print(
         f"measured matmul peak: {peak / 1e9:.0f} GFLOP/s; padding on mixed lengths: {padding:.1%}"
     )
+    if args.rst:
+        header = ("model", "grid", "batch", "spectra/s", "of the floor", "outside the network",
+                  "peak memory")  # fmt: skip
+        cells = [
+            (row["model"], row["grid"], str(row["batch"]), f"{row['spectra_per_second']:.3g}",
+             f"{row['share_of_floor']:.0%}", f"{row['outside']:.1%}",
+             f"{row['memory_mib']:.0f} MiB")
+            for row in rows
+        ]  # fmt: skip
+        with open(args.rst, "w", encoding="utf-8") as file:
+            file.write(list_table([header, *cells]))
     if args.output:
         with open(args.output, "w", encoding="utf-8") as file:
             json.dump({"peak_flops": peak, "padding": padding, "rows": rows}, file, indent=1)

@@ -3,7 +3,7 @@
     python benchmarks/repeatability.py --data DIR [--model small-v1] [--out repeatability.json]
 
 DIR (or the environment variable SPECTOK_DATA) holds the spectra listed in its MANIFEST.md. Takes
-MINUTES on one core. A vector is the mean of a spectrum's tokens (`spectok.pool`); distances are
+40 s on one core. A vector is the mean of a spectrum's tokens (`spectok.pool`); distances are
 Euclidean, between vectors as they are (``raw``) and with every dimension over its standard
 deviation over objects (``standardised``). Every distance is given relative to the median distance
 between different objects of its class (by the survey's label): 0 is the same vector, 1 says that
@@ -49,7 +49,7 @@ FEWEST = 5  # objects of a class or of a figure
 def vectors(spectra, model):
     """Pooled tokens (N, C) of tuples of wavelength, flux, sigma and valid."""
     wavelength, flux, sigma, valid = (list(column) for column in zip(*spectra, strict=True))
-    ivar = [np.where(v, np.where(v, s, 1.0) ** -2.0, 0.0) for s, v in zip(sigma, valid, strict=True)]
+    ivar = [np.where(v, s, np.inf) ** -2.0 for s, v in zip(sigma, valid, strict=True)]
     mask = [~v for v in valid]
     tokens = spectok.encode_arrays(wavelength, flux, ivar, mask, model=model, progress=False)
     return np.asarray(spectok.pool(tokens)["vector"], float)
@@ -90,7 +90,7 @@ def relative(figure, n, reference):
         figure(pick(n), {c: typical(d, pick(len(d))) for c, d in reference.items()})
         for _ in range(1000)
     ]
-    return [round(float(x), 4) for x in (value, *np.nanpercentile(draws, (2.5, 97.5)))]
+    return [float(f"{x:.3g}") for x in (value, *np.nanpercentile(draws, (2.5, 97.5)))]
 
 
 def main():
@@ -130,21 +130,19 @@ def main():
         raise ValueError("a spectrum has no valid token: its vector is no vector")
 
     first = np.array([best[p] for p in unseen])
-    found = {"objects": dict(number), "spectra": len(entries)}
+    found = {"model": options.model or "default", "unseen objects": dict(number)}
     for metric, unit in (("raw", 1.0), ("standardised", plain[first].std(0))):
         one = plain / unit
         rows_of = lambda name: [best[p] for p in unseen if kind[p] == name]  # noqa: E731
         reference = {c: distances(one[rows_of(c)]) for c in sorted({kind[p] for p in unseen})}
+        apart = lambda rows: typical(distances(one[rows]), np.arange(len(rows)))  # noqa: B023, E731
         away = np.linalg.norm(moved / unit - one[first][:, None], axis=-1)
         figures = {
             "trimmed, median": (unseen, np.median(away[:, :31], 1)),
             "trimmed, worst": (unseen, away[:, :31].max(1)),
             "shifted": (unseen, away[:, 31]),
             "noisier": (unseen, away[:, 32]),
-            "repeat plates": (
-                again,
-                np.array([typical(distances(one[places[p]]), np.arange(len(places[p]))) for p in again]),
-            ),
+            "repeat plates": (again, np.array([apart(places[p]) for p in again])),
         }
         out = found[metric] = {}
         for name, (objects, values) in figures.items():
@@ -180,8 +178,8 @@ def main():
                 "sets": {split[QUASAR]: 1},
                 "median S/N": round(float(np.median(snr[rows])), 1),
             }
-        for name, one_figure in out.items():
-            print(f"{metric:13s} {name:28s} {one_figure}")
+        for name, result in out.items():
+            print(f"{metric:13s} {name:28s} {result}")
     if options.out:
         with open(options.out, "w", encoding="utf-8") as file:
             json.dump(found, file, indent=1)

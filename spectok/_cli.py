@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from spectok._arguments import make_parser
 from spectok._table_files import check_output, read_table, table_or_none, write_table
 
 __all__ = ["main"]
@@ -16,7 +17,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    parser = _parser()
+    parser = make_parser(_COMMANDS)
     args = parser.parse_args(arguments)
     if args.version:
         _versions()
@@ -30,77 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What a user can mend is said in one line; anything else is a bug and keeps its trace.
         print(f"spectok {args.command}: {error}", file=sys.stderr)
         return 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="spectok", description="Turn astronomical spectra into tokens and back."
-    )
-    parser.add_argument("--version", action="store_true", help="print versions and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-
-    def add(name: str, run, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(run=run)
-        return command
-
-    def add_model(command: argparse.ArgumentParser) -> None:
-        command.add_argument("--model", help="name or folder (default: the embedded one)")
-        command.add_argument("--device", help="where to compute, such as cpu or cuda")
-
-    command = add("encode", _encode, "encode spectrum files into one token table")
-    command.add_argument("files", nargs="+", metavar="FILE")
-    command.add_argument("-o", "--output", required=True, help="tokens.{fits,ecsv,parquet,hdf5}")
-    command.add_argument("--medium", choices=("air", "vacuum"), help="of the wavelengths")
-    add_model(command)
-
-    command = add("decode", _decode, "decode a token table into spectra")
-    command.add_argument("tokens", help="token table")
-    command.add_argument("-o", "--output", required=True, help="spectra.{fits,ecsv,parquet,hdf5}")
-    grid = command.add_mutually_exclusive_group(required=True)
-    grid.add_argument("--like", metavar="FILE", help="take the grid of this spectrum file")
-    grid.add_argument(
-        "--grid", nargs=3, type=float, metavar=("START", "STOP", "STEP"), help="Angstrom"
-    )
-    command.add_argument(
-        "--medium", choices=("air", "vacuum"), help="of the grid (default: FILE's, else vacuum)"
-    )
-    add_model(command)
-
-    command = add("plot", _plot, "plot a spectrum file with its reconstruction, or a token table")
-    command.add_argument("file", help="spectrum file or token table")
-    command.add_argument("-o", "--output", help="picture (default: FILE's name with .png)")
-    command.add_argument("--index", type=int, default=0, help="which spectrum (default: 0)")
-    command.add_argument("--medium", choices=("air", "vacuum"), help="of the wavelengths")
-    add_model(command)
-
-    command = add("info", _info, "say versions, and what is known of a model or a token table")
-    command.add_argument("name", nargs="?", help="model, folder or token table")
-
-    command = add("pretrain", _pretrain, "pretrain a tokenizer, or go on where it was cut")
-    command.add_argument("recipe", help="TOML file; see the documentation")
-    command.add_argument("--folder", help="of the run (default: what the recipe says)")
-    command.add_argument("--steps", type=int, help="instead of the recipe's")
-    command.add_argument("--precision", help="such as 32-true, bf16-mixed")
-    command.add_argument("--accelerator", help="such as cpu, cuda")
-    command.add_argument("--devices", help="number of devices of this machine, or auto")
-
-    command = add("pack", _pack, "pack spectra for pretraining into one file of 4 bytes a pixel")
-    command.add_argument(
-        "survey", help="sdss, desi, galah or apogee", choices=("sdss", "desi", "galah", "apogee")
-    )
-    command.add_argument("paths", nargs="+", help="spectrum files, folders of them, or shards of "
-                         "the Multimodal Universe")  # fmt: skip
-    command.add_argument("-o", "--output", required=True, help="pack.safetensors")
-    command.add_argument(
-        "--split", default="train", choices=("train", "all"),
-        help="train (default): objects of spectok's training split only",
-    )  # fmt: skip
-
-    command = add("demo", _demo, "encode and decode real DESI spectra, or a file of your own")
-    command.add_argument("file", nargs="?", help="spectrum file")
-    command.add_argument("-o", "--output", default=".", help="folder (default: this one)")
-    return parser
 
 
 def _encode(args: argparse.Namespace) -> int:
@@ -309,3 +239,14 @@ def _versions() -> None:
     print(f"spectok {__version__}")
     for package in ("torch", "astropy", "specutils", "numpy"):
         print(f"  {package} {version(package)}")
+
+
+_COMMANDS = {
+    "encode": _encode,
+    "decode": _decode,
+    "plot": _plot,
+    "info": _info,
+    "pretrain": _pretrain,
+    "pack": _pack,
+    "demo": _demo,
+}

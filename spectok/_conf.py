@@ -2,10 +2,12 @@
 
 from astropy.config import ConfigItem, ConfigNamespace
 
-__all__ = ["conf"]
+__all__ = ["Item", "conf"]
 
 
-class _Item(ConfigItem):
+class Item(ConfigItem):
+    """One setting in ``spectok.cfg``."""
+
     rootname = "spectok"
 
 
@@ -13,7 +15,7 @@ class Conf(ConfigNamespace):
     """Configuration of `spectok`: the head of ``spectok.cfg``, above its sections."""
 
     rootname = "spectok"
-    weights = _Item(
+    weights = Item(
         "",
         "Folder with a folder for each named download; empty: SPECTOK_WEIGHTS, else download.",
         module="spectok",

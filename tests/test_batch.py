@@ -166,3 +166,15 @@ def test_batch_keeps_numbers_beyond_float32_finite():
     batch = SpectrumBatch.from_layouts([layout], [flux], [sigma], [np.ones(32, bool)])
     assert torch.isfinite(batch.flux).all() and torch.isfinite(batch.sigma).all()
     assert (batch.sigma > 0).all()
+
+
+@pytest.mark.parametrize("rows", [slice(1, 3), torch.tensor([2, 0])])
+def test_some_of_a_batch(rows):
+    rng = np.random.default_rng(2)
+    layout = PatchLayout.of(np.arange(4000.0, 4064.0), 32)
+    flux, sigma = rng.normal(size=(3, 64)), rng.uniform(1, 2, (3, 64))
+    batch = SpectrumBatch.from_layouts([layout] * 3, flux, sigma, rng.random((3, 64)) < 0.5)
+    some = batch[rows]
+    for name in ("flux", "sigma", "wavelength", "valid"):
+        assert torch.equal(getattr(some, name), getattr(batch, name)[rows])
+    assert len(some.flux) == 2

@@ -157,6 +157,28 @@ def test_decodes_after_reading_back(extension, unit, reader, make_arrays, tiny, 
     assert np.array_equal(tokens_of(both, 0), tokens_of(both, 2))
 
 
+def test_a_table_gives_back_the_batch_that_it_was_made_of(make_arrays, tiny):
+    from spectok._batch import PatchLayout, SpectrumBatch
+    from spectok._tokens import sequences, to_token_batch
+
+    wavelength, flux, sigma = make_arrays(100)
+    grids = [np.delete(wavelength, np.s_[40:60]), wavelength[:50]]  # a gap, and a shorter one
+    arrays = [[np.interp(grid, wavelength, a) for a in (flux, sigma)] for grid in grids]
+    fluxes, sigmas = zip(*arrays, strict=True)
+    table = spectok.encode_arrays(grids, list(fluxes), [s**-2 for s in sigmas], model=tiny)
+    found = to_token_batch(sequences(table))
+    layouts = [PatchLayout.of(grid, 32) for grid in grids]
+    valid = [np.ones(grid.shape, bool) for grid in grids]
+    with torch.inference_mode():
+        expected = tiny.encode(SpectrumBatch.from_layouts(layouts, fluxes, sigmas, valid))
+    assert torch.equal(found.valid, expected.valid) and found.valid.sum(1).tolist() == [2, 2]
+    for name in ("wavelength", "half"):
+        a, b = (getattr(batch, name)[expected.valid] for batch in (found, expected))
+        assert a.dtype == b.dtype == torch.float64 and torch.allclose(a, b, rtol=1e-12)
+    assert torch.allclose(found.value, expected.value, atol=1e-4)
+    assert torch.isfinite(found.half).all()
+
+
 # ------------------------------------------------------------------ decode
 
 

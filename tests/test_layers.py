@@ -26,13 +26,16 @@ LAYER = {
     "probes": 4,
     "plotting": 4,
     "training": 4,
+    "_arguments": TOP,
     "_cli": TOP,
     "_demo": TOP,
+    "_pack": TOP,
+    "_pretrain": TOP,
     "_table_files": TOP,
     "__main__": TOP,
     "__init__": TOP,
 }
-WITHOUT_ASTROPY = ("_batch", "_split", "model")
+WITHOUT_ASTROPY = ("_batch", "_pretrain", "_split", "model")
 # Simulation runs inside training steps; what reads files and makes spectra may see astropy.
 MAY_SEE_ASTROPY = {"simulate": ("_registry", "_sources", "_observe")}
 ASTRONOMY = ("astropy", "specutils", "astroquery")

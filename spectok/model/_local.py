@@ -65,7 +65,7 @@ def fit_cosines(
         Mean logarithm of the errors of the visible pixels.
     """
     kind = flux.dtype
-    # Around hidden pixels, float32 would err by the noise itself at S/N 1000.
+    # Around hidden pixels, float32 would err by the noise itself at S/N 3000.
     if flux.device.type != "mps":  # which has no float64
         flux, sigma, basis = flux.double(), sigma.double(), basis.double()
     count = visible.sum(-1, keepdim=True).clamp(min=1)

@@ -33,9 +33,11 @@ def attention_mask(valid: Tensor) -> Tensor | None:
     """Mask over the keys for ``scaled_dot_product_attention``: (N, 1, 1, T), or None.
 
     A row without one valid token attends to all of them, because a softmax over nothing is
-    NaN; what comes out of such a row is thrown away by the caller.
+    NaN; what comes out of such a row is thrown away by the caller. While a GPU trains, the host
+    must not wait for the answer whether a mask is needed.
     """
-    if bool(valid.all()):
+    waits = valid.device.type != "cpu" and torch.is_grad_enabled()
+    if not (waits or torch.compiler.is_compiling()) and bool(valid.all()):
         return None
     return (valid | ~valid.any(1, keepdim=True))[:, None, None, :]
 

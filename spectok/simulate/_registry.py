@@ -10,8 +10,10 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 
-from astropy.config import ConfigItem, ConfigNamespace
+from astropy.config import ConfigNamespace
 from astropy.utils.data import clear_download_cache, download_file
+
+from spectok._conf import Item
 
 __all__ = ["FILES", "conf", "find_template"]
 
@@ -186,15 +188,11 @@ FILES: dict[str, tuple[str, str | None, str]] = {
 }
 
 
-class _Item(ConfigItem):
-    rootname = "spectok"
-
-
 class Conf(ConfigNamespace):
     """Configuration of `spectok.simulate`: section ``[simulate]`` of ``spectok.cfg``."""
 
     rootname = "spectok"
-    templates = _Item(
+    templates = Item(
         "",
         "Folder with template files; empty: SPECTOK_TEMPLATES, else download.",
         module="spectok.simulate",

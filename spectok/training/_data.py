@@ -22,7 +22,7 @@ __all__ = ["Batches", "Source", "TrainingBatch"]
 _PARTS = (1.0, 1.0, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18)
 _GOOD = 0.1  # least share of good pixels
 # Batches that are drawn together come in the order of this many draws, shuffled.
-_SHUFFLED = 16
+_SHUFFLED = 64
 
 
 class Source(Protocol):

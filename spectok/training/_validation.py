@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Validation:
     numbers : sequence of int
         Which of them.
     pictures : int
-        Spectra to draw, of batches one after the other.
+        Spectra to draw, of batches one after the other; none without matplotlib.
 
     Examples
     --------
@@ -45,7 +46,8 @@ class Validation:
 
     def __init__(self, batches: Batches, numbers: Sequence[int], *, pictures: int = 4) -> None:
         self.batches = [batches[number] for number in numbers]
-        self.pictures = pictures
+        # Compute nodes may do without matplotlib.
+        self.pictures = pictures if find_spec("matplotlib") else 0
 
     def __call__(self, model: SpectralTokenizer) -> dict[str, Any]:
         """Errors by name, and the pictures as figures.

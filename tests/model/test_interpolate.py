@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectok.model._interpolate import interpolate_tokens
+from spectok.model._interpolate import bracket, interpolate_tokens, pick
 
 
 def tokens(n_tokens, seed, share_valid=1.0):
@@ -38,3 +38,27 @@ def test_linear_between_valid_tokens_and_constant_beyond(n_tokens, seed, share):
         for channel in range(5):
             expected = np.interp(target[row].numpy(), x, y[:, channel])
             assert np.allclose(out[row, :, channel], expected, atol=1e-5)
+
+
+@given(n_tokens=st.integers(1, 20), seed=st.integers(0, 200), share=st.sampled_from([1.0, 0.6]))
+def test_bracket_finds_the_valid_tokens_on_either_side(n_tokens, seed, share):
+    _, wavelength, valid = tokens(n_tokens, seed, share)
+    target = torch.linspace(3500.0, 9500.0, 101, dtype=torch.float64).expand(2, -1)
+    low, high = bracket(wavelength, valid, target)
+    for row in range(2):
+        good = np.sort(wavelength[row][valid[row]].numpy())
+        if not good.size:
+            continue
+        below, above = (wavelength[row][found[row]].numpy() for found in (low, high))
+        for x, left, right in zip(target[row].numpy(), below, above, strict=True):
+            # Beyond the outermost token both are that one.
+            assert left == (good[good < x].max() if (good < x).any() else good[0])
+            assert right == (good[good >= x].min() if (good >= x).any() else good[-1])
+
+
+def test_pick():
+    value = torch.arange(24.0).reshape(2, 4, 3)
+    position = torch.tensor([[3, 3, 0], [1, 2, 0]])
+    found = pick(value, position)
+    assert found.shape == (2, 3, 3)
+    assert found[0, 0].tolist() == [9.0, 10.0, 11.0] and found[1, 1].tolist() == [18.0, 19.0, 20.0]

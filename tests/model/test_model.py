@@ -42,9 +42,9 @@ def count(*modules):
 @pytest.mark.parametrize(
     ("size", "total", "encoder"),
     [
-        ("tiny", 71_056, 33_840),
-        ("small", 3_562_448, 1_559_632),
-        ("base", 46_396_496, 20_038_672),
+        ("tiny", 38_832, 18_000),
+        ("small", 3_175_568, 1_369_360),
+        ("base", 44_332_624, 19_023_376),
     ],
 )
 def test_number_of_parameters(size, total, encoder):

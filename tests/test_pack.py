@@ -1,0 +1,69 @@
+"""Survey files to packs: what goes in, what is left out and said."""
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+pytest.importorskip("lightning", reason="the extra 'training' is not installed")
+
+from spectok import surveys
+from spectok._cli import main
+from spectok._pack import pack
+from spectok.training import RealSpectra, open_pack
+
+
+def test_files_become_a_pack(shared_data, tmp_path):
+    files = sorted((shared_data / "sdss").rglob("spec-*.fits"))[:4]
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.fits").write_text("no FITS file")
+    output = tmp_path / "pack.safetensors"
+    said = pack("sdss", [*files, tmp_path / "folder"], output, split="all", progress=False)
+    assert "4 spectra of sdss" in said and "left out: 1 files such as notes.fits" in said
+    real = RealSpectra(open_pack(output))
+    assert len(real.rows["sdss"]) == 4
+    for row, file in enumerate(files):
+        (spectrum,) = surveys.sdss.read(file)
+        wavelength, flux, sigma, valid = real.spectrum(row)
+        good = ~spectrum.mask
+        assert np.array_equal(valid, good)
+        assert np.allclose(wavelength, spectrum.spectral_axis.value, rtol=2e-6)
+        scale = np.median(np.abs(spectrum.flux.value[good]))
+        assert np.allclose(flux[good], spectrum.flux.value[good] / scale, rtol=1e-3, atol=1e-3)
+        error = spectrum.uncertainty.array[good] ** -0.5 / scale
+        assert np.allclose(sigma[good], error, rtol=1e-3)
+    with safe_open(output, "numpy") as file:
+        assert '"survey": "sdss"' in file.metadata()["pack"]
+
+
+def test_only_training_objects_unless_asked(shared_data, tmp_path):
+    files = sorted((shared_data / "sdss").rglob("spec-*.fits"))[:12]
+    everything = pack("sdss", files, tmp_path / "a.safetensors", split="all", progress=False)
+    training = pack("sdss", files, tmp_path / "b.safetensors", progress=False)
+    n_all, n_train = (
+        len(open_pack(tmp_path / f"{k}.safetensors")["spectra.survey"]) for k in "ab"
+    )
+    assert n_train < n_all == 12 and "left out" not in everything
+    assert f"{n_all - n_train} objects of the validation or test split" in training
+
+
+def test_arms_become_one_spectrum(tmp_path):
+    from importlib import resources
+
+    folder = resources.files("specutils.io.default_loaders") / "tests" / "desi_test_data"
+    files = sorted(str(f) for f in folder.rglob("coadd*.fits"))
+    if not files:
+        pytest.skip("this specutils comes without DESI files")
+    said = pack("desi", files[:1], tmp_path / "p.safetensors", split="all", progress=False)
+    real = RealSpectra(open_pack(tmp_path / "p.safetensors"))
+    rows = real.rows["desi"]
+    assert len(rows) and f"{len(rows)} spectra of desi" in said
+    assert len(real.spectrum(int(rows[0]))[0]) == 2751 + 2326 + 2881
+
+
+def test_nothing_to_pack_is_said(tmp_path, capsys):
+    (tmp_path / "x.txt").write_text("nothing")
+    output = str(tmp_path / "p.safetensors")
+    assert main(["pack", "sdss", str(tmp_path), "-o", output]) == 1
+    assert "nothing to pack: 1 files such as x.txt" in capsys.readouterr().err
+    assert main(["pack", "sdss", str(tmp_path / "lost"), "-o", output]) == 1
+    assert "no such file or folder" in capsys.readouterr().err

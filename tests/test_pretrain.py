@@ -1,0 +1,127 @@
+"""Recipes: read, refused, run, cut and resumed, without astropy."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+pytest.importorskip("lightning", reason="the extra 'training' is not installed")
+
+import spectok
+from spectok._pretrain import pretrain, read_recipe
+from spectok.training import pack_spectra
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+RECIPE = """
+folder = "run"
+[model]
+size = "tiny"
+[data]
+packs = {real = "pack.safetensors"}
+tokens = 200
+[mock]
+varied = 1
+[mixture]
+sdss = {real = 1, mock = 1}
+apogee = {mock = 1}
+[training]
+steps = 2
+accumulate = 1
+accelerator = "cpu"
+[validation]
+batches = 2
+pictures = 1
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    rng = np.random.default_rng(0)
+    wavelength = 10 ** (3.56 + 1e-4 * np.arange(4000))
+    sigma = np.full(4000, 0.1)
+    spectra = [(0, wavelength, rng.normal(1, 0.1, 4000), sigma, sigma > 0) for _ in range(3)]
+    save_file(pack_spectra(spectra), tmp_path / "pack.safetensors")
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_a_recipe_runs_goes_on_and_leaves_a_model(recipe):
+    folder = pretrain(recipe, progress=False)
+    assert folder == recipe.parent / "run" / "model"
+    first = spectok.load_model(folder)
+    assert first.config.width == 32
+    pretrain(recipe, progress=False, steps=3)
+    with (folder.parent / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "3"]
+    for name in ("loss", "tokens_per_s", "mfu", "error_visible", "error_hidden"):
+        assert all(float(row[name]) > 0 for row in rows), name
+    assert len(list((folder.parent / "pictures").glob("*.png"))) == 2
+    again = spectok.load_model(folder)
+    assert any(
+        not (a == b).all() for a, b in zip(first.parameters(), again.parameters(), strict=True)
+    )
+
+
+def test_weights_are_a_start(recipe):
+    folder = pretrain(recipe, progress=False)
+    text = RECIPE.replace('[model]\nsize = "tiny"\n', "").replace(
+        'folder = "run"', 'folder = "more"\nstart = "run/model"'
+    )
+    recipe.write_text(text)
+    more = pretrain(recipe, progress=False)
+    assert more.parent.name == "more" and spectok.load_model(more).config.width == 32
+    assert folder != more
+    recipe.write_text(text.replace("[data]", '[model]\nsize = "tiny"\n[data]'))
+    with pytest.raises(ValueError, match="exclude each other"):
+        pretrain(recipe, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("steps = 2", "step = 2", r"\[training\] has step, which means nothing"),
+        ("steps = 2", "", r"lacks steps in \[training\]"),
+        ("[mixture]", "[mixtures]", "the recipe has mixtures, which means nothing"),
+        ("tokens = 200", "tokens 200", "is no TOML"),
+        ("varied = 1", "colour = 1", r"\[mock\] has colour"),
+        ("real = 1,", "reel = 1,", "the mixture names reel, but the sources are real, mock"),
+    ],
+)
+def test_what_is_misspelt_is_named(recipe, old, new, message):
+    recipe.write_text(RECIPE.replace(old, new))
+    with pytest.raises(ValueError, match=message):
+        pretrain(recipe, progress=False)
+
+
+def test_the_recipes_of_the_repository_can_be_read():
+    if not RECIPES.is_dir():
+        pytest.skip("the recipes are not beside the tests")
+    found = sorted(RECIPES.rglob("*.toml"))
+    assert len(found) >= 2
+    for path in found:
+        assert read_recipe(path)["training"]["steps"] > 1000
+
+
+def test_it_runs_where_astropy_is_not(recipe):
+    """Compute nodes often have PyTorch and little else."""
+    code = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('astropy', 'specutils', 'astroquery', 'h5py'):\n"
+        "            raise ImportError(name + ' is not here')\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from spectok._cli import main\n"
+        f"sys.exit(main(['pretrain', {str(recipe)!r}, '--steps', '1']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "load it with spectok.load_model" in done.stdout
