@@ -1,6 +1,6 @@
 """Speed and memory of encoding, beside the floor that the machine's arithmetic sets.
 
-    python benchmarks/encode.py [--device cpu] [--sizes small base] [--output encode.json] [--rst T]
+    python benchmarks/encode.py [--device cpu] [--sizes small base] [--output FILE] [--rst FILE]
 
 For each survey's grid and for batches of 1 and 64: spectra per second of `encode_arrays` (arrays
 in, table out), the share of the floor (the time of the same matrix products at the peak that this

@@ -3,7 +3,8 @@ r"""Write the card of a model from its run and its scores.
     python benchmarks/reconstruction.py test.safetensors --train train.safetensors \
         --model small-v1 --output scores.json
     python recipes/small_v1/card.py train.safetensors templates.safetensors \
-        runs/small-v1/log.csv scores.json --notes notes.rst --rst CARD.rst --json card.json
+        runs/small-v1/log.csv scores.json --regrid regrid.json \
+        --repeatability repeatability.json --notes notes.rst --rst CARD.rst --json card.json
 
 What cannot be computed (the hardware, where the model loses and why) comes from ``notes.rst``.
 """
@@ -54,10 +55,7 @@ def table(scores: dict, pixels: str) -> list[str]:
                     (name, cell, method, str(found["objects"]), interval(found["median"]),
                      interval(found["clipped"]))
                 )  # fmt: skip
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in rows:
-        lines += [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)]
-    return [*lines, ""]
+    return list_table(rows)
 
 
 def data(pack: str, templates: str) -> list[str]:
@@ -83,6 +81,66 @@ def data(pack: str, templates: str) -> list[str]:
     ]
 
 
+def list_table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Lines of an RST table; the first row is its header."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        lines += [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)]
+    return [*lines, ""]
+
+
+def truth(found: dict) -> list[str]:
+    """Errors against the noise-free truth of mocks, in units of the noise."""
+    rows = [("mocks", "S/N", "objects", "spectok, median", "spectok, rms", "linear, median")]
+    for name in ("boss, own grid", "desi, own grid", "boss to desi", "apogee to visit"):
+        for snr, one in found[name].items():
+            cells = [interval(one[key]) for key in ("model median", "model rms", "linear median")]
+            rows.append((name, snr.replace("-inf", " and more"), str(one["n"]), *cells))
+    wide = found["resolution"]["own grid"]["over BOSS"][0]
+    return [
+        "Error against the truth",
+        "~~~~~~~~~~~~~~~~~~~~~~~",
+        "",
+        "Decoded minus noise-free flux of *mock* observations without errors of calibration, in",
+        "units of the noise of the input: median of its absolute value over 0.6745, and root mean",
+        "square with each pixel at most 10. All cases stand in the benchmarks.",
+        "",
+        *list_table(rows),
+        f"A line as narrow as BOSS makes them is {wide:.2f} times as wide after decoding.",
+        "",
+    ]
+
+
+def repeats(found: dict) -> list[str]:
+    """Distances between pooled tokens of one object, relative to those between objects."""
+    names = {
+        "trimmed, median | all": "trimmed by 1 to 31 pixels, median",
+        "trimmed, worst | all": "trimmed by 1 to 31 pixels, worst",
+        "shifted | all": "shifted by 0.1 Angstrom",
+        "noisier | all": "as much noise again",
+        "repeat plates | all": "repeat plates",
+        "epochs | QSO": "epochs of SDSS-RM 017",
+    }
+    rows = [("same object", "raw", "standardised", "objects", "sets")]
+    for key, name in names.items():
+        raw, standard = (found[metric][key] for metric in ("raw", "standardised"))
+        sets = ", ".join(f"{n} {split}" for split, n in raw["sets"].items())
+        rows.append(
+            (name, interval(raw["relative"]), interval(standard["relative"]),
+             str(raw["objects"]) + (f" ({raw['epochs']} epochs)" if "epochs" in raw else ""), sets)
+        )  # fmt: skip
+    return [
+        "Repeatability",
+        "~~~~~~~~~~~~~",
+        "",
+        "Distance between pooled tokens (mean) of *real* SDSS spectra of one object, relative to",
+        "the median distance between different objects of its class; also with each number",
+        "divided by its scatter over objects.",
+        "",
+        *list_table(rows),
+    ]
+
+
 def main() -> None:
     """Write the card as RST and as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -90,6 +148,8 @@ def main() -> None:
     parser.add_argument("templates")
     parser.add_argument("log")
     parser.add_argument("scores")
+    parser.add_argument("--regrid", required=True, help="what benchmarks/regrid.py wrote")
+    parser.add_argument("--repeatability", required=True)
     parser.add_argument("--notes", required=True)
     parser.add_argument("--rst", required=True)
     parser.add_argument("--json", required=True)
@@ -132,7 +192,10 @@ def main() -> None:
         "",
         *calibration,
         "",
-        "Made by ``benchmarks/reconstruction.py`` and ``recipes/small_v1/card.py``.",
+        *truth(json.loads(Path(args.regrid).read_text(encoding="utf-8"))),
+        *repeats(json.loads(Path(args.repeatability).read_text(encoding="utf-8"))),
+        "Made by ``benchmarks/reconstruction.py``, ``benchmarks/regrid.py``,",
+        "``benchmarks/repeatability.py`` and ``recipes/small_v1/card.py``.",
     ]
     Path(args.rst).write_text("\n".join(text) + "\n", encoding="utf-8")
     summary = {

@@ -1,36 +1,26 @@
-"""Write the averaged weights of a run's checkpoint as a model folder.
+"""Put the weights of a run into the package, with their card.
 
-python recipes/small_v1/export.py runs/small-v1/checkpoint.pt small-v1 --card card.json
+python recipes/small_v1/export.py runs/small-v1/model spectok/weights/small-v1 --card card.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 
-import torch
-
-from spectok import ModelConfig, SpectralTokenizer, save_model
+from spectok import load_model, save_model
 
 
 def main() -> None:
-    """Export a checkpoint."""
+    """Write the model's folder anew."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint")
+    parser.add_argument("model", help="folder that `spectok pretrain` wrote")
     parser.add_argument("folder")
-    parser.add_argument("--size", default="small")
-    parser.add_argument("--card", default=None, help="JSON file with what to say of the weights")
+    parser.add_argument("--card", help="JSON file with what to say of the weights")
     args = parser.parse_args()
-    state = torch.load(args.checkpoint, map_location="cpu", weights_only=False)
-    model = SpectralTokenizer(ModelConfig.of_size(args.size))
-    average = {k.removeprefix("module."): v for k, v in state["average"].items()}
-    average.pop("n_averaged")
-    model.load_state_dict(average)
-    card = None
-    if args.card:
-        with open(args.card, encoding="utf-8") as file:
-            card = json.load(file)
-    print(f"step {state['step']}: wrote {save_model(model, args.folder, half=True, card=card)}")
+    card = json.loads(Path(args.card).read_text(encoding="utf-8")) if args.card else None
+    print(f"wrote {save_model(load_model(args.model), args.folder, half=True, card=card)}")
 
 
 if __name__ == "__main__":
