@@ -133,6 +133,8 @@ class Batches(Dataset):
                 f"the mixture names {', '.join(sorted(lost))}, but the sources are "
                 f"{', '.join(self.sources) or 'none'}"
             )
+        if together < 1:
+            raise ValueError(f"together must be at least 1, not {together}")
         self.patch_size, self.n_tokens, self.seed = patch_size, n_tokens, seed
         self.seen_weight, self.hidden_share = seen_weight, tuple(hidden_share)
         self.together = together

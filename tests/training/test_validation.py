@@ -17,9 +17,7 @@ from spectok.training._log import write_log
 @pytest.fixture(scope="module")
 def batches():
     mocks = MockSpectra({"sdss": [(1.0, simulate.Simulator("boss"))]})
-    return Batches(
-        {"mock": mocks}, {"sdss": {"mock": 1.0}}, patch_size=32, n_tokens=400, seed=2
-    )
+    return Batches({"mock": mocks}, {"sdss": {"mock": 1.0}}, patch_size=32, n_tokens=400, seed=2)
 
 
 class Shifted(SpectralTokenizer):

@@ -1,31 +1,16 @@
-"""The recipe of small-v1 as far as it runs without data: its simulators."""
-
-import importlib.util
-from pathlib import Path
+"""The simulators that pretraining draws from."""
 
 import numpy as np
 import pytest
 import torch
 
+from spectok import simulate
 from spectok.training import Batches, MockSpectra
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "small_v1" / "mocks.py"
-
 
 @pytest.fixture(scope="module")
-def mocks():
-    # Tests that were taken out of the checkout have no recipes; a lost recipe fails.
-    if not RECIPE.parents[1].is_dir():
-        pytest.skip("the recipes are not beside the tests")
-    spec = importlib.util.spec_from_file_location("mocks", RECIPE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def simulators(mocks):
-    return mocks.simulators(None)  # analytic templates
+def simulators():
+    return simulate.training_simulators()  # analytic templates
 
 
 def test_three_mocks_in_ten_are_asked_for_on_another_grid(simulators):
@@ -83,3 +68,14 @@ def test_next_to_nothing_is_padding(simulators, padding, together):
     assert padding(found) < 0.05
     # Nor are there few pixels in the patches.
     assert np.mean([float(b.seen.valid.float().mean()) for b in found]) > 0.85
+
+
+def test_what_they_cannot_be_is_said():
+    with pytest.raises(
+        ValueError, match="surveys must be of sdss, desi, galah, apogee, not lamost"
+    ):
+        simulate.training_simulators(surveys=("lamost",))
+    with pytest.raises(ValueError, match="pairs must be a share below 1"):
+        simulate.training_simulators(pairs=1.0)
+    native = simulate.training_simulators(surveys=("galah",), pairs=0.0)["galah"]
+    assert [(share, len(one.instruments)) for share, one in native] == [(1.0, 1)]
