@@ -38,3 +38,36 @@ def test_a_batch_of_other_lengths_changes_nothing(spectra, rms_difference):
     together = spectok.encode(spectra, device="cuda")
     together = together[np.asarray(together["spectrum_index"]) == 0]
     assert rms_difference(alone["token"], together["token"]) < 1e-5
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_training_on_the_device(compiled, tmp_path):
+    """Mock observations made there, both optimizers' kernels, the same losses as on the CPU."""
+    pytest.importorskip("lightning", reason="the extra 'training' is not installed")
+    import csv
+
+    from spectok.training import Batches, MockSpectra, Validation, fit
+
+    def batches(device, seed):
+        simulators = simulate.training_simulators(
+            surveys=("sdss", "apogee"), varied=1, device=device
+        )
+        mixture = {survey: {"mock": 1.0} for survey in simulators}
+        return Batches(
+            {"mock": MockSpectra(simulators)}, mixture, patch_size=32, n_tokens=2000, seed=seed
+        )
+
+    torch.manual_seed(0)
+    model = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny"))
+    made = batches("cuda", 1)
+    assert made[0].seen.flux.device.type == "cuda"
+    fit(
+        model, made, tmp_path, steps=6, accumulate=2, warmup=2, accelerator="cuda",
+        precision="bf16-mixed", compile=compiled, checkpoint_every=3, progress=False,
+        validate=Validation(batches("cuda", 2), range(2), pictures=1),
+    )  # fmt: skip
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["3", "6"]
+    assert 0 < float(rows[1]["error_visible"]) < 2
+    assert float(rows[1]["mfu"]) > 0

@@ -17,7 +17,7 @@ from spectok.model._transformer import Attention, Block, Rotation, attention_mas
 
 __all__ = ["SpectralTokenizer"]
 
-_CHANNELS = 4  # per pixel: flux, contrast, error, validity
+_CHANNELS = 4  # per pixel: flux, flux over error, one over error, validity
 _LOG_MODEL_SIGMA = (-9.0, 6.0)
 _LARGEST = 60.0  # of asinh(flux), and of log(noise)
 _LARGEST_CHANGE = 27.0  # of asinh(change / noise): with the largest noise it fits float32
@@ -29,8 +29,9 @@ _GAIN = 8.0
 class SpectralTokenizer(nn.Module):
     """Transformer that turns spectra into wavelength-aware tokens and back.
 
-    After Shen et al. (2025, arXiv:2510.17959), section 2, with a decoder that may look at all
-    tokens and states its own error.
+    After Shen et al. (2025, arXiv:2510.17959), section 2. A token starts as the cosines of its
+    patch, which the network changes in units of the noise; the decoder may look at all tokens,
+    and states its own error.
 
     Parameters
     ----------
