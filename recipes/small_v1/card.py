@@ -38,6 +38,11 @@ def interval(values: list[float]) -> str:
     return "{:.2f} ({:.2f}-{:.2f})".format(*values)
 
 
+def short(values: list[float]) -> str:
+    """A value with its 95 % interval, two digits each."""
+    return "{:.2g} ({:.2g}-{:.2g})".format(*values)
+
+
 def table(scores: dict, pixels: str) -> list[str]:
     """Scores of one kind of pixels as an RST table."""
     rows = [("survey", "S/N", "method", "objects", "median r² / 0.4549", "mean min(r², 100)")]
@@ -126,7 +131,7 @@ def repeats(found: dict) -> list[str]:
         raw, standard = (found[metric][key] for metric in ("raw", "standardised"))
         sets = ", ".join(f"{n} {split}" for split, n in raw["sets"].items())
         rows.append(
-            (name, interval(raw["relative"]), interval(standard["relative"]),
+            (name, short(raw["relative"]), short(standard["relative"]),
              str(raw["objects"]) + (f" ({raw['epochs']} epochs)" if "epochs" in raw else ""), sets)
         )  # fmt: skip
     return [
