@@ -2,8 +2,8 @@ r"""Write the card of a model from its run and its scores.
 
     python benchmarks/reconstruction.py test.safetensors --train train.safetensors \
         --model small-v1 --output scores.json
-    python recipes/small_v1/card.py train.safetensors templates.safetensors \
-        runs/small-v1/log.csv scores.json --regrid regrid.json \
+    python recipes/small_v1/card.py runs/small-v1/model train.safetensors \
+        templates.safetensors runs/small-v1/log.csv scores.json --regrid regrid.json \
         --repeatability repeatability.json --notes notes.rst --rst CARD.rst --json card.json
 
 What cannot be computed (the hardware, where the model loses and why) comes from ``notes.rst``.
@@ -149,6 +149,7 @@ def repeats(found: dict) -> list[str]:
 def main() -> None:
     """Write the card as RST and as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="folder of the weights")
     parser.add_argument("pack")
     parser.add_argument("templates")
     parser.add_argument("log")
@@ -162,6 +163,7 @@ def main() -> None:
     scores = json.loads(Path(args.scores).read_text(encoding="utf-8"))
     with open(args.log, newline="", encoding="utf-8") as file:
         steps = int(list(csv.DictReader(file))[-1]["step"])
+    sha256 = json.loads((args.model / "config.json").read_text(encoding="utf-8"))["sha256"]
     calibration = [
         f"- {name}: {found['within 1 sigma']:.0%} within 1, {found['within 2 sigma']:.0%} within 2"
         for survey, name in SURVEYS.items()
@@ -175,6 +177,8 @@ def main() -> None:
         "",
         *data(args.pack, args.templates),
         f"Steps: {steps:,} of 2,048 tokens ({steps * 2048 / 1e6:.0f} million tokens).",
+        "",
+        f"sha256 of the weights: ``{sha256}``.",
         "",
         "Hidden-block score",
         "~~~~~~~~~~~~~~~~~~",
