@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from variants import VARIANTS
 
-BINS = ("0-10", "10-30", "30-inf")
+BINS = ("0-10", "30-inf")
 HEADER = (
-    "variant", "seen, S/N < 10", "10-30", "> 30", "hidden, S/N < 10", "10-30", "> 30",
-    "BOSS to DESI", "real SDSS, hidden", "runs",
+    "variant", "seen, S/N < 10", "seen, > 30", "hidden, < 10", "hidden, > 30", "BOSS to DESI",
+    "real SDSS", "runs",
 )  # fmt: skip
 
 
@@ -50,8 +50,11 @@ def main() -> None:
     for name in [name for name in VARIANTS if name in runs]:
         numbers = np.array(runs[name])
         middle, half = numbers.mean(0), np.ptp(numbers, axis=0) / 2
-        cells = [f"{m:.3f} ± {h:.3f}" for m, h in zip(middle, half, strict=True)]
-        rows.append((f"{name}: {VARIANTS[name].about}", *cells, str(len(numbers))))
+        cells = [
+            f"{m:.3f} ± {h:.3f}" if len(numbers) > 1 else f"{m:.3f}"
+            for m, h in zip(middle, half, strict=True)
+        ]
+        rows.append((VARIANTS[name].about, *cells, str(len(numbers))))
     print(".. list-table::\n   :header-rows: 1\n")
     for row in rows:
         for number, cell in enumerate(row):

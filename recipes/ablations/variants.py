@@ -117,7 +117,7 @@ class Variant:
 
 
 VARIANTS = {
-    "default": Variant("C = 16, 16 periods of 8 to 65,536 Angstrom, asinh of flux / error"),
+    "default": Variant("default: C = 16, 16 periods of 8 to 65,536"),
     "C = 8": Variant("tokens of 8 numbers", config={"token_size": 8}),
     "C = 12": Variant("tokens of 12 numbers", config={"token_size": 12}),
     "C = 24": Variant("tokens of 24 numbers", config={"token_size": 24}),
@@ -126,7 +126,7 @@ VARIANTS = {
     "no rotation": Variant("wavelengths do not turn queries and keys (the paper)", NoRotation),
     "periods from 2": Variant("shortest period 2 Angstrom", config={"min_period": 2.0}),
     "periods from 32": Variant("shortest period 32 Angstrom", config={"min_period": 32.0}),
-    "periods to 16384": Variant("longest period", config={"max_period": 16384.0}),
+    "periods to 16384": Variant("longest period 16,384 Angstrom", config={"max_period": 16384.0}),
     "8 periods": Variant("8 periods in the embedding", config={"n_periods": 8}),
     "32 periods": Variant("32 periods in the embedding", config={"n_periods": 32}),
     "linear flux": Variant("flux and error as they are", LinearFlux),
@@ -134,13 +134,13 @@ VARIANTS = {
     "levels only": Variant("tokens start from levels, not cosines", LevelsOnly),
     "add-only decoder": Variant("no cross-attention (the paper)", AddOnly),
     "hide nothing": Variant("no pixel is hidden (the paper)", hide=(0.0, 0.0)),
-    "hide 1-15 %": Variant("share hidden in blocks, default 2-30 %", hide=(0.01, 0.15)),
-    "hide 30-60 %": Variant("share hidden in blocks", hide=(0.30, 0.60)),
-    "floor 0.5 %": Variant("half a percent of the flux added to errors in the loss", floor=0.005),
-    "balance 0": Variant("the likelihood itself, default 0.5", fit={"balance": 0.0}),
-    "balance 1": Variant("hard pixels weigh as in the paper's loss", fit={"balance": 1.0}),
-    "no model error": Variant("the paper's loss", fit={"model_error": False}),
+    "hide 1-15 %": Variant("1 to 15 % hidden in blocks (default 2-30 %)", hide=(0.01, 0.15)),
+    "hide 30-60 %": Variant("30 to 60 % hidden in blocks", hide=(0.30, 0.60)),
+    "floor 0.5 %": Variant("0.5 % of the flux added to the errors in the loss", floor=0.005),
+    "balance 0": Variant("balance 0 (default 0.5): the likelihood itself", fit={"balance": 0.0}),
+    "balance 1": Variant("balance 1: hard pixels weigh most", fit={"balance": 1.0}),
+    "no model error": Variant("no model error (the paper)", fit={"model_error": False}),
     "AdamW": Variant(
-        "instead of Muon, at 2e-3", fit={"optimizer": "adamw", "learning_rate": 2e-3}
+        "AdamW at 2e-3 instead of Muon", fit={"optimizer": "adamw", "learning_rate": 2e-3}
     ),
 }
