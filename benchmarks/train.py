@@ -58,23 +58,20 @@ def main() -> None:
         {survey: {"mock": share} for survey, share in MIXTURE.items()},
         patch_size=32, n_tokens=tokens, seed=5, together=1 if cuda else 8,
     )  # fmt: skip
-    drawn = []
     batches[0]  # the first one builds responses  # noqa: B018
     begun = time.monotonic()
-    for number in range(1, 17):
-        drawn.append(batches[number])
+    drawn = [batches[number] for number in range(1, 17)]
     if cuda:
         torch.cuda.synchronize()
     data = (time.monotonic() - begun) / 16
-    empty = sum(
-        float((~part.valid.unflatten(1, (-1, 32)).any(-1)).sum())
-        for batch in drawn
-        for part in {id(p): p for p in (batch.seen, batch.target)}.values()
-    ) / sum(
-        part.flux.numel() / 32
-        for batch in drawn
-        for part in {id(p): p for p in (batch.seen, batch.target)}.values()
+    good = torch.cat(
+        [
+            part.valid.unflatten(1, (-1, 32)).any(-1).flatten()
+            for batch in drawn
+            for part in (batch.seen, batch.target)
+        ]
     )
+    empty = 1.0 - float(good.double().mean())
     torch.manual_seed(0)
     model = SpectralTokenizer(ModelConfig.of_size(args.size))
     with tempfile.TemporaryDirectory() as folder:

@@ -50,9 +50,10 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     _check(path, "the recipe", recipe, _SECTIONS)
     for section, keys in known.items():
         _check(path, f"[{section}]", recipe.get(section, {}), keys)
-    for section, key in (("mixture", ""), ("training", "steps")):
-        if section not in recipe or (key and key not in recipe[section]):
-            raise ValueError(f"{path} lacks {f'{key} in ' if key else ''}[{section}]")
+    if "mixture" not in recipe:
+        raise ValueError(f"{path} lacks [mixture]")
+    if "steps" not in recipe.get("training", {}):
+        raise ValueError(f"{path} lacks steps in [training]")
     return recipe
 
 
@@ -106,7 +107,7 @@ def pretrain(
     recipe, base = read_recipe(path), Path(path).parent
     options = {**recipe["training"], **{k: v for k, v in changes.items() if v is not None}}
     folder = Path(folder or base / recipe.get("folder", Path(path).stem))
-    data = {"tokens": 1024, "seed": 1, **recipe.get("data", {})}
+    data = {"tokens": 1024, "together": 1, "seed": 1, **recipe.get("data", {})}
     torch.manual_seed(data["seed"])
     if "start" in recipe:
         model = load_model(_from(base, recipe["start"]) or recipe["start"])
@@ -115,12 +116,12 @@ def pretrain(
     else:
         sizes = dict(recipe.get("model", {}))
         model = SpectralTokenizer(ModelConfig.of_size(sizes.pop("size", "base"), **sizes))
-    sources = sources_of(recipe, base, device_of(options.get("accelerator", "auto")))
+    sources = sources_of(recipe, base, _device_of(options.get("accelerator", "auto")))
 
-    def batches(seed: int, tokens: int, together: int) -> Batches:
+    def batches(mixture: dict[str, Any], seed: int, tokens: int, together: int) -> Batches:
         return Batches(
             sources,
-            recipe["mixture"],
+            mixture,
             patch_size=model.config.patch_size,
             n_tokens=tokens,
             seed=seed,
@@ -131,7 +132,7 @@ def pretrain(
     watched = recipe.get("validation", {})
     validation = Validation(
         # Another seed, so other mock observations; and the same ones whatever is trained.
-        batches(data["seed"] + 2**31, 1024, 1),
+        batches(_watched(recipe["mixture"]), data["seed"] + 2**31, 1024, 1),
         range(watched.get("batches", 16)),
         pictures=watched.get("pictures", 4),
     )
@@ -146,7 +147,7 @@ def pretrain(
 
     fit(
         model,
-        batches(data["seed"], data["tokens"], data.get("together", 1)),
+        batches(recipe["mixture"], data["seed"], data["tokens"], data["together"]),
         folder,
         validate=validate,
         progress=progress,
@@ -155,7 +156,13 @@ def pretrain(
     return folder / "model"
 
 
-def device_of(accelerator: str) -> str:
+def _watched(mixture: dict[str, Any]) -> dict[str, Any]:
+    """Mocks alone, where there are any: other real spectra than the training's are not at hand."""
+    mocks = {s: {"mock": shares["mock"]} for s, shares in mixture.items() if "mock" in shares}
+    return mocks or mixture
+
+
+def _device_of(accelerator: str) -> str:
     """Where mock observations are made: on this process's device."""
     import os
 

@@ -52,14 +52,9 @@ def test_only_training_objects_unless_asked(shared_data, tmp_path):
     assert n_all - n_train <= left <= n_all - n_train + n_bad
 
 
-def test_arms_become_one_spectrum(tmp_path):
-    from importlib import resources
-
-    folder = resources.files("specutils.io.default_loaders") / "tests" / "desi_test_data"
-    files = sorted(str(f) for f in folder.rglob("coadd*.fits"))
-    if not files:
-        pytest.skip("this specutils comes without DESI files")
-    said = pack("desi", files[:1], tmp_path / "p.safetensors", split="all", progress=False)
+def test_arms_become_one_spectrum(desi_data, tmp_path):
+    (file, *_) = sorted(desi_data.rglob("coadd*.fits"))
+    said = pack("desi", [file], tmp_path / "p.safetensors", split="all", progress=False)
     real = RealSpectra(open_pack(tmp_path / "p.safetensors"))
     rows = real.rows["desi"]
     assert len(rows) and f"{len(rows)} spectra of desi" in said

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +39,9 @@ from spectok.simulate import Simulator, Templates, instrument, load_templates
 from spectok.training import Batches, TrainingBatch, fit
 from spectok.training._hide import hide
 
-BINS = ((0.0, 10.0), (10.0, 30.0), (30.0, math.inf))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from regrid import BINS, exact  # noqa: E402
+
 SEEN_WEIGHT = 0.05
 
 
@@ -65,19 +67,13 @@ class Kept:
         return replace(batch, hidden=hidden, weight=weight, target=target)
 
 
-def exact(name: str):
-    """An instrument without errors of calibration, which no decoder can know of."""
-    own = instrument(name).calibrated()
-    return replace(own, traits={**own.traits, "dead": 0.0, "cosmic": 0.0})
-
-
 def mocks(templates: Templates, n: int, seed: int) -> list[tuple]:
     """Name, layouts and tensors of the mock observations that judge."""
     found = []
-    boss = exact("boss")
+    boss = exact(instrument("boss"))
     for name in ("boss", "desi", "galah", "apogee", "boss to desi"):
-        own = boss if name.startswith("boss") else exact(name)
-        observers = (own, exact("desi")) if name == "boss to desi" else (own,)
+        own = boss if name.startswith("boss") else exact(instrument(name))
+        observers = (own, exact(instrument("desi"))) if name == "boss to desi" else (own,)
         seen, *rest = Simulator(*observers, templates=templates).observe(
             n, seed=seed, snr=(3.0, 100.0)
         )

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 from variants import VARIANTS
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from _rst import list_table  # noqa: E402
 
 BINS = ("0-10", "30-inf")
 HEADER = (
@@ -55,10 +59,7 @@ def main() -> None:
             for m, h in zip(middle, half, strict=True)
         ]
         rows.append((VARIANTS[name].about, *cells, str(len(numbers))))
-    print(".. list-table::\n   :header-rows: 1\n")
-    for row in rows:
-        for number, cell in enumerate(row):
-            print(f"   {'* -' if number == 0 else '  -'} {cell}")
+    print(list_table(rows), end="")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,15 @@ import argparse
 import collections
 import csv
 import json
+import sys
 from pathlib import Path
 
 from safetensors import safe_open
 
 from spectok.simulate import load_templates
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from _rst import list_table  # noqa: E402
 
 SURVEYS = {"sdss": "SDSS", "desi": "DESI", "galah": "GALAH", "apogee": "APOGEE"}
 CELLS = ("all", "0-10", "10-30", "30-inf")
@@ -60,7 +64,7 @@ def table(scores: dict, pixels: str) -> list[str]:
                     (name, cell, method, str(found["objects"]), interval(found["median"]),
                      interval(found["clipped"]))
                 )  # fmt: skip
-    return list_table(rows)
+    return [list_table(rows)]
 
 
 def data(pack: str, templates: str) -> list[str]:
@@ -86,14 +90,6 @@ def data(pack: str, templates: str) -> list[str]:
     ]
 
 
-def list_table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Lines of an RST table; the first row is its header."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in rows:
-        lines += [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(row)]
-    return [*lines, ""]
-
-
 def truth(found: dict) -> list[str]:
     """Errors against the noise-free truth of mocks, in units of the noise."""
     rows = [("mocks", "S/N", "objects", "spectok, median", "spectok, rms", "linear, median")]
@@ -110,7 +106,7 @@ def truth(found: dict) -> list[str]:
         "units of the noise of the input: median of its absolute value over 0.6745, and root mean",
         "square with each pixel at most 10. All cases stand in the benchmarks.",
         "",
-        *list_table(rows),
+        list_table(rows),
         f"A line as narrow as BOSS makes them is {wide:.2f} times as wide after decoding.",
         "",
     ]
@@ -142,7 +138,7 @@ def repeats(found: dict) -> list[str]:
         "the median distance between different objects of its class; also with each number",
         "divided by its scatter over objects.",
         "",
-        *list_table(rows),
+        list_table(rows),
     ]
 
 

@@ -42,13 +42,11 @@ class SpectralTokenizer(nn.Module):
         super().__init__()
         self.config = config
         width, patch = config.width, config.patch_size
-
         periods = (config.n_periods, config.min_period, config.max_period)
-        log_range = math.log(config.max_period / config.min_period)
         self.embed_patch = nn.Linear(_CHANNELS * patch, width)
         self.embed_wavelength = WavelengthEmbedding(*periods, width)
         self.encoder = nn.ModuleList(
-            Block(width, config.heads, log_range) for _ in range(config.encoder_blocks)
+            Block(width, config.heads) for _ in range(config.encoder_blocks)
         )
         self.norm_token = nn.LayerNorm(width)
         self.to_token = nn.Linear(width, config.token_size)
@@ -57,7 +55,7 @@ class SpectralTokenizer(nn.Module):
         self.embed_output = WavelengthEmbedding(*periods, width)
         self.norm_context = nn.LayerNorm(width)
         self.decoder = nn.ModuleList(
-            Block(width, config.heads, log_range, cross=True) for _ in range(config.decoder_blocks)
+            Block(width, config.heads, cross=True) for _ in range(config.decoder_blocks)
         )
         self.norm_output = nn.LayerNorm(width)
         self.to_pixels = nn.Linear(width, 2 * patch)
@@ -68,9 +66,10 @@ class SpectralTokenizer(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
                 nn.init.zeros_(module.bias)
+        log_range = math.log(self.config.max_period / self.config.min_period)
         for module in self.modules():
             if isinstance(module, Attention):
-                module.start_near()
+                module.start_near(log_range)
         for blocks in (self.encoder, self.decoder):
             for block in blocks:
                 # Keeps the residual stream of a deep stack at the size of a shallow one.

@@ -64,24 +64,25 @@ class Attention(nn.Module):
     Parameters
     ----------
     width, heads : int
-    log_range : float
-        ln(P_max / P_min) of the periods.
     """
 
-    def __init__(self, width: int, heads: int, log_range: float) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.log_range = heads, log_range
+        self.heads = heads
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def start_near(self) -> None:
-        """Set the biases so that each head looks at its neighbourhood."""
+    def start_near(self, log_range: float) -> None:
+        """Set the biases so that each head looks at its neighbourhood.
+
+        ``log_range`` is ln(P_max / P_min) of the periods.
+        """
         width = self.query.out_features
         size = width // self.heads
         steepness = torch.linspace(0.0, _STEEPEST, self.heads)
         # Every factor e in distance puts this many cosines out of phase.
-        lost = size / 2 / self.log_range
+        lost = size / 2 / log_range
         bias = (steepness * size**0.5 / lost).sqrt()
         bias = torch.cat(
             [bias[:, None].expand(-1, size // 2), torch.zeros(self.heads, size // 2)], 1
@@ -113,12 +114,12 @@ class Block(nn.Module):
     The cross-attention's last map starts at zero, so a new block is one without it.
     """
 
-    def __init__(self, width: int, heads: int, log_range: float, *, cross: bool = False) -> None:
+    def __init__(self, width: int, heads: int, *, cross: bool = False) -> None:
         super().__init__()
         self.norm_self = nn.LayerNorm(width)
-        self.attend_self = Attention(width, heads, log_range)
+        self.attend_self = Attention(width, heads)
         self.norm_cross = nn.LayerNorm(width) if cross else None
-        self.attend_cross = Attention(width, heads, log_range) if cross else None
+        self.attend_cross = Attention(width, heads) if cross else None
         self.norm_feed = nn.LayerNorm(width)
         self.feed = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)

@@ -22,7 +22,13 @@ from spectok.training._speed import Clock, matmul_peak
 
 __all__ = ["fit"]
 
-_DTYPES = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16, "64": torch.float64}
+# Not float16: its scaled gradients would be clipped as they are.
+_DTYPES = {
+    "32-true": torch.float32,
+    "64-true": torch.float64,
+    "bf16-mixed": torch.bfloat16,
+    "bf16-true": torch.bfloat16,
+}
 
 
 def fit(
@@ -86,8 +92,10 @@ def fit(
         False for the paper's loss.
     balance : float
         Weight of the pixels that are hard to predict; see `~spectok.model.gaussian_loss`.
-    accelerator, precision : str
+    accelerator : str
         Passed to `lightning.fabric.Fabric`.
+    precision : str
+        ``"32-true"``, ``"bf16-mixed"``, ``"bf16-true"`` or ``"64-true"``.
     devices, num_nodes, strategy : int or str or list of int, int, str
         Ranks of each machine, machines, and how they work together ("ddp" is what is tested),
         passed to `lightning.fabric.Fabric`. Under ``torchrun`` and ``fabric run`` the numbers
@@ -111,6 +119,8 @@ def fit(
 
     Raises
     ------
+    ValueError
+        For an unknown precision, optimizer or schedule.
     FloatingPointError
         On all ranks, where the loss is no longer finite; the last checkpoint is kept.
     OSError
@@ -120,6 +130,8 @@ def fit(
     ----------
     Shen et al. (2025), arXiv:2510.17959, section 2.
     """
+    if precision not in _DTYPES:
+        raise ValueError(f"precision must be one of {', '.join(_DTYPES)}, not {precision!r}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = start(accelerator, devices, num_nodes, strategy, precision)
@@ -158,7 +170,7 @@ def fit(
         disable=True if fabric.global_rank else None if progress is None else not progress,
     )
     total_loss, logged, started = 0.0, state["step"], time.monotonic()
-    peak = matmul_peak(fabric.device, _DTYPES[precision.split("-")[0]])
+    peak = matmul_peak(fabric.device, _DTYPES[precision])
     clock = Clock(model.config, fabric.device, peak)
 
     def fetch() -> list[TrainingBatch]:

@@ -1,4 +1,4 @@
-"""What a run is watched by: errors on objects that it does not learn from, and pictures."""
+"""What a run is watched by: errors on batches that it does not learn from, and pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class Validation:
     Parameters
     ----------
     batches : `Batches`
-        Of another seed than those of the training, so that no mock observation comes twice.
+        Of another seed than those of the training, so that no mock observation comes twice. A
+        source of real spectra would hand out those of the training again.
     numbers : sequence of int
         Which of them.
     pictures : int
@@ -71,7 +72,8 @@ class Validation:
             noise = torch.where(batch.target.valid, batch.target.sigma, 1.0)
             pull = (flux * scale - batch.target.flux) / noise
             usable = batch.target.valid & tokens.valid.any(1, keepdim=True)
-            own = batch.target is batch.seen or flux.shape == batch.hidden.shape
+            # What is hidden is known on the grid that was seen.
+            own = torch.equal(batch.target.wavelength, batch.seen.wavelength)
             hidden = batch.hidden if own else torch.zeros_like(usable)
             for name, where in (("visible", usable & ~hidden), ("hidden", usable & hidden)):
                 for row in torch.nonzero(where.sum(1) > 10).flatten().tolist():

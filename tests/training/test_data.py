@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from spectok.training import Batches
+from spectok import simulate
+from spectok.training import Batches, MockSpectra
 from spectok.training._data import _SHUFFLED
 
 EACH_WAY = pytest.mark.parametrize("together", [1, 4])
@@ -177,3 +178,17 @@ def test_a_source_that_the_mixture_invents_is_named(waves):
             {"mock": waves()}, {"sdss": {"real": 1.0, "mock": 1.0}},
             patch_size=32, n_tokens=64, seed=3,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_next_to_nothing_is_padding(padding, together):
+    """In batches of all four surveys, on both sides."""
+    simulators = simulate.training_simulators()
+    batches = Batches(
+        {"mock": MockSpectra(simulators)}, {name: {"mock": 1.0} for name in simulators},
+        patch_size=32, n_tokens=512, seed=1, together=together,
+    )  # fmt: skip
+    found = [batches[number] for number in range(64)]
+    assert padding(found) < 0.05
+    # Nor are there few pixels in the patches.
+    assert np.mean([float(b.seen.valid.float().mean()) for b in found]) > 0.85

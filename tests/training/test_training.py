@@ -93,6 +93,12 @@ def test_resumed_is_uninterrupted_to_the_last_bit(
         assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-12)
 
 
+def test_a_precision_that_it_does_not_know_is_refused(model, batches, tmp_path):
+    with pytest.raises(ValueError, match="precision must be one of 32-true, .*, not '16-mixed'"):
+        fit(model, batches, tmp_path / "run", steps=1, precision="16-mixed", **OPTIONS)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_is_not_run_again(model, batches, tmp_path):
     trained = state_of(fit(model, batches, tmp_path, steps=2, **OPTIONS))
     again = fit(SpectralTokenizer(model.config), batches, tmp_path, steps=2, **OPTIONS)

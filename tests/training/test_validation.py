@@ -1,6 +1,7 @@
 """What watches a run: errors that mean what they say, logs, pictures."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,6 +44,24 @@ def test_errors_are_in_units_of_the_noise(batches, sigmas, within):
     assert found["error_visible"] == pytest.approx(sigmas, rel=1e-3)
     assert found["error_hidden"] == pytest.approx(sigmas, rel=1e-3)
     assert found["model_sigma_1"] == within
+
+
+def test_what_is_hidden_is_hidden_on_its_own_grid_only():
+    """The grid decides, not its length: another one of as many patches has nothing hidden."""
+    boss = simulate.instrument("boss").calibrated()
+    # Moved by half a pixel, so as many of them.
+    other = replace(boss, name="moved", wavelength=boss.wavelength * (1 + 1.15e-4))
+    found = {}
+    for name, observers in {"own": (boss,), "other": (boss, other)}.items():
+        mocks = MockSpectra({"sdss": [(1.0, simulate.Simulator(*observers))]}, jitter=0.0)
+        batches = Batches(
+            {"mock": mocks}, {"sdss": {"mock": 1.0}}, patch_size=32, n_tokens=400, seed=2
+        )
+        validate = Validation(batches, range(2), pictures=0)
+        shapes = [(b.target.flux.shape, b.hidden.shape) for b in validate.batches]
+        assert any(target == hidden for target, hidden in shapes)
+        found[name] = validate(SpectralTokenizer(ModelConfig.of_size("tiny")))
+    assert "error_hidden" in found["own"] and "error_hidden" not in found["other"]
 
 
 def test_the_model_is_left_as_it_was(batches):

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from spectok import simulate
-from spectok.training import Batches, MockSpectra
 
 
 @pytest.fixture(scope="module")
@@ -55,19 +54,6 @@ def test_every_sort_of_pair_can_be_drawn(simulators, survey):
             shape = (2, len(observation.instrument.wavelength))
             assert observation.truth.shape == observation.flux.shape == shape
             assert torch.isfinite(observation.truth).all()
-
-
-@pytest.mark.parametrize("together", [1, 4])
-def test_next_to_nothing_is_padding(simulators, padding, together):
-    """In batches of all four surveys, on both sides."""
-    batches = Batches(
-        {"mock": MockSpectra(simulators)}, {name: {"mock": 1.0} for name in simulators},
-        patch_size=32, n_tokens=512, seed=1, together=together,
-    )  # fmt: skip
-    found = [batches[number] for number in range(64)]
-    assert padding(found) < 0.05
-    # Nor are there few pixels in the patches.
-    assert np.mean([float(b.seen.valid.float().mean()) for b in found]) > 0.85
 
 
 def test_what_they_cannot_be_is_said():
