@@ -1,3 +1,5 @@
+from ._bounds import LabelBounds as LabelBounds
+from ._bounds import label_bounds as label_bounds
 from ._instrument import Instrument as Instrument
 from ._lessons import training_simulators as training_simulators
 from ._observation import Observation as Observation
@@ -15,12 +17,14 @@ from ._templates import save_templates as save_templates
 __all__ = [
     "INSTRUMENTS",
     "Instrument",
+    "LabelBounds",
     "Observation",
     "Simulator",
     "Templates",
     "build_templates",
     "conf",
     "instrument",
+    "label_bounds",
     "load_templates",
     "observe",
     "observe_pairs",

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from spectok.simulate._grid import FineGrid
 
-__all__ = ["LABELS", "Drawn", "Family"]
+__all__ = ["EMULATING", "LABELS", "Drawn", "Family"]
 
 LABELS = ("teff", "logg", "feh", "alpha", "vbroad", "age", "metallicity")
 """What a family may know of its spectra: [K], [dex], ..., and [Gyr] of a stellar population."""
+
+EMULATING = ("kernel", "quadratic", "network")
+"""Forms whose spectra follow from labels; the others are tables of spectra or of vectors."""
 
 # Arrays of each form whose last axis is wavelength, and which are padded at both ends.
 _COLUMNS = {
@@ -113,13 +116,19 @@ class Family:
             parts += [part[..., :1].expand(shape), part, part[..., -1:].expand(shape)]
         return torch.cat(parts, -1).contiguous()
 
-    def draw(self, n: int, generator: torch.Generator) -> Drawn:
+    def draw(
+        self, n: int, generator: torch.Generator, *, nudge: tuple[str, float] | None = None
+    ) -> Drawn:
         """Draw n spectra.
 
         Parameters
         ----------
         n : int
         generator : `torch.Generator`
+        nudge : (str, float), optional
+            A label, and what is added to it after all is drawn, in units of the family's
+            ``jitter``: for derivatives, with the same draws. Emulating forms only; in others,
+            and for names that are none of its labels, nothing changes. It computes in float64.
 
         Returns
         -------
@@ -145,7 +154,11 @@ class Family:
             coeff = (weights[..., None] * table[rows]).sum(1)
             flux = (coeff @ arrays["vectors"]).clamp(min=0)
         else:
-            flux, labels, entry = self._emulate(n, generator)
+            value, entry = self.draw_labels(n, generator)
+            if nudge is not None:
+                value = self._nudged(value, *nudge)
+            labels = dict(zip(self.about["labels"], value.unbind(1), strict=True))
+            flux = self.emulate(value)
         own = torch.arange(n, device=device)
         whole = torch.ones(n, dtype=torch.int64, device=device)
         return Drawn(
@@ -153,18 +166,33 @@ class Family:
             labels, entry,
         )  # fmt: skip
 
-    def _emulate(
-        self, n: int, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Draw labels around real ones, and the spectra that belong to them."""
+    def draw_labels(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw labels around real ones, and tell which: for the emulating forms only.
+
+        Parameters
+        ----------
+        n : int
+        generator : `torch.Generator`
+
+        Returns
+        -------
+        value : `torch.Tensor`, shape (n, number of labels)
+        entry : `torch.Tensor` of int64, shape (n,)
+        """
         arrays, device = self.arrays, generator.device
         entry = torch.randint(len(arrays["labels"]), (n,), generator=generator, device=device)
         value = arrays["labels"][entry]
         noise = torch.randn(value.shape, generator=generator, device=device)
         value = value + arrays["jitter"] * noise
-        value = torch.maximum(torch.minimum(value, arrays["high"]), arrays["low"])
-        labels = dict(zip(self.about["labels"], value.unbind(1), strict=True))
-        return self.emulate(value), labels, entry
+        return torch.maximum(torch.minimum(value, arrays["high"]), arrays["low"]), entry
+
+    def _nudged(self, value: Tensor, label: str, amount: float) -> Tensor:
+        """Labels with one of them changed, in float64: differences of spectra need the digits."""
+        value, names = value.double(), self.about["labels"]
+        if label in names:
+            k = names.index(label)
+            value[:, k] += amount * self.arrays["jitter"][k].double()
+        return value
 
     def emulate(self, value: Tensor) -> Tensor:
         """Spectra of given labels: differentiable, for the emulating forms only.
@@ -177,14 +205,14 @@ class Family:
         Returns
         -------
         flux : `torch.Tensor`, shape (n, C)
-            On the family's padded grid.
+            On the family's padded grid, in the precision of the labels.
 
         Notes
         -----
         Kernel regression, the quadratic model of The Cannon (Ness et al. 2015), and the
         one-layer network of The Payne (Ting et al. 2019).
         """
-        arrays = self.arrays
+        arrays = {key: array.to(value.dtype) for key, array in self.arrays.items()}
         if self.form == "kernel":
             # The first label is a temperature: lines follow its inverse.
             scaled = torch.cat([50400 / value[:, :1], value[:, 1:]], 1)

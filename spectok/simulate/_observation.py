@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, interpolate
 
+from spectok.simulate._calibration import air_left, calibration
 from spectok.simulate._damage import bad_pixels, cosmic_rays
 from spectok.simulate._grid import LIGHT
 from spectok.simulate._instrument import Instrument
 from spectok.simulate._scene import Scene
 from spectok.simulate._signal import draw_snr
 
-__all__ = ["Observation", "expose", "join"]
+__all__ = ["Observation", "as_seen", "expose", "join", "noise_taps"]
 
-_ROWS = ("truth", "flux", "sigma", "valid", "level", "family")  # one row per object
-_NODES = 24  # points per arm that carry the calibration
+# One row per object.
+_ROWS = ("truth", "flux", "sigma", "true_sigma", "valid", "level", "family")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,9 @@ class Observation:
         What is observed.
     sigma : `torch.Tensor`, shape (n, L)
         The error that comes with it.
+    true_sigma : `torch.Tensor`, shape (n, L)
+        The standard deviation of the noise that is in the flux, but for damage and sky lines:
+        stated errors are off, as those of the survey are.
     valid : `torch.Tensor` of bool, shape (n, L)
         False where a detector, the template or the pixel is missing, and where the pipeline
         noticed damage.
@@ -53,6 +57,7 @@ class Observation:
     truth: Tensor
     flux: Tensor
     sigma: Tensor
+    true_sigma: Tensor
     valid: Tensor
     level: Tensor
     family: Tensor
@@ -113,7 +118,7 @@ def expose(
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, device=device)
 
-    truth = _through(scene, instrument)
+    truth = as_seen(scene, instrument)
     valid = _known(scene, instrument)
 
     # How bright the night was: smooth sky and lines each have their own scatter.
@@ -128,8 +133,8 @@ def expose(
         half = 0.5 * wanted**2 * photon
         median = half + torch.sqrt(half**2 + wanted**2 * empty[:, ::5].median(1)[0])
         level = median / _median(truth, valid)
-    air, divided = _air(instrument, n, generator)
-    truth *= _calibration(instrument, n, generator).sub_(air).exp_()
+    air, divided = air_left(instrument, n, generator)
+    truth *= calibration(instrument, n, generator).sub_(air).exp_()
     truth *= level[:, None]
 
     photons = source * truth.clamp(min=0)
@@ -162,11 +167,11 @@ def expose(
     shown = _median(truth[thin].abs() / sigma[thin], valid[thin], 1)
     labels = {**scene.labels, "snr": shown}
     return Observation(
-        instrument, truth, flux, sigma, valid, level, scene.family, labels, scene.names
+        instrument, truth, flux, sigma, actual, valid, level, scene.family, labels, scene.names
     )
 
 
-def _through(scene: Scene, instrument: Instrument) -> Tensor:
+def as_seen(scene: Scene, instrument: Instrument) -> Tensor:
     """Mean flux density in each pixel after the line-spread function, (n, L)."""
     device = scene.flux.device
     out = torch.empty((len(scene.flux), len(instrument.wavelength)), device=device)
@@ -215,50 +220,16 @@ def _median(values: Tensor, valid: Tensor, step: int = 5) -> Tensor:
     return torch.where(middle > 0, middle, 1.0)
 
 
-def _calibration(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
-    """Logarithm of calibration errors and, where it is left in, of the blaze; (n, L)."""
-    device, traits = generator.device, instrument.traits
-    out = torch.empty((n, len(instrument.wavelength)), device=device)
-    x = torch.linspace(-1, 1, _NODES, device=device)
-    waves = torch.stack([torch.sin(torch.pi * k * (x + 1) / 2) for k in range(1, 7)])
-    blaze = traits["blaze"] * (len(instrument.arms) if len(traits["blaze"]) == 1 else 1)
-    for (first, last), usual in zip(instrument.arms, blaze, strict=True):
-        draw = torch.randn((n, 9), generator=generator, device=device)
-        level, slope, curve = (
-            mean + amplitude * draw[:, k, None]
-            for k, (mean, amplitude) in enumerate(zip(usual, traits["arm"], strict=True))
-        )
-        factor = level + slope * x + curve * x**2
-        factor = factor + traits["wave"] * draw[:, 3:] @ waves
-        out[:, first:last] = interpolate(
-            factor[:, None], size=last - first, mode="linear", align_corners=True
-        )[:, 0]
-    return out
-
-
-def _air(
-    instrument: Instrument, n: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor | None]:
-    """Optical depth that the correction for the air left, and that which it divided out."""
-    left = instrument.traits["telluric"] * torch.randn(
-        (n, 1), generator=generator, device=generator.device
-    )
-    depth = instrument.tensor("telluric", generator.device)
-    shift = instrument.traits["shift"]
-    if not shift:
-        return left * depth, None
-    # The Earth moves against the barycentre in which the wavelengths are given.
-    pixels = shift * (2 * torch.rand((n, 1), generator=generator, device=generator.device) - 1)
-    columns = torch.arange(len(depth), device=depth.device) + pixels.round().long()
-    depth = depth[columns.clamp(0, len(depth) - 1)]
-    return left * depth, depth
+def noise_taps(instrument: Instrument) -> list[float]:
+    """Weights of the moving average that makes neighbours share noise; their squares sum to 1."""
+    # What shares less than this with its neighbours is white for all purposes.
+    taps = torch.tensor([t for t in instrument.traits["taps"] if abs(t) > 0.03])
+    return (taps / taps.square().sum().sqrt()).tolist()
 
 
 def _noise(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
     """Noise of unit variance, shared by neighbours as resampling shares it; (n, L)."""
-    # What shares less than this with its neighbours is white for all purposes.
-    taps = torch.tensor([t for t in instrument.traits["taps"] if abs(t) > 0.03])
-    taps = (taps / taps.square().sum().sqrt()).tolist()
+    taps = noise_taps(instrument)
     length = len(instrument.wavelength)
     white = torch.randn((n, length + len(taps) - 1), generator=generator, device=generator.device)
     out = taps[0] * white[:, :length]

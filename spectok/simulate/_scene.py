@@ -15,10 +15,14 @@ from spectok.simulate._family import LABELS, Family
 from spectok.simulate._features import absorb, light_up, strange_lines
 from spectok.simulate._grid import LIGHT, FineGrid
 
-__all__ = ["CLASSES", "KINDS", "Scene", "draw_scene"]
+__all__ = ["AT_REST", "CLASSES", "DUST", "HALO", "KINDS", "TILT", "Scene", "draw_scene"]
 
 KINDS = ("galaxy", "quasar", "star")
 CLASSES = ("GALAXY", "QSO", "STAR")  # of the same, as SDSS and DESI write them
+AT_REST = 0.3  # what is left of a star's velocity where it was taken out [km/s]
+HALO = (0.15, 120.0, 35.0)  # share of the halo, its spread of velocities and the disc's [km/s]
+DUST = 0.05  # mean E(B-V) of the Galaxy, exponentially distributed
+TILT = 0.25  # spread of an exponent of wavelength
 _NODES = 48  # points per segment that carry what is smooth in wavelength
 
 
@@ -65,6 +69,7 @@ def draw_scene(
     *,
     at_rest: bool = False,
     strange: float = 0.0,
+    nudge: tuple[str, float] | None = None,
 ) -> Scene:
     """Draw n objects, those of one family one after the other.
 
@@ -82,6 +87,9 @@ def draw_scene(
         the radial velocity left is then a small error.
     strange : float
         Share of the objects that get lines which no template has.
+    nudge : (str, float), optional
+        One drawn quantity and by how much it is changed, all else the same: a label of
+        emulated stars [the family's jitter], ``velocity`` of stars [km/s] or ``vsini`` [dex].
 
     Returns
     -------
@@ -102,7 +110,7 @@ def draw_scene(
     for family, count in zip(families, counts, strict=True):
         if count:
             cut = slice(start, start + count)
-            own = _draw_family(family, fine, count, generator, at_rest, strange)
+            own = _draw_family(family, fine, count, generator, at_rest, strange, nudge)
             flux[cut], low[cut], high[cut] = own.pop("flux"), own.pop("low"), own.pop("high")
             for name in own.keys() & labels.keys():
                 labels[name][cut] = own[name].to(labels[name].dtype)
@@ -126,6 +134,7 @@ def _draw_family(
     generator: torch.Generator,
     at_rest: bool,
     strange: float,
+    nudge: tuple[str, float] | None,
 ) -> dict[str, Tensor]:
     """Flux and labels of n objects of one family."""
     device = generator.device
@@ -136,7 +145,8 @@ def _draw_family(
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, device=device)
 
-    drawn = family.draw(n, generator)
+    drawn = family.draw(n, generator, nudge=nudge)
+    change = dict([nudge]) if nudge else {}
     if "redshift" in family.arrays:
         own = family.arrays["redshift"][drawn.entry].double()
         redshift = own * torch.exp(0.1 * normal(n).double().clamp(-2, 2))
@@ -147,9 +157,9 @@ def _draw_family(
         redshift = least + (most - least) * uniform(n).double() ** 1.5
     else:
         # Discs and halo; the spectra of apStar are at rest but for a kilometre per second.
-        spread = torch.where(uniform(n) < 0.15, 120.0, 35.0)
-        velocity = (torch.tensor(0.3, device=device) if at_rest else spread) * normal(n)
-        redshift = velocity.double() / LIGHT
+        spread = torch.where(uniform(n) < HALO[0], HALO[1], HALO[2])
+        velocity = (torch.tensor(AT_REST, device=device) if at_rest else spread) * normal(n)
+        redshift = (velocity.double() + change.get("velocity", 0.0)) / LIGHT
     log_shift = (1 + redshift).log10()
     flux = family.place(drawn, log_shift)
     low, high = family.known(drawn, log_shift)
@@ -161,6 +171,8 @@ def _draw_family(
         typical, scatter = family.about["vsini"]
         # Faster ones would break up.
         rotation = (typical * 10 ** (scatter * normal(n))).clamp(max=400.0)
+        if "vsini" in change:
+            rotation = rotation * 10 ** change["vsini"]
     if sigma is not None or rotation is not None:
         flux = broaden(flux, fine, sigma=sigma, rotation=rotation)
     if quasar:
@@ -176,12 +188,15 @@ def _draw_family(
         flux[:, begin:end] *= interpolate(
             part[:, None], size=end - begin, mode="linear", align_corners=True
         )[:, 0]
+    entry = drawn.entry
+    if "entry" in family.arrays:  # a part, whose rows keep the numbers they had in the whole
+        entry = family.arrays["entry"][entry]
     odd = strange_lines(flux, fine, generator, share=strange, blur=blur)
     return {
         "flux": flux, "low": low, "high": high, "redshift": redshift, "ebv": ebv,
         "ebv_host": ebv_host, "strange": odd,
         "vsini": torch.full_like(ebv, float("nan")) if rotation is None else rotation,
-        "kind": torch.full_like(ebv, KINDS.index(family.kind)), "template": drawn.entry,
+        "kind": torch.full_like(ebv, KINDS.index(family.kind)), "template": entry,
         **drawn.labels,
     }  # fmt: skip
 
@@ -198,9 +213,9 @@ def _smooth_factor(
     Templates over their continuum get that of a black body of their temperature back.
     """
     n, device = len(redshift), generator.device
-    ebv = -0.05 * torch.log1p(-torch.rand(n, generator=generator, device=device))
+    ebv = -DUST * torch.log1p(-torch.rand(n, generator=generator, device=device))
     own = torch.rand(n, generator=generator, device=device) ** 2 * (0.4 if galaxy else 0.0)
-    tilt = 0.25 * torch.randn(n, generator=generator, device=device)
+    tilt = TILT * torch.randn(n, generator=generator, device=device)
     factors = []
     middles = [start + fine.step * (count - 1) / 2 for start, count in fine.segments]
     middle_log = sum(middles) / len(middles)

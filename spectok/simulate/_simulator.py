@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from spectok.simulate._analytic import analytic_templates
 from spectok.simulate._grid import FINE
 from spectok.simulate._instrument import Instrument
 from spectok.simulate._observation import Observation, expose, join
-from spectok.simulate._scene import KINDS, draw_scene
+from spectok.simulate._scene import KINDS, Scene, draw_scene
 from spectok.simulate._spectrographs import instrument
 from spectok.simulate._templates import Templates
 
@@ -126,18 +127,40 @@ class Simulator:
         ValueError
             For n below 1, or a signal to noise that is not positive and finite.
         """
+        chunks = []
+        for generator, order in self.chunks(n, seed):
+            chunk = self.draw(len(order), generator, snr=snr)
+            chunks.append([one[order] for one in chunk])
+        return [join(one)[:n] for one in zip(*chunks, strict=True)]
+
+    def chunks(self, n: int, seed: int) -> Iterator[tuple[torch.Generator, Tensor]]:
+        """Generators that together draw at least n objects, and the order that mixes each's.
+
+        Parameters
+        ----------
+        n : int
+        seed : int
+
+        Yields
+        ------
+        generator : `torch.Generator`
+            From which as many objects are to be drawn as ``order`` has.
+        order : `torch.Tensor` of int64
+            In which they are handed out; objects are drawn family by family.
+
+        Raises
+        ------
+        ValueError
+            For n below 1.
+        """
         if n < 1:
             raise ValueError(f"n must be at least 1, not {n}")
-        chunks = []
         for number in range(-(-n // _CHUNK)):
             generator = torch.Generator(self.device)
             # A state of 32 bits is all that torch takes; consecutive seeds must share no chunk.
             state = np.random.SeedSequence((int(seed), number)).generate_state(1)
             generator.manual_seed(int(state[0]))
-            order = torch.randperm(_CHUNK, generator=generator, device=self.device)
-            chunk = self.draw(_CHUNK, generator, snr=snr)
-            chunks.append([one[order] for one in chunk])
-        return [join(one)[:n] for one in zip(*chunks, strict=True)]
+            yield generator, torch.randperm(_CHUNK, generator=generator, device=self.device)
 
     def draw(
         self,
@@ -159,18 +182,41 @@ class Simulator:
         -------
         observations : list of `~spectok.simulate.Observation`
         """
-        at_rest = all(i.traits.get("at_rest", False) for i in self.instruments)
-        scene = draw_scene(
-            self.families,
-            self.shares,
-            self.fine,
-            n,
-            generator,
-            at_rest=at_rest,
-            strange=self.strange,
-        )
+        scene = self.scene(n, generator)
         first = expose(scene, self.instruments[0], generator, snr=snr)
         rest = [
             expose(scene, other, generator, level=first.level) for other in self.instruments[1:]
         ]
         return [first, *rest]
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether stars' velocities have been taken out of what all instruments show."""
+        return all(i.traits.get("at_rest", False) for i in self.instruments)
+
+    def scene(
+        self, n: int, generator: torch.Generator, *, nudge: tuple[str, float] | None = None
+    ) -> Scene:
+        """The objects that `draw` observes, drawn first from the generator.
+
+        Parameters
+        ----------
+        n : int
+        generator : `torch.Generator`
+        nudge : (str, float), optional
+            As `~spectok.simulate._scene.draw_scene` takes it.
+
+        Returns
+        -------
+        scene : `~spectok.simulate._scene.Scene`
+        """
+        return draw_scene(
+            self.families,
+            self.shares,
+            self.fine,
+            n,
+            generator,
+            at_rest=self.at_rest,
+            strange=self.strange,
+            nudge=nudge,
+        )

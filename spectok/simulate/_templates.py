@@ -7,15 +7,23 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from spectok._split import SETS, name_split
 from spectok.simulate._family import Family
 from spectok.simulate._grid import FineGrid
 
 __all__ = ["Templates", "load_templates", "save_templates"]
+
+# Arrays with one row per template; those of emulators are the stars around which labels are
+# drawn, and not the nodes of a kernel. The first is always there.
+_TABLE = ("flux", "first", "last", "labels", "redshift")
+_BASIS = ("coeff", "labels", "redshift")
+_EMULATOR = ("labels",)
 
 
 class Templates:
@@ -56,6 +64,60 @@ class Templates:
                 if about["fine"] == fine_name
             ]
         return self._families[key]
+
+    def part(self, name: str) -> Templates:
+        """The templates of one set of the package's split: mocks of two sets share none.
+
+        Each template falls into a set by its family and number: of tables the spectrum, of
+        bases the coefficients, of emulators the star around which labels are drawn (the
+        emulator itself is the same in all sets). What learns from mocks of ``"train"`` is
+        judged on those of ``"test"``.
+
+        Parameters
+        ----------
+        name : str
+            ``"train"`` (70 %), ``"validation"`` (5 %) or ``"test"`` (25 %).
+
+        Returns
+        -------
+        templates : Templates
+            Families without a template in the set are left out. Labels of mocks name templates
+            by their number in the whole collection (kept in arrays ``entry``).
+
+        Raises
+        ------
+        ValueError
+            For another name.
+
+        Examples
+        --------
+        >>> from spectok.simulate._analytic import analytic_templates
+        >>> whole = analytic_templates()
+        >>> train, test = whole.part("train"), whole.part("test")
+        >>> [len(t.arrays["analytic-optical-stars.flux"]) for t in (whole, train, test)]
+        [48, 29, 17]
+        """
+        if name not in SETS:
+            raise ValueError(f"a part is {', '.join(SETS)}, not {name!r}")
+        arrays, about = {}, {}
+        for family, description in self.about.items():
+            keys = {"table": _TABLE, "basis": _BASIS}.get(description["form"], _EMULATOR)
+            # Names of families may hold dots, those of their arrays do not.
+            own = {
+                key.rpartition(".")[2]: value
+                for key, value in self.arrays.items()
+                if key.rpartition(".")[0] == family
+            }
+            entry = own.pop("entry", torch.arange(len(own[keys[0]])))
+            names = name_split([f"{family}:{number}" for number in entry.tolist()])
+            kept = torch.from_numpy(np.flatnonzero(names == name))
+            if not len(kept):
+                continue
+            about[family] = description
+            for key, value in {**own, "entry": entry}.items():
+                rows = key in keys or key == "entry"
+                arrays[f"{family}.{key}"] = value[kept] if rows else value
+        return Templates(arrays, about)
 
 
 def _working(array: Tensor) -> Tensor:

@@ -176,6 +176,37 @@ def test_labels_are_drawn_around_real_ones(toy, generator, form):
     torch.testing.assert_close(drawn.flux, family.emulate(value))
 
 
+@pytest.mark.parametrize("form", ["kernel", "quadratic", "network"])
+def test_a_nudge_comes_after_the_draws(toy, generator, form):
+    family = family_of(toy, form, ONE, n=50)
+    drawn, nudged = (
+        family.draw(30, generator(1), nudge=nudge) for nudge in (None, ("logg", -0.5))
+    )
+    assert torch.equal(nudged.entry, drawn.entry)
+    assert torch.equal(nudged.labels["teff"], drawn.labels["teff"].double())
+    # Also of labels that were held at an end of their range.
+    expected = drawn.labels["logg"].double() - 0.5 * family.arrays["jitter"][1].double()
+    assert torch.equal(nudged.labels["logg"], expected)
+    assert (drawn.labels["logg"] == family.arrays["low"][1]).any()
+    value = torch.stack([nudged.labels["teff"], nudged.labels["logg"]], 1)
+    exact = {key: array.double() for key, array in family.arrays.items()}
+    assert nudged.flux.dtype == torch.float64, "a difference of spectra needs the digits"
+    family.arrays = exact
+    torch.testing.assert_close(nudged.flux, family.emulate(value), rtol=1e-12, atol=1e-12)
+
+
+def test_other_nudges_change_no_label(toy, generator):
+    family = family_of(toy, "network", ONE, n=50)
+    drawn, nudged = (
+        family.draw(30, generator(1), nudge=nudge) for nudge in (None, ("velocity", 2.0))
+    )
+    torch.testing.assert_close(nudged.flux.float(), drawn.flux, rtol=1e-5, atol=1e-5)
+    table = family_of(toy, "table", ONE, n=50)
+    drawn, nudged = (table.draw(30, generator(1), nudge=nudge) for nudge in (None, ("teff", 2.0)))
+    assert torch.equal(nudged.rows, drawn.rows)
+    assert torch.equal(nudged.labels["teff"], drawn.labels["teff"])
+
+
 # emulate
 
 

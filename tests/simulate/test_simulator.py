@@ -12,7 +12,7 @@ from spectok.simulate._grid import FINE
 from spectok.simulate._instrument import Instrument
 from spectok.simulate._templates import Templates
 
-ARRAYS = ("truth", "flux", "sigma", "valid", "level", "family")
+ARRAYS = ("truth", "flux", "sigma", "true_sigma", "valid", "level", "family")
 LIGHT = 299792.458
 
 

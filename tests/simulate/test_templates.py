@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from spectok import simulate
+from spectok._split import SETS, name_split
 from spectok.simulate._analytic import analytic_templates
 from spectok.simulate._grid import FINE
 from spectok.simulate._templates import Templates
@@ -99,6 +100,83 @@ def test_files_that_hold_no_templates(small, tmp_path, damage):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match="file: not a file of templates .*; make it anew"):
         simulate.load_templates(path)
+
+
+# parts
+
+
+def rows_of(templates, family):
+    """Numbers in the whole collection of a part's templates."""
+    return set(templates.arrays[f"{family}.entry"].tolist())
+
+
+def test_parts_share_no_template(toy):
+    arrays, about = {}, {}
+    for name, form in (("one", "table"), ("one.b", "basis"), ("two", "network")):
+        own, about[name] = toy(form, FINE["h"], n=60, fine="h", redshift=(0.1, 0.5))
+        if form == "basis":
+            own["redshift"] = torch.arange(60.0)
+        arrays |= {f"{name}.{key}": value for key, value in own.items()}
+    whole = Templates(arrays, about)
+    parts = {name: whole.part(name) for name in SETS}
+    for family, main in (("one", "flux"), ("one.b", "coeff"), ("two", "labels")):
+        rows = [rows_of(part, family) for part in parts.values() if family in part.about]
+        assert sum(map(len, rows)) == 60 and set.union(*rows) == set(range(60))
+        for name, part in parts.items():
+            entry = part.arrays[f"{family}.entry"]
+            assert {str(name_split(f"{family}:{k}")) for k in entry.tolist()} == {name}
+            for key in (k for k in arrays if k.rpartition(".")[0] == family):
+                kept = part.arrays[key]
+                by_row = key.rpartition(".")[2] in (main, "labels", "first", "last", "redshift")
+                assert torch.equal(kept, arrays[key][entry] if by_row else arrays[key])
+    # A part of a part knows the numbers of the whole.
+    again = parts["test"].part("test")
+    assert all(torch.equal(again.arrays[k], v) for k, v in parts["test"].arrays.items())
+    assert parts["test"].part("train").about == {}
+
+
+@pytest.mark.parametrize("form", ["table", "basis", "kernel"])
+def test_mocks_of_a_part_name_templates_of_the_whole(toy, form, tmp_path):
+    arrays, about = toy(form, FINE["h"], n=60, fine="h")
+    whole = Templates({f"toy.{key}": value for key, value in arrays.items()}, {"toy": about})
+    simulate.save_templates(whole.part("test"), tmp_path / "test")
+    test = simulate.load_templates(tmp_path / "test")
+    (seen,) = simulate.Simulator("apogee", templates=test).observe(50, seed=1)
+    drawn = {int(k) for k in seen.labels["template"]}
+    assert drawn <= rows_of(test, "toy") and len(drawn) > 5
+    if form == "table":
+        by_row = arrays["labels"][seen.labels["template"].long(), 0]
+        assert torch.equal(seen.labels["teff"], by_row)
+
+
+def test_redshifts_go_with_their_templates(toy):
+    arrays, about = toy("table", FINE["optical"], n=60, fine="optical", redshift=(0.0, 5.0))
+    arrays["redshift"] = 0.05 * torch.arange(1.0, 61.0)
+    whole = Templates(
+        {f"toy.{key}": value for key, value in arrays.items()},
+        {"toy": {**about, "kind": "galaxy"}},
+    )
+    (seen,) = simulate.Simulator("sdss", templates=whole.part("test")).observe(20)
+    own = 0.05 * (seen.labels["template"].double() + 1)
+    assert (seen.labels["redshift"] / own).log().abs().max() < 0.21
+    assert own.max() > 1.5
+
+
+def test_families_without_a_template_in_a_part_are_left_out(toy):
+    own, about = toy("table", FINE["h"], n=1, fine="h")
+    whole = Templates({f"toy.{k}": v for k, v in own.items()}, {"toy": about})
+    set_of = str(name_split("toy:0"))
+    assert list(whole.part(set_of).about) == ["toy"]
+    for name in set(SETS) - {set_of}:
+        empty = whole.part(name)
+        assert empty.about == {} and empty.arrays == {}
+        with pytest.raises(ValueError, match="no template covers apogee"):
+            simulate.Simulator("apogee", templates=empty)
+
+
+def test_no_such_part(small):
+    with pytest.raises(ValueError, match="a part is train, validation, test, not 'all'"):
+        small.part("all")
 
 
 # the analytic ones
