@@ -85,7 +85,8 @@ def group(tokens: Table) -> np.ndarray:
     items : `numpy.ndarray` of object, shape (N,)
         In ascending ``spectrum_index``; each item is a structured array of the spectrum's T
         valid tokens in ascending wavelength, with the fields ``wavelength`` (float64, vacuum
-        Angstrom) and ``token`` (float32, C).
+        Angstrom) and ``token`` (float32, C). ``item.dtype.metadata`` names the model that made
+        the tokens, which is how `spectok.probes` refuses those of another.
 
     Raises
     ------
@@ -104,7 +105,12 @@ def group(tokens: Table) -> np.ndarray:
     """
     spectra = sequences(tokens)
     size = spectra[0].token.shape[-1]
-    fields = np.dtype([("wavelength", np.float64), ("token", np.float32, (size,))])
+    meta = meta_of(tokens)
+    # What made the tokens travels with every item, so that a probe can refuse another model's.
+    made_by = {key: meta[key] for key in ("MODEL", "SHA256")}
+    fields = np.dtype(
+        [("wavelength", np.float64), ("token", np.float32, (size,))], metadata=made_by
+    )
     items = np.empty(len(spectra), dtype=object)
     for row, s in enumerate(spectra):
         items[row] = np.empty(int(s.valid.sum()), fields)

@@ -13,6 +13,7 @@ from spectok.model._embedding import WavelengthEmbedding, patch_place, patchify,
 from spectok.model._interpolate import interpolate_tokens
 from spectok.model._local import cosines, fit_cosines, position_in_patch, sum_of_cosines
 from spectok.model._normalise import asinh, median_scale
+from spectok.model._token import coefficients_of, contrast_of, make_token
 from spectok.model._transformer import Attention, Block, Rotation, attention_mask, rotation
 
 __all__ = ["SpectralTokenizer"]
@@ -22,8 +23,6 @@ _LOG_MODEL_SIGMA = (-9.0, 6.0)
 _LARGEST = 60.0  # of asinh(flux), and of log(noise)
 _LARGEST_CHANGE = 27.0  # of asinh(change / noise): with the largest noise it fits float32
 _EXTREME = 1e18  # its square fits float32
-# Tokens hold asinh(gain * coefficient): contrasts of a spectrum are a tenth of its level.
-_GAIN = 8.0
 
 
 class SpectralTokenizer(nn.Module):
@@ -148,7 +147,7 @@ class SpectralTokenizer(nn.Module):
             # In units of the noise, so that a bright spectrum is touched as gently as it needs.
             change = self.to_token(x).clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
             fitted = fitted + log_noise.exp() * change[..., :-1].sinh()
-            value = torch.cat([asinh(_GAIN * fitted), log_noise + change[..., -1:]], dim=-1)
+            value = make_token(fitted, log_noise + change[..., -1:])
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
         return TokenBatch(value, centre, half, valid, scale, from_noise)
@@ -191,9 +190,8 @@ class SpectralTokenizer(nn.Module):
         with _float32(tokens.value):
             # Tokens beyond e^60 are no spectrum, but what is decoded of them is finite.
             value = tokens.value.clamp(-_LARGEST, _LARGEST)
-            coefficients, log_noise = value[..., :-1].sinh() / _GAIN, value[..., -1:]
-            contrast = asinh(coefficients * torch.exp(-log_noise))
-            token = self.from_token(torch.cat([value, 0.5 * contrast], dim=-1))
+            coefficients, log_noise = coefficients_of(value), value[..., -1:]
+            token = self.from_token(torch.cat([value, contrast_of(value)], dim=-1))
         x = interpolate_tokens(token, tokens.wavelength, tokens.valid, centre)
         x = x + self.embed_output(centre, half)
         mask = None if wanted is None else attention_mask(patchify(wanted, patch).any(-1))
