@@ -1,0 +1,23 @@
+from . import metrics
+from ._classifier import ProbeClassifier as ProbeClassifier
+from ._neighbours import neighbours as neighbours
+from ._novelty import novelty as novelty
+from ._regressor import ProbeRegressor as ProbeRegressor
+from ._save import load_probe as load_probe
+from ._save import save_probe as save_probe
+from ._simple import PoolTokens as PoolTokens
+from ._simple import knn_probe as knn_probe
+from ._simple import linear_probe as linear_probe
+
+__all__ = [
+    "PoolTokens",
+    "ProbeClassifier",
+    "ProbeRegressor",
+    "knn_probe",
+    "linear_probe",
+    "load_probe",
+    "metrics",
+    "neighbours",
+    "novelty",
+    "save_probe",
+]

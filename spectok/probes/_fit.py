@@ -1,0 +1,184 @@
+"""The training of a probe: a few minutes on frozen tokens."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from spectok.probes._items import batches_of, make_batch
+from spectok.probes._network import ProbeNetwork
+
+__all__ = ["FitOptions", "fit_network", "outputs", "seeded"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (N, O), targets (N, ...) to (N,)
+
+_WARM_UP = 50  # steps
+_SHORTEST = 8  # steps of an epoch, so that few labels are not over in a wink
+_CHUNK = 8  # batches within which spectra are sorted by length
+_MEMORY = 0.99  # of the average over the steps that is kept
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a probe is trained."""
+
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    max_epochs: int
+    patience: int
+    seed: int
+    device: str
+    progress: bool | None
+
+
+def fit_network(
+    network: ProbeNetwork,
+    items: np.ndarray,
+    target: Tensor,
+    loss: Loss,
+    options: FitOptions,
+    held_out: np.ndarray,
+    weight: Tensor,
+) -> dict[str, list[float]]:
+    """Train a network in place, keep what was best on the held-out rows; returns the history.
+
+    Adam with decoupled weight decay at a rate that falls as half a cosine, averaged over the
+    last steps. Without held-out rows it ends after ``max_epochs``.
+
+    Parameters
+    ----------
+    network : ProbeNetwork
+    items : `numpy.ndarray` of object, shape (N,)
+    target : `torch.Tensor`, shape (N, ...)
+    loss : callable
+        Outputs and targets of some spectra to one number for each.
+    options : FitOptions
+    held_out : `numpy.ndarray` of int
+        Rows that are not trained on.
+    weight : `torch.Tensor`, shape (N,)
+        Of each spectrum in the loss.
+
+    Returns
+    -------
+    history : dict of list of float
+        ``loss`` and ``held_out``, one number per epoch.
+    """
+    rng = np.random.default_rng(options.seed)
+    rows = np.setdiff1d(np.arange(len(items)), held_out)
+    lengths = np.array([len(item) for item in items])
+    network.to(options.device)
+    averaged = copy.deepcopy(network)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+    )
+    history: dict[str, list[float]] = {"loss": [], "held_out": []}
+    best, best_state, since, step = np.inf, copy.deepcopy(averaged.state_dict()), 0, 0
+    bar = tqdm(
+        total=options.max_epochs, desc="fitting", unit="epoch",
+        disable=None if options.progress is None else not options.progress,
+        delay=2.0 if options.progress is None else 0.0,
+    )  # fmt: skip
+    with bar, seeded(options.seed, options.device):  # the dropout
+        for epoch in range(options.max_epochs):
+            network.train()
+            total = []
+            rate = (
+                options.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / options.max_epochs))
+            )
+            for members in _epoch(rows, lengths, options.batch_size, rng):
+                step += 1
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * min(1.0, step / _WARM_UP)
+                batch = make_batch(items[members]).to(options.device)
+                each = loss(network(batch), target[members].to(options.device))
+                value = (each * weight[members].to(options.device)).mean()
+                optimizer.zero_grad(set_to_none=True)
+                value.backward()
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                _follow(averaged, network, min(_MEMORY, step / (step + 10)))
+                total.append(float(value.detach()))
+            history["loss"].append(float(np.mean(total)))
+            if not math.isfinite(history["loss"][-1]):
+                raise RuntimeError(
+                    f"the loss is {history['loss'][-1]} in epoch {epoch + 1}: give a lower "
+                    f"learning_rate than {options.learning_rate:g}"
+                )
+            bar.update()
+            if not len(held_out):
+                continue
+            found = outputs(averaged, items[held_out], options.batch_size)
+            score = float((loss(found, target[held_out]) * weight[held_out]).mean())
+            history["held_out"].append(score)
+            bar.set_postfix(loss=f"{history['loss'][-1]:.3f}", held_out=f"{score:.3f}")
+            since += 1
+            if score < best:
+                best, since = score, 0
+                best_state = copy.deepcopy(averaged.state_dict())
+            if since >= options.patience:
+                break
+    network.load_state_dict(best_state if len(held_out) else averaged.state_dict())
+    network.to("cpu").eval()
+    return history
+
+
+@contextmanager
+def seeded(seed: int, device: str | torch.device = "cpu") -> Iterator[None]:
+    """Draw from this seed on the CPU and on a device, and leave no trace in torch's own state.
+
+    Not ``torch.manual_seed``, which seeds every GPU of the machine, used or not.
+    """
+    device = torch.device(device)
+    gpu = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpu):
+        torch.default_generator.manual_seed(seed)
+        if gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def outputs(network: ProbeNetwork, items: np.ndarray, batch_size: int) -> Tensor:
+    """What a network says of items, (N, O) on the CPU."""
+    network.eval()
+    device = next(network.parameters()).device
+    lengths = np.array([len(item) for item in items])
+    found = torch.empty((len(items), network.config.n_outputs))
+    with torch.inference_mode():
+        for members in batches_of(lengths, batch_size):
+            found[members] = network(make_batch(items[members]).to(device)).float().cpu()
+    return found
+
+
+def _epoch(
+    rows: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Batches of one epoch: shuffled, of similar length within a few batches."""
+    size = min(batch_size, len(rows))
+    wanted = max(_SHORTEST, -(-len(rows) // size))
+    drawn: Sequence[np.ndarray] = [
+        rng.permutation(rows) for _ in range(-(-wanted * size // len(rows)))
+    ]
+    order = np.concatenate(drawn)[: wanted * size]
+    for start in range(0, len(order), _CHUNK * size):
+        chunk = order[start : start + _CHUNK * size]
+        chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+        batches = [chunk[k : k + size] for k in range(0, len(chunk), size)]
+        for k in rng.permutation(len(batches)):
+            yield batches[k]
+
+
+def _follow(averaged: ProbeNetwork, network: ProbeNetwork, memory: float) -> None:
+    """Move the average towards the network."""
+    with torch.no_grad():
+        for kept, new in zip(averaged.parameters(), network.parameters(), strict=True):
+            kept.lerp_(new, 1.0 - memory)

@@ -1,0 +1,251 @@
+"""How unlike ordinary spectra a spectrum is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from astropy.table import QTable, Table
+
+from spectok._codec._run import encode_rows
+from spectok._convert import Rows, convert_spectra
+from spectok._pretrained import resolve
+from spectok._tokens import TokenSequence, meta_of, sequences
+from spectok.model import SpectralTokenizer
+from spectok.probes._misfit import hidden_pulls, misfit, peak
+from spectok.probes._novelty_reference import FEWEST, Reference
+
+__all__ = ["novelty", "novelty_reference"]
+
+_QUARTERS, _BROAD = 4, 2
+_JUDGED = ("misfit", "peak", "distance", "p_misfit", "p_peak", "p_distance")
+
+
+def novelty(
+    spectra: Any,
+    *,
+    reference: Table | None = None,
+    model: SpectralTokenizer | str | PathLike[str] | None = None,
+    medium: str | None = None,
+    arms: bool = False,
+    object_id: Sequence[str] | str | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> QTable:
+    """Say how odd spectra are beside ordinary ones.
+
+    Three numbers are taken of a spectrum. *misfit*: all good pixels are predicted while they
+    are hidden, in blocks of 12; residuals r in units of sqrt(error^2 + model error^2); mean of
+    log(1 + r^2), 0.53 for Gaussian noise. It finds wrong errors and what is strange all along.
+    *peak*: the largest sum of five neighbouring residuals in units of its noise: single strange
+    features. *distance*: from the pooled tokens (mean and scatter of each cosine, the broad
+    shape in four quarters, and where on the wavelength axis it lies) to the five nearest
+    spectra of the reference; the token's number for the noise is left out. It finds shapes and
+    instruments that are not in the reference.
+
+    Each grows with S/N and differs between instruments, so each is calibrated: ``p_...`` is
+    the share of the 200 spectra of the reference with the most similar S/N and wavelengths
+    that are at least as odd. Below a tenth it is that of a power law through their oddest tenth
+    (Hill 1975), so that the oddest can be told apart.
+
+    Parameters
+    ----------
+    spectra : `~specutils.Spectrum`, `~specutils.SpectrumCollection` or iterable of them
+        As for `spectok.encode`.
+    reference : `~astropy.table.Table`, optional
+        Ordinary spectra, from `novelty_reference`: of your own instrument and selection, if you
+        have a few hundred, because then nothing is odd but what is. Those being judged should not
+        be among them. By default the one that comes with the model: mocks of SDSS, BOSS, DESI,
+        GALAH and APOGEE, and 148 real spectra, most of them quasars of SDSS.
+    model : `~spectok.SpectralTokenizer`, str or path, optional
+        By default the one that comes with the package.
+    medium, arms, object_id, device, progress
+        As for `spectok.encode`.
+    seed : int
+        Where the hidden blocks begin.
+
+    Returns
+    -------
+    oddity : `~astropy.table.QTable`
+        One row per spectrum, in order: ``spectrum_index``, ``object_id``, ``snr`` (median of
+        abs(flux) / error), ``misfit``, ``peak``, ``distance``, ``p_misfit``, ``p_peak``,
+        ``p_distance``, ``score`` and ``valid``. ``score`` is -log10 of three times the smallest
+        p, and 0 where that exceeds 1: among ordinary spectra one in a hundred is above 2 (at the
+        most: Bonferroni). Spectra without one good patch have ``valid`` False and NaN, and a
+        warning names them.
+
+    Raises
+    ------
+    TypeError
+        For what is no spectrum, or no table.
+    ValueError
+        As `spectok.encode`; where no reference comes with the model, or the given one was made
+        with another model or has fewer than 50 spectra.
+
+    Notes
+    -----
+    A high score asks for a look at the spectrum; a low one does not say that it is ordinary.
+    Not found are lines no stronger than those of ordinary galaxies, blends of ordinary objects,
+    and wavelengths that are slightly wrong.
+
+    References
+    ----------
+    Hill (1975), Annals of Statistics 3, 1163.
+
+    Examples
+    --------
+    >>> from spectok import simulate
+    >>> from spectok.probes import novelty
+    >>> spectrum = simulate.observe("sdss", snr=10)[0]
+    >>> odd = novelty(spectrum)
+    >>> bool(odd["valid"][0])
+    True
+    """
+    network = resolve(model, device)
+    # Before the work: a reference that does not fit should not cost minutes.
+    ordinary = (
+        Reference.embedded(network)
+        if reference is None
+        else Reference.of_table(reference, network)
+    )
+    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms)
+    tokens = encode_rows(rows, flux_unit, network, object_id, device, None, progress)
+    table = _measure(rows, tokens, network, seed, progress)
+    valid = np.asarray(table["valid"])
+    judged = ordinary.judge(
+        *(np.asarray(table[key])[valid] for key in ("snr", "misfit", "peak", "vector"))
+    )
+    judged = {name: _spread(values, valid) for name, values in judged.items()}
+    least = np.min([judged[name] for name in judged if name.startswith("p_")], axis=0)
+    out = table["spectrum_index", "object_id", "snr"]
+    for name in _JUDGED:
+        out[name] = judged[name] if name in judged else table[name]
+    out["score"] = -np.log10(np.minimum(3 * least, 1.0)) + 0.0  # no -0
+    out["valid"] = valid
+    return out
+
+
+def novelty_reference(
+    spectra: Any,
+    *,
+    model: SpectralTokenizer | str | PathLike[str] | None = None,
+    medium: str | None = None,
+    arms: bool = False,
+    object_id: Sequence[str] | str | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> QTable:
+    """Measure ordinary spectra, for `novelty` to compare others with.
+
+    Parameters
+    ----------
+    spectra : `~specutils.Spectrum`, `~specutils.SpectrumCollection` or iterable of them
+        At least 50 usable ones, better some hundreds, over the S/N that will be judged. A few odd
+        ones among them do little harm: they make others look a little less odd.
+    model, medium, arms, object_id, device, seed, progress
+        As for `novelty`.
+
+    Returns
+    -------
+    reference : `~astropy.table.QTable`
+        One row per spectrum: ``spectrum_index``, ``object_id``, ``snr``, ``misfit``, ``peak``,
+        ``vector`` (what distances are measured between) and ``valid``. It can be written to a
+        file and read back.
+
+    Raises
+    ------
+    TypeError
+        For what is no spectrum.
+    ValueError
+        As `spectok.encode`, and for fewer than 50 usable spectra.
+
+    Examples
+    --------
+    >>> from spectok import simulate
+    >>> from spectok.probes import novelty, novelty_reference
+    >>> narrow = simulate.instrument("sdss").modified(window=(5000.0, 6000.0))
+    >>> reference = novelty_reference(simulate.observe(narrow, 60, seed=1))
+    >>> odd = novelty(simulate.observe(narrow, 2, seed=2), reference=reference)
+    >>> len(odd)
+    2
+    """
+    network = resolve(model, device)
+    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms)
+    tokens = encode_rows(rows, flux_unit, network, object_id, device, None, progress)
+    usable = len(np.unique(tokens["spectrum_index"][tokens["valid"]]))
+    if usable < FEWEST:
+        raise ValueError(
+            f"a reference needs at least {FEWEST} usable spectra to say what is ordinary, and "
+            f"there are {usable}"
+        )
+    return _measure(rows, tokens, network, seed, progress)
+
+
+def _measure(
+    rows: list[Rows],
+    tokens: QTable,
+    network: SpectralTokenizer,
+    seed: int,
+    progress: bool | None,
+) -> QTable:
+    """What is compared, one row per spectrum."""
+    found = sequences(tokens)
+    valid = np.array([bool(one.valid.any()) for one in found])
+    pulls = hidden_pulls(rows, network, seed=seed, progress=progress)
+    table = QTable(
+        {
+            "spectrum_index": [one.index for one in found],
+            "object_id": [one.object_id for one in found],
+            "snr": [_snr(part, j) for part in rows for j in range(len(part.flux))],
+            **{
+                measure.__name__: [measure(pull) if pull.size else np.nan for pull in pulls]
+                for measure in (misfit, peak)
+            },
+            "vector": np.array([_vector(one) for one in found], np.float32),
+            "valid": valid,
+        }
+    )
+    meta = meta_of(tokens)
+    table.meta.update({key: meta[key] for key in ("MODEL", "SHA256", "SPECTOK")})
+    return table
+
+
+def _snr(part: Rows, row: int) -> float:
+    good = part.valid[row]
+    return (
+        float(np.median(np.abs(part.flux[row, good]) / part.sigma[row, good]))
+        if good.any()
+        else np.nan
+    )
+
+
+def _vector(one: TokenSequence) -> np.ndarray:
+    """What the tokens of a spectrum say, and where it lies."""
+    keep = one.valid
+    # The last number of a token is the noise.
+    cosines = one.token[keep, :-1].astype(float)
+    if not keep.any():
+        return np.full(2 * cosines.shape[1] + _QUARTERS * _BROAD + 3, np.nan)
+    # Each token counts four times, so that any number of them has quarters.
+    quarters = np.repeat(cosines[:, :_BROAD], _QUARTERS, axis=0)
+    quarters = quarters.reshape(_QUARTERS, -1, _BROAD).mean(1)
+    low, high, n_pixels = one.wavelength_min[keep], one.wavelength_max[keep], one.n_pixels[keep]
+    middle = 0.5 * (low + high)
+    step = (high - low) / np.maximum(n_pixels - 1, 1) / middle
+    place = np.log([np.median(middle), np.median(step), high.max() / low.min()])
+    # Logarithms of scatters: they spread over decades of S/N.
+    return np.concatenate(
+        [cosines.mean(0), np.log(cosines.std(0) + 0.02), quarters.ravel(), place]
+    )
+
+
+def _spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """NaN for those that could not be judged."""
+    out = np.full(len(where), np.nan)
+    out[where] = values
+    return out

@@ -1,0 +1,33 @@
+"""What probes need of scikit-learn, and the one sentence where it is missing."""
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
+    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.metrics import r2_score
+    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import check_is_fitted
+except ImportError as error:
+    raise ImportError('probes need scikit-learn: pip install "spectok[probes]"') from error
+
+__all__ = [
+    "BaseEstimator",
+    "ClassifierMixin",
+    "GroupShuffleSplit",
+    "KNeighborsClassifier",
+    "KNeighborsRegressor",
+    "LogisticRegression",
+    "Pipeline",
+    "RegressorMixin",
+    "RidgeCV",
+    "ShuffleSplit",
+    "StandardScaler",
+    "TransformerMixin",
+    "check_is_fitted",
+    "check_random_state",
+    "make_pipeline",
+    "r2_score",
+]
