@@ -90,7 +90,7 @@ class Setting:
 
 def novelty(setting):
     """Calibration and detection of the novelty score."""
-    n = setting.n(150)
+    n = setting.n(100)
     return novelty_task(
         setting.test, setting.templates.part("test"), setting.model, 2026, n, data=setting.data
     )

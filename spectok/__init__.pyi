@@ -1,4 +1,4 @@
-from . import plotting, simulate, surveys, training
+from . import plotting, probes, simulate, surveys, training
 from ._codec import decode, encode, encode_arrays
 from ._conf import conf
 from ._flags import TokenFlag
@@ -22,6 +22,7 @@ __all__ = [
     "load_model",
     "plotting",
     "pool",
+    "probes",
     "save_model",
     "simulate",
     "surveys",

@@ -466,6 +466,8 @@ def test_group(tokens):
         rows = tokens[(tokens["spectrum_index"] == k) & tokens["valid"]]
         assert np.array_equal(item["token"], rows["token"])
         assert np.array_equal(item["wavelength"], rows["wavelength"].to_value(u.AA))
+        made_by = {key: tokens.meta[key] for key in ("MODEL", "SHA256")}
+        assert dict(item.dtype.metadata) == dict(item[1:].dtype.metadata) == made_by
 
 
 def test_models_of_the_wrong_kind(make_arrays):

@@ -2,6 +2,7 @@ from . import metrics
 from ._classifier import ProbeClassifier as ProbeClassifier
 from ._neighbours import neighbours as neighbours
 from ._novelty import novelty as novelty
+from ._novelty import novelty_reference as novelty_reference
 from ._regressor import ProbeRegressor as ProbeRegressor
 from ._save import load_probe as load_probe
 from ._save import save_probe as save_probe
@@ -19,5 +20,6 @@ __all__ = [
     "metrics",
     "neighbours",
     "novelty",
+    "novelty_reference",
     "save_probe",
 ]

@@ -89,8 +89,10 @@ def novelty(
     Notes
     -----
     A high score asks for a look at the spectrum; a low one does not say that it is ordinary.
-    Not found are lines no stronger than those of ordinary galaxies, blends of ordinary objects,
-    and wavelengths that are slightly wrong.
+    With the reference that comes with small-v1, unfamiliar wavelengths and samplings are found,
+    and most errors that are stated half as large as they are. Single lines and cosmic rays raise
+    the score but are seldom called odd, because ordinary spectra have strong lines too; not
+    found are blends, steps, reversed fluxes and wavelengths that are slightly wrong.
 
     References
     ----------

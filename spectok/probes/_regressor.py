@@ -141,10 +141,10 @@ class ProbeRegressor(RegressorMixin, Probe):
         for name, column in zip(labels.names or range(value.shape[1]), value.T, strict=True):
             found = np.unique(column[np.isfinite(column)])
             if len(found) < 2:
-                said = f"is {found[0]:g} for every spectrum" if len(found) else "is known for no spectrum"
+                said = f"is {found[0]:g} for every" if len(found) else "is known for no"
                 raise ValueError(
-                    f"label {name!r} {said} that has a valid token and a weight: there is nothing "
-                    "to learn"
+                    f"label {name!r} {said} spectrum that has a valid token and a weight: there "
+                    "is nothing to learn"
                 )
         mean, std = np.nanmean(value, 0), np.nanstd(value, 0)
         standard = (value - mean) / std

@@ -1,0 +1,114 @@
+"""Items: what is taken, what is refused and in which words."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+import spectok
+from spectok.probes._items import as_items, batches_of, make_batch, same_tokenizer, tokenizer_of
+
+OTHER = {"MODEL": "another", "SHA256": "b" * 64}
+
+
+@pytest.fixture(scope="module")
+def table(make_arrays, tiny):
+    wavelength, flux, sigma = make_arrays(200, 4)
+    return spectok.encode_arrays(wavelength, flux, sigma**-2, model=tiny)
+
+
+def test_a_table_and_its_items_are_the_same(table):
+    a, b = as_items(table), as_items(spectok.group(table))
+    assert a.shape == b.shape == (4,)
+    assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    assert tokenizer_of(a) == {key: table.meta[key] for key in ("MODEL", "SHA256")}
+
+
+@pytest.mark.parametrize("take", [
+    lambda items: items[1:], lambda items: items[[2, 0]], lambda items: list(items),
+    lambda items: np.concatenate([items, items]), lambda items: pickle.loads(pickle.dumps(items)),
+    copy.deepcopy, lambda items: [item[1:3] for item in items],
+    lambda items: [item[item["wavelength"] > 0] for item in items],
+    lambda items: [np.concatenate([item, item]) for item in items],
+])  # fmt: skip
+def test_items_remember_their_model(take, table):
+    items = as_items(take(spectok.group(table)))
+    assert items.dtype == object and items.ndim == 1
+    assert all(item.dtype.metadata["SHA256"] == table.meta["SHA256"] for item in items)
+
+
+def test_items_of_one_length_stay_items(make_items):
+    assert as_items(list(make_items([5, 5, 5]))).shape == (3,)
+    assert as_items(list(make_items([5]))).shape == (1,)
+
+
+def test_tokens_of_two_models_are_refused(make_items):
+    items = np.concatenate([make_items([3, 3]), make_items([3], made_by=OTHER)])
+    with pytest.raises(ValueError) as error:
+        as_items(items)
+    said = str(error.value)
+    assert "spectrum 2" in said and "'another'" in said and "'by-hand'" in said
+    assert "b" * 12 in said and "encode all" in said
+
+
+def test_items_that_lost_their_model_pass(make_items):
+    items = np.concatenate([make_items([3], made_by=None), make_items([3, 3])])
+    assert tokenizer_of(as_items(items))["MODEL"] == "by-hand"
+    assert tokenizer_of(as_items(items[:1])) == {}
+    same_tokenizer({}, OTHER, "these")
+    same_tokenizer(OTHER, {}, "these")
+
+
+def test_token_sizes_that_differ(make_items):
+    items = np.concatenate([make_items([3, 3]), make_items([3], channels=5)])
+    with pytest.raises(ValueError, match="the tokens of spectrum 2 have 5 numbers, those of spec"):
+        as_items(items)
+
+
+@pytest.mark.parametrize(("given", "kind", "words"), [
+    (lambda items: items[0], TypeError, "the item of one spectrum"),
+    (lambda items: [], ValueError, "no spectrum to work on"),
+    (lambda items: np.zeros((4, 16)), TypeError, "spectrum 0 is a ndarray, not an item of"),
+    (lambda items: [items[0], [1.0, 2.0]], TypeError, "spectrum 1 is a list, not an item of"),
+    (lambda items: None, TypeError, "expected a token table or items .* got NoneType"),
+    (lambda items: (item for item in items), TypeError, "got generator"),
+    (lambda items: QTable({"a": [1]}), ValueError, "no token table: it lacks the columns"),
+])  # fmt: skip
+def test_what_is_refused(given, kind, words, make_items):
+    with pytest.raises(kind, match=words):
+        as_items(given(make_items([3, 4])))
+
+
+def test_a_list_of_tables_is_refused(table):
+    """It looks like items, but holds the tokens that are not valid, too."""
+    with pytest.raises(TypeError, match="spectrum 0 is a QTable.*spectok.concatenate"):
+        as_items([table, table])
+
+
+@pytest.mark.parametrize("name", ["token", "wavelength"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_broken_numbers_are_refused(name, value, make_items):
+    items = make_items([3, 4])
+    items[1][name][2] = value
+    with pytest.raises(ValueError, match="spectrum 1 has tokens that are not finite, or wave"):
+        as_items(items)
+
+
+def test_batches_are_padded(make_items):
+    items = make_items([2, 0, 5])
+    batch = make_batch(items)
+    assert batch.token.shape == (3, 5, 4) and batch.valid.sum(1).tolist() == [2, 0, 5]
+    assert np.array_equal(batch.token[0, :2], items[0]["token"]) and not batch.token[1].any()
+    assert np.array_equal(batch.wavelength[2], items[2]["wavelength"])
+    assert (batch.wavelength > 0).all()
+    assert make_batch(items[1:2]).valid.tolist() == [[False]]
+
+
+def test_batches_cover_every_row_once():
+    lengths = np.array([5, 1, 9, 3, 7, 1, 2])
+    batches = list(batches_of(lengths, 3))
+    assert [len(b) for b in batches] == [3, 3, 1]
+    assert sorted(np.concatenate(batches)) == list(range(7))
+    assert (np.diff(lengths[np.concatenate(batches)]) >= 0).all()
