@@ -51,7 +51,10 @@ class Scratch:
         grid = choose_grid(items, 512)
         self.probe = ProbeNetwork(
             ProbeConfig(
-                token_size=self.model.config.token_size, n_outputs=n_outputs, grid_size=len(grid)
+                token_size=self.model.config.token_size,
+                n_outputs=n_outputs,
+                grid_size=len(grid),
+                reading=64 if self.regression else 0,
             )
         )
         self.probe.prepare(torch.from_numpy(grid), [make_batch(items)])

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from _rst import list_table
-
-ALL = [0.0, 1e3]
-STELLAR = {"teff": "Teff [K]", "logg": "log g", "feh": "[Fe/H]"}
-KINDS = ("GALAXY", "QSO", "STAR", "mean")
-NAMES = {"desi-arms": "DESI", "desi": "DESI", "sdss": "SDSS", "apogee": "APOGEE", "galah": "GALAH"}
+from _probe_cells import KINDS, NAMES, STELLAR, between, cell, pick, plain, table, values
+from _probe_table_real import novelty, real_classes, redshifts, single
 
 
 def tables(results):
@@ -19,37 +15,24 @@ def tables(results):
         f"(sha256 {about['sha256'][:12]}). In brackets: 95 % of 1000 bootstraps over objects.\n"
     ]
     for name, title, makers in SECTIONS:
-        done = [(make, tasks[task]["results"]) for task, make in makers if task in tasks]
+        done = [(make, gather(tasks, task)) for task, make in makers if task in tasks]
         if done:
             parts += [f".. _probes-{name}:\n\n{title}\n{'-' * len(title)}\n"]
             parts += [make(found) for make, found in done]
     return "\n".join(parts)
 
 
-def pick(found, **wanted):
-    """Records that have all these values."""
-    return [r for r in found if all(r.get(k) == v for k, v in wanted.items())]
-
-
-def cell(found, **wanted):
-    """A value with its interval, or how many objects there are too few."""
-    records = pick(found, **wanted)
-    if not records:
-        return ""
-    r = records[0]
-    if "value" not in r:
-        return f"(n = {r['n']})"
-    return f"{r['value']:.4g} ({r['low']:.3g} to {r['high']:.3g})"
-
-
-def values(found, key):
-    """Values of a key in the order of appearance."""
-    return list(dict.fromkeys(str(r[key]) for r in found if key in r))
-
-
-def table(title, rows):
-    """A titled table without its empty rows."""
-    return f"**{title}**\n\n" + list_table(rows)
+def gather(tasks, name):
+    """Results of a task; the numbers of labels end with those of the tasks that used them all."""
+    found = tasks[name]["results"]
+    if name == "labels":
+        for other in ("classes", "stars"):
+            every = tasks.get(other, {}).get("results", [])
+            found = found + [
+                {**r, "n_train": 10000} for r in every
+                if r["n_train"] > 9000 and "snr" not in r and r.get("family", "all") == "all"
+            ]  # fmt: skip
+    return found
 
 
 def classes(found):
@@ -72,14 +55,6 @@ def classes(found):
         + "\n"
         + table("The probe's by signal to noise, mocks", by_snr)
     )
-
-
-def between(snr):
-    """A range of signal to noise, in words."""
-    low, high = snr
-    if high >= 1e3:
-        return "all" if low == 0 else f"above {low:g}"
-    return f"below {high:g}" if low == 0 else f"{low:g} to {high:g}"
 
 
 def stars(found):
@@ -179,37 +154,6 @@ def limits(found):
     )
 
 
-def redshifts(found):
-    rows = [
-        (
-            "survey",
-            "class",
-            "S/N per pixel",
-            "method",
-            "spectra",
-            "NMAD of Δz / (1 + z)",
-            "outliers",
-        )
-    ]
-    for on in values(found, "on"):
-        for of in values(found, "of"):
-            for method in values(found, "method"):
-                some = pick(found, on=on, of=of, method=method)
-                for snr in values(some, "snr") or ["", *[]]:
-                    part = [r for r in some if str(r.get("snr", "")) == snr]
-                    if not part:
-                        continue
-                    far = [r for r in part if r["metric"].startswith("outliers")]
-                    share = f", {part[0]['share']:.0%} of all" if "share" in part[0] else ""
-                    limit = far[0]["metric"].split(", ")[1]
-                    where = between(part[0]["snr"]) if snr else "all"
-                    rows.append(
-                        (NAMES.get(on, on), of, where, method, f"{part[0]['n']:,}{share}",
-                         cell(part, metric="NMAD"), f"{cell(far)} beyond {limit}")
-                    )  # fmt: skip
-    return table("Redshifts", rows)
-
-
 def transfer(found):
     rows = [
         (
@@ -254,77 +198,33 @@ def labels(found):
     return "\n".join(out)
 
 
-def plain(title):
-    """A table of records that differ in all but their metric."""
-
-    def make(found):
-        rows = [("on", "of", "method", "metric", "n", "value")]
-        for r in found:
-            value = cell([r]) if "right" not in r else f"{r['right']} of {r['n']}"
-            if "value" in r or "right" in r:
-                rows.append(
-                    (
-                        NAMES.get(r["on"], r["on"]),
-                        r.get("of", ""),
-                        r["method"] + (f", {r['split']} objects" if "split" in r else ""),
-                        r["metric"],
-                        str(r["n"]),
-                        value,
-                    )
-                )  # noqa: E501
-        return table(title, rows)
-
-    return make
-
-
-def real_classes(found):
-    counts = [r for r in found if r["metric"] in ("right", "accuracy")]
-    return (
-        plain("Classes of real test spectra")(counts)
-        + "\n"
-        + redshifts([r for r in found if r["metric"] not in ("right", "accuracy", "confusion")])
-    )
-
-
-def single(found):
-    rows = [("survey", "star", "S/N", "label", "catalogue", "probe of mocks", "note")]
-    for r in found:
-        rows.append(
-            (
-                r["on"],
-                r["object"],
-                f"{r['snr']:g}",
-                STELLAR[r["of"]],
-                f"{r['label']:.4g}",
-                f"{r['value']:g} ± {r['std']:g}",
-                r["note"],
-            )
-        )  # noqa: E501
-    return table("Real stars that were in no training", rows)
-
-
-def novelty(found):
-    rows = [("ordinary spectra", "n", "p < 0.01", "p < 0.05", "p < 0.1")]
-    for name, r in found["calibration"].items():
-        rows.append((name, str(r["n"]), *(_share(r[p]) for p in ("0.01", "0.05", "0.1"))))
-    odd = [("oddity, in mocks", "n", "area under the curve", "found at p < 0.01")]
-    for name, r in found["detection"].items():
-        odd.append((name.replace("_", " "), str(r["n"]), _share(r["auc"]), _share(r["found"])))
-    return table("Calibration of the novelty score", rows) + "\n" + table("Detection", odd)
-
-
-def _share(three):
-    return "{:.3g} ({:.3g} to {:.3g})".format(*three)
-
-
 SECTIONS = (
     ("classes", "Galaxy, quasar or star", (("classes", classes),)),
     ("stars", "Labels of stars", (("stars", stars),)),
     ("limit", "How far from the limit", (("stars", limits),)),
     ("redshifts", "Redshifts of mocks", (("redshifts", redshifts),)),
-    ("transfer", "From one survey to another", (("transfer", transfer), ("across", plain("Counterparts among 1,000 mock objects of another survey")))),
+    (
+        "transfer",
+        "From one survey to another",
+        (
+            ("transfer", transfer),
+            ("across", plain("Counterparts among 1,000 mock objects of another survey")),
+        ),
+    ),
     ("labels", "How many labels it takes", (("labels", labels),)),
-    ("latent", "What mean tokens know", (("latent", plain("Redshift and age of mock galaxies from their mean token")),)),
+    (
+        "latent",
+        "What mean tokens know",
+        (("latent", plain("Redshift and age of mock galaxies from their mean token")),),
+    ),
     ("novelty", "Novelty", (("novelty", novelty),)),
-    ("real", "Real spectra", (("real classes", real_classes), ("giants", plain("403 real APOGEE giants, 100 pixels each")), ("single stars", single))),
-)  # fmt: skip
+    (
+        "real",
+        "Real spectra",
+        (
+            ("real classes", real_classes),
+            ("giants", plain("403 real APOGEE giants, 100 pixels each")),
+            ("single stars", single),
+        ),
+    ),
+)

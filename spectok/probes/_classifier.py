@@ -19,17 +19,17 @@ __all__ = ["ProbeClassifier"]
 class ProbeClassifier(ClassifierMixin, Probe):
     """Classes of spectra from their frozen tokens.
 
-    Learned queries attend over the tokens with their wavelengths, tokens are read on a grid of
-    wavelengths, and a small head gives the probabilities: the same architecture as
-    `ProbeRegressor`, with the same parameters. Follows scikit-learn: cloning,
-    `~sklearn.model_selection.cross_val_score` and searches over parameters work on the items
-    of `spectok.group`.
+    Learned queries attend over the tokens with their wavelengths, and a small head gives the
+    probabilities: the same architecture as `ProbeRegressor`, but that by default no tokens are
+    read on a grid. Follows scikit-learn: cloning, `~sklearn.model_selection.cross_val_score`
+    and searches over parameters work on the items of `spectok.group`.
 
     Parameters
     ----------
     reading : int
-        Numbers that are read from the tokens on the grid; 0 leaves the grid out, which is
-        better where nothing has a fixed place, as for redshifts.
+        Numbers that are read from the tokens on a grid; 0 leaves the grid out. It helps where
+        the lines that tell classes apart always stand at the same place, as between kinds of
+        stars, and overfits where they do not, as between stars, galaxies and quasars.
     width, heads, blocks, queries : int
         Width, attention heads, transformer blocks over the tokens, and learned queries.
     dropout : float

@@ -58,7 +58,7 @@ class Probe(BaseEstimator):
     def __init__(
         self,
         *,
-        reading: int = 64,
+        reading: int = 0,
         width: int = 64,
         heads: int = 4,
         blocks: int = 1,

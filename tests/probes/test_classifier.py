@@ -100,7 +100,8 @@ def test_parameters_are_as_scikit_learn_wants_them(kind):
 def test_both_have_the_same_parameters():
     classifier, regressor = (kind().get_params() for kind in (ProbeClassifier, ProbeRegressor))
     assert regressor.pop("n_components") == 1
-    assert classifier == regressor
+    # Only whether tokens are read on the grid is a matter of the task.
+    assert classifier | {"reading": 0} == regressor | {"reading": 0}
 
 
 def test_clone_and_parameters(probe, few):
