@@ -14,10 +14,10 @@ def tables(results):
         f"Made by ``benchmarks/probes.py`` on {date} with {about['model']} "
         f"(sha256 {about['sha256'][:12]}). In brackets: 95 % of 1000 bootstraps over objects.\n"
     ]
-    for name, title, makers in SECTIONS:
+    for title, makers in SECTIONS:
         done = [(make, gather(tasks, task)) for task, make in makers if task in tasks]
         if done:
-            parts += [f".. _probes-{name}:\n\n{title}\n{'-' * len(title)}\n"]
+            parts += [f"{title}\n{'~' * len(title)}\n"]
             parts += [make(found) for make, found in done]
     return "\n".join(parts)
 
@@ -199,27 +199,24 @@ def labels(found):
 
 
 SECTIONS = (
-    ("classes", "Galaxy, quasar or star", (("classes", classes),)),
-    ("stars", "Labels of stars", (("stars", stars),)),
-    ("limit", "How far from the limit", (("stars", limits),)),
-    ("redshifts", "Redshifts of mocks", (("redshifts", redshifts),)),
+    ("Galaxy, quasar or star", (("classes", classes),)),
+    ("Labels of stars", (("stars", stars),)),
+    ("How far from the limit", (("stars", limits),)),
+    ("Redshifts of mocks", (("redshifts", redshifts),)),
     (
-        "transfer",
         "From one survey to another",
         (
             ("transfer", transfer),
             ("across", plain("Counterparts among 1,000 mock objects of another survey")),
         ),
     ),
-    ("labels", "How many labels it takes", (("labels", labels),)),
+    ("How many labels it takes", (("labels", labels),)),
     (
-        "latent",
         "What mean tokens know",
         (("latent", plain("Redshift and age of mock galaxies from their mean token")),),
     ),
-    ("novelty", "Novelty", (("novelty", novelty),)),
+    ("Novelty", (("novelty", novelty),)),
     (
-        "real",
         "Real spectra",
         (
             ("real classes", real_classes),

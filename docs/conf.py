@@ -1,5 +1,7 @@
 """Settings of the documentation: those shared by astropy packages, and our own."""
 
+import re
+
 from sphinx_astropy.conf.v3 import *
 
 import spectok
@@ -18,3 +20,16 @@ html_title = f"spectok {release}"
 
 intersphinx_mapping["specutils"] = ("https://specutils.readthedocs.io/en/stable/", None)
 intersphinx_mapping["torch"] = ("https://docs.pytorch.org/docs/stable/", None)
+
+
+def _without_roles(app, what, name, obj, options, lines):
+    """Methods that scikit-learn writes into its heirs refer to its own pages: keep the words."""
+    if what == "method" and name.endswith("_request"):
+        lines[:] = [
+            re.sub(r":(?:ref|term):`([^`<]*?) ?(?:<[^>]*>)?`", r"\1", one) for one in lines
+        ]
+
+
+def setup(app):
+    """What Sphinx asks this file for."""
+    app.connect("autodoc-process-docstring", _without_roles)

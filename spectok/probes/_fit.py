@@ -21,7 +21,8 @@ __all__ = ["FitOptions", "fit_network", "outputs", "seeded"]
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (N, O), targets (N, ...) to (N,)
 
 _WARM_UP = 50  # steps
-_SHORTEST = 8  # steps of an epoch, so that few labels are not over in a wink
+_SETTLED = 200  # steps after which a fit without progress may end
+_SHORTEST = 16  # steps of an epoch, so that few labels are not over in a wink
 _CHUNK = 8  # batches within which spectra are sorted by length
 _MEMORY = 0.99  # of the average over the steps that is kept
 
@@ -120,7 +121,7 @@ def fit_network(
             score = float((loss(found, target[held_out]) * weight[held_out]).mean())
             history["held_out"].append(score)
             bar.set_postfix(loss=f"{history['loss'][-1]:.3f}", held_out=f"{score:.3f}")
-            since += 1
+            since += step > _SETTLED
             if score < best:
                 best, since = score, 0
                 best_state = copy.deepcopy(averaged.state_dict())

@@ -68,12 +68,13 @@ def test_a_line_that_may_stand_anywhere(shape, make_items, small):
     assert probe.classes_.dtype == bool
 
 
-def test_real_mocks_end_to_end():
+def test_real_mocks_end_to_end(small):
     spectra = spectok.simulate.observe("sdss", 100, seed=3, snr=20)
     tokens = spectok.encode(spectra, progress=False)
     kind = np.array([s.meta["label"]["class"] for s in spectra])
     items = spectok.group(tokens)
-    probe = ProbeClassifier(width=32, batch_size=16, max_epochs=4).fit(items[:70], kind[:70])
+    options = {**small, "batch_size": 8, "max_epochs": 10, "reading": 0}
+    probe = ProbeClassifier(**options).fit(items[:70], kind[:70])
     chance = (kind[70:] == max(set(kind), key=list(kind).count)).mean()
     assert probe.score(items[70:], kind[70:]) > chance + 0.15
     assert probe.tokenizer_["SHA256"] == tokens.meta["SHA256"]
