@@ -60,6 +60,16 @@ def test_it_learns(data):
     assert not network.training
 
 
+def test_patience_waits_until_the_fit_has_begun(data):
+    """A rate that still warms up says nothing of what is to come."""
+    items, target = data
+    held = np.arange(0, 120, 6)
+    wrong = target.clone()
+    wrong[held] = -wrong[held]
+    history = fit((items, wrong), held, max_epochs=30, patience=1)[1]
+    assert len(history["loss"]) * 16 > 200
+
+
 def test_the_best_state_comes_back(data, monkeypatch):
     """Held-out labels that contradict the others: every epoch is worse than an earlier one."""
     items, target = data
@@ -76,6 +86,7 @@ def test_the_best_state_comes_back(data, monkeypatch):
         return plain(network, *rest)
 
     monkeypatch.setattr(module, "outputs", spied)
+    monkeypatch.setattr(module, "_SETTLED", 0)
     network, history = fit((items, wrong), held, max_epochs=30, patience=3, learning_rate=1e-2)
     best = int(np.argmin(history["held_out"]))
     assert len(history["held_out"]) == len(history["loss"]) == best + 1 + 3 < 30
