@@ -111,13 +111,9 @@ def label_bounds(
     free. It treats the prior as Gaussian. Real ones are lumpier, so an estimate may be a little
     better than this; and a family is taken as known.
 
-    The true limit is a little weaker. F knows the errors exactly, and leaves out cosmic rays that
-    nobody noticed and residuals of sky lines and of the air. A linear fit which clips the first
-    and marginalises the second scatters by 0.94 to 1.08 bounds (median absolute deviations of
-    550 stars, good to 0.05), and either that or the air widens bounds by some 0.1 %. One that
-    ignores them scatters by 1.3 to 1.5 bounds (APOGEE, S/N 70 to 130), with tails. What the
-    noise itself tells of the flux is left out too; that adds about 1 / (2 S/N^2) of the
-    information.
+    The true limit is a little weaker: F knows the errors exactly, and leaves out cosmic rays that
+    nobody noticed and residuals of sky lines and of the air. What the noise itself tells of the
+    flux is left out too; that adds about 1 / (2 S/N^2) of the information.
 
     References
     ----------
