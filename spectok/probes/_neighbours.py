@@ -104,6 +104,8 @@ def neighbours(
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")
     own = reference is None
+    asked = sequences(tokens)
+    known = asked if own else sequences(reference)
     meta = meta_of(tokens)
     other = meta if own else meta_of(reference)
     for key in ("SHA256", "PATCH"):
@@ -112,8 +114,6 @@ def neighbours(
                 f"the tokens were made by the model {meta['MODEL']!r} ({key} {meta[key]}), the "
                 f"reference by {other['MODEL']!r} ({other[key]}): encode both with one model"
             )
-    asked = sequences(tokens)
-    known = asked if own else sequences(reference)
     _share_wavelengths(asked, known)
     grid = _grid(asked + ([] if own else known))
     left = _vectors(tokens, meta, grid, continuum, model, device)

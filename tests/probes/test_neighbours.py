@@ -143,3 +143,9 @@ def test_refusals(shapes, tiny):
         blind = encode(wavelength, flux, mask=np.ones(flux.shape, bool))
     with pytest.raises(ValueError, match="reference has a valid token"):
         neighbours(tokens, blind)
+
+
+def test_items_are_no_token_table(shapes):
+    tokens = encode(*shapes)
+    with pytest.raises(TypeError, match="token table"):
+        neighbours(tokens, spectok.group(tokens))
