@@ -11,12 +11,11 @@ from _probe_fit import (
     classifiers,
     fitted,
     label_records,
-    redshift_records,
     regressors,
     said,
 )
 from _probe_scratch import Scratch
-from _probe_tasks import REDSHIFT, usable
+from _probe_tasks import usable
 
 from spectok import probes
 from spectok._batch import PatchLayout, TokenBatch
@@ -81,7 +80,8 @@ def transfer(setting):
             ):
                 n_train = len(both) if fits is of_both else len(train[a])
                 about = dict(data="mock", on=b, method=name, n_train=n_train)
-                found += _judge(fits, asked, test[b].labels, kind, about)
+                true = _target(test[b].labels, kind)
+                found += _records(true, fits.predict(asked), kind, about)
     return found
 
 
@@ -94,26 +94,9 @@ def _seen(both, kind):
 
 
 def _learn(items, labels, kind):
-    """Probes of labels, or of class and redshift."""
-    if kind:
-        return [probes.ProbeRegressor(max_epochs=15).fit(items, _target(labels, kind))]
-    far = labels["kind"] < 2
-    return [
-        probes.ProbeClassifier(max_epochs=15).fit(items, _target(labels, kind)),
-        probes.ProbeRegressor(**REDSHIFT).fit(
-            items[far], np.log1p(labels["redshift"][far].astype(float))
-        ),
-    ]
-
-
-def _judge(fits, asked, labels, kind, about):
-    found = _records(_target(labels, kind), fits[0].predict(asked), kind, about)
-    if not kind:
-        ask = labels["kind"] < 2
-        z = np.expm1(fits[1].predict(asked[ask]))
-        true = labels["redshift"][ask].astype(float)
-        found += redshift_records(true, z, 3000.0, of="GALAXY and QSO", **about)
-    return found
+    """A probe of stars' labels, or of classes."""
+    make = probes.ProbeRegressor if kind else probes.ProbeClassifier
+    return make(max_epochs=15).fit(items, _target(labels, kind))
 
 
 def label_counts(setting):
