@@ -23,15 +23,15 @@ from spectok._split import name_split
 from spectok.probes import metrics
 
 UNSEEN = ("test", "evaluation")
-INDEPENDENT = ("fuji", "redrock")  # beginnings of the sources of DESI labels that may judge
+INDEPENDENT = "fuji"  # beginning of the source of the DESI labels that no template fit gave
 KEYS = ("teff", "logg", "fe_h")  # of labels in the records of real spectra
-REPEATED = 10  # how often a real training spectrum counts beside the mocks
+REPEATED = 10.0  # what a real training spectrum counts beside a mock
 
 
 def _mixed(setting, kind=None):
     """Mocks of both generations of SDSS spectrographs."""
     both = [
-        usable(mocks(setting, s, setting.n(4000), "train", kind=kind)) for s in ("sdss", "boss")
+        usable(mocks(setting, s, setting.n(3000), "train", kind=kind)) for s in ("sdss", "boss")
     ]
     # Their pixels differ in number.
     return join([replace(one, binned=np.zeros((len(one), 0))) for one in both])
@@ -48,54 +48,65 @@ def real_classes(setting):
     test = [s for s in spectra if s[0]["split"] in UNSEEN]
     mixed = _mixed(setting)
     names = CLASSES[mixed.labels["kind"].astype(int)]
-    items = _objects([s[2] for s in train])
-    kinds = np.array([s[0]["class"] for s in train])
-    both = np.concatenate([mixed.items, *[items] * REPEATED])
+    near = [s for s in train if len(s[2])]
+    both, weight, groups = _beside(mixed.items, near)
+    kinds = np.concatenate([names, [s[0]["class"] for s in near]])
     asked, true = _objects([s[2] for s in test]), np.array([s[0]["class"] for s in test])
     fit = {
-        "probe of mocks": probes.ProbeClassifier(max_epochs=8).fit(mixed.items, names),
-        "probe of mocks and real": probes.ProbeClassifier(max_epochs=8).fit(
-            both, np.concatenate([names, *[kinds] * REPEATED])
+        "probe of mocks": probes.ProbeClassifier(max_epochs=10).fit(mixed.items, names),
+        "probe of mocks and real": probes.ProbeClassifier(max_epochs=10).fit(
+            both, kinds, sample_weight=weight, groups=groups
         ),
         "linear on tokens, mocks and real": probes.linear_probe("classification").fit(
-            both, np.concatenate([names, *[kinds] * REPEATED])
+            both, kinds, logisticregression__sample_weight=weight
         ),
     }
     found = []
     places = np.array([_place(s[0]) for s in test])
     about = dict(data="real", on="SDSS", objects=len(np.unique(places)))
     for name, model in fit.items():
-        found += _counted(true, model.predict(asked), **about, method=name)
+        found += _counted(true, model.predict(asked), places, **about, method=name)
     templates = read_templates(setting.data / "templates" / "redrock", stars=True)
     answers = [_scan(s[1], templates) for s in test]
     of = {"galaxy": "GALAXY", "quasar": "QSO", "star": "STAR"}
     found += _counted(
-        true, np.array([of[a.kind] for a in answers]), **about, method="template fit"
+        true, np.array([of[a.kind] for a in answers]), places, **about, method="template fit"
     )
     return found + _redshifts(train, test, mixed, answers, about) + _desi(setting)
+
+
+def _beside(items, near):
+    """Items of mocks and of real training spectra; what each counts, and its object."""
+    both = np.concatenate([items, _objects([s[2] for s in near])])
+    weight = np.r_[np.ones(len(items)), np.full(len(near), REPEATED)]
+    groups = [*(f"mock {k}" for k in range(len(items))), *(_place(s[0]) for s in near)]
+    return both, weight, np.array(groups)
 
 
 def _redshifts(train, test, mixed, answers, about):
     """Redshifts of the galaxies and quasars among the test objects."""
     far = [k for k, s in enumerate(test) if s[0]["class"] != "STAR" and s[0]["z"] is not None]
-    near = [s for s in train if s[0]["class"] != "STAR" and s[0]["z"] is not None]
+    near = [s for s in train if s[0]["class"] != "STAR" and s[0]["z"] is not None and len(s[2])]
     rows = mixed.labels["kind"] < 2
-    items = _objects([s[2] for s in near])
-    log = np.log1p(mixed.labels["redshift"][rows].astype(float))
-    own = np.log1p(np.array([s[0]["z"] for s in near]))
+    both, weight, groups = _beside(mixed.items[rows], near)
+    log = np.log1p(
+        np.concatenate([mixed.labels["redshift"][rows].astype(float), [s[0]["z"] for s in near]])
+    )
     asked = _objects([test[k][2] for k in far])
     z, kind = (np.array([test[k][0][name] for k in far]) for name in ("z", "class"))
+    places = np.array([_place(test[k][0]) for k in far])
     guesses = {"template fit": np.array([answers[k].redshift for k in far])}
-    probe = probes.ProbeRegressor(**REDSHIFT).fit(
-        np.concatenate([mixed.items[rows], *[items] * REPEATED]),
-        np.concatenate([log, *[own] * REPEATED]),
+    probe = probes.ProbeRegressor(**{**REDSHIFT, "max_epochs": 12}).fit(
+        both, log, sample_weight=weight, groups=groups
     )
     guesses["probe of mocks and real"] = np.expm1(probe.predict(asked))
     found = []
     for name, guess in guesses.items():
         for of, limit in (("GALAXY", 1000.0), ("QSO", 3000.0)):
             cell = kind == of
-            found += redshift_records(z[cell], guess[cell], limit, of=of, method=name, **about)
+            found += redshift_records(
+                z[cell], guess[cell], limit, places[cell], of=of, method=name, **about
+            )
     return found
 
 
@@ -117,7 +128,7 @@ def _desi(setting):
         if source.startswith(INDEPENDENT) and s[0]["class"] in CLASSES and len(s[2])
     ]
     found = []
-    for split in ("test", "train"):
+    for split in UNSEEN:
         some = [s for s in judged if s[0]["split"] == split]
         if some:
             said_ = probe.predict(_objects([s[2] for s in some]))
@@ -183,7 +194,7 @@ def single_stars(setting):
     return found
 
 
-def _counted(true, predicted, **about):
+def _counted(true, predicted, places, **about):
     """Accuracies where a class has 30 spectra, and for every class how many were right."""
     found = []
     for name in np.unique(true):
@@ -191,7 +202,7 @@ def _counted(true, predicted, **about):
         right = int((predicted[rows] == name).sum())
         found.append(dict(metric="right", right=right, n=int(rows.sum()), of=str(name), **about))
     same = (true == predicted).astype(float)
-    found.append(record("accuracy", np.mean, same, of="all", **about))
+    found.append(record("accuracy", np.mean, same, groups=places, of="all", **about))
     table = metrics.confusion(true, predicted)
     found.append(
         dict(

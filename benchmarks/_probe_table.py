@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 from _probe_cells import KINDS, NAMES, STELLAR, between, cell, pick, plain, table, values
 from _probe_table_real import novelty, real_classes, redshifts, single
 
 
 def tables(results):
     """All tables, as RST."""
-    about, tasks = results["about"], results["tasks"]
-    date = max(task.get("date", about["date"]) for task in tasks.values())
+    tasks = results["tasks"]
+    abouts = [task["about"] for task in tasks.values()]
+    if {about["share"] for about in abouts} != {1.0} or len({a["sha256"] for a in abouts}) > 1:
+        raise ValueError("tables are of whole tasks with one model: do those that are not again")
+    about, date = abouts[0], max(about["date"] for about in abouts)
     parts = [
         f"Made by ``benchmarks/probes.py`` on {date} with {about['model']} "
         f"(sha256 {about['sha256'][:12]}). In brackets: 95 % of 1000 bootstraps over objects.\n"
@@ -187,7 +191,7 @@ def labels(found):
             for n in counts:
                 got = [r["value"] for r in pick(some, method=method, n_train=n) if "value" in r]
                 spread = f" ({min(got):.3g} to {max(got):.3g})" if len(got) > 1 else ""
-                cells.append(f"{sorted(got)[len(got) // 2]:.3g}{spread}" if got else "")
+                cells.append(f"{np.median(got):.3g}{spread}" if got else "")
             rows.append((method, *cells))
         out.append(table(f"{title} (in brackets: the range of draws of the labels)", rows))
     return "\n".join(out)

@@ -69,7 +69,7 @@ def transfer(setting):
         both = np.concatenate([train[name].items for name in names])
         twice = {name: np.tile(value, 2) for name, value in labels.items()}
         of_one = {name: _learn(train[name].items, labels, kind) for name in names}
-        of_both = _learn(both, twice, kind)
+        of_both = _learn(both, twice, kind, np.tile(np.arange(len(train["sdss"])), 2))
         for a, b in (names, names[::-1]):
             moved = translate(setting.model, test[b].items, grids[b], grids[a])
             for name, fits, asked in (
@@ -93,10 +93,10 @@ def _seen(both, kind):
     return [one[keep] for one in both]
 
 
-def _learn(items, labels, kind):
+def _learn(items, labels, kind, groups=None):
     """A probe of stars' labels, or of classes."""
     make = probes.ProbeRegressor if kind else probes.ProbeClassifier
-    return make(max_epochs=15).fit(items, _target(labels, kind))
+    return make(max_epochs=12).fit(items, _target(labels, kind), groups=groups)
 
 
 def label_counts(setting):
@@ -123,8 +123,8 @@ def label_counts(setting):
                     found += _count(model, tokens, train, test, kind, {**about, "method": name})
         raw = _pixels(setting, survey, kind, setting.n(FROM_SCRATCH), setting.n(1000))
         for name, model in (
-            ("all trained from scratch", Scratch(setting.model.config, bool(kind))),
-            ("probe, untrained tokenizer", Scratch(untrained, bool(kind))),
+            ("all from scratch, other objects", Scratch(setting.model.config, bool(kind))),
+            ("probe, untrained tokenizer, other objects", Scratch(untrained, bool(kind))),
         ):
             about = dict(data="mock", on=survey, n_train=setting.n(FROM_SCRATCH), seed=0)
             found += _scratch(model, raw, kind, {**about, "method": name})

@@ -5,17 +5,19 @@
     python benchmarks/probes.py --out docs/probes.json --rst docs/probes_table.rst
 
 DIR (or the environment variable SPECTOK_DATA) holds the spectra listed in its MANIFEST.md; the
-packs come from ``recipes/small_v1/pack.py``. All tasks take MINUTES minutes on two cores; results
-are written after every task, tasks that are in the file already are left alone (``--again`` does
-them anew), and mocks are kept as tokens in ``--cache``. ``--share 0.01`` tries everything out.
+packs come from ``recipes/small_v1/pack.py``. All tasks take about two hours of one core; results
+are written after every task, and tasks that are in the file already, with this model and share,
+are left alone (``--again`` does them anew). Mocks are kept as tokens in ``--cache``: empty it
+when templates or the simulator change. ``--share 0.01`` tries everything out.
 
-The tokenizer is frozen and was trained without labels. Mocks that a probe learns from and those
-that it is judged by are made of different templates (`spectok.simulate.Templates.part`) and
-seeds; the tokenizer itself was pretrained on mocks of all templates. Real spectra that judge are
-test objects of the package's one split, and those without a licence, which no training has seen.
-Settings were chosen on validation mocks. Every figure has its 95 % interval: 1000 bootstraps over
-objects, with the fitted probe as it is (another seed of the fit is another probe; ``labels`` shows
-what that changes). Cells with fewer than five objects have no verdict.
+The tokenizer is frozen and was trained without labels, on mocks of all templates. Mocks that a
+probe learns from and those that it is judged by have other seeds and other templates
+(`spectok.simulate.Templates.part`); of the emulated stars of GALAH and APOGEE, other stars about
+whose labels they are drawn, but the same emulators. Real spectra that judge are test objects of
+the package's one split, and those without a licence, which no training has seen. Every figure
+has its 95 % interval, 1000 bootstraps over objects or, for shares, Wilson's, with the fitted
+probe as it is: another seed of the fit is another probe (the task ``labels`` repeats small fits).
+Figures of fewer than five objects and shares of fewer than 30 are not given.
 """
 
 from __future__ import annotations
@@ -143,7 +145,7 @@ def main():
     )  # fmt: skip
     needs = {"real classes": data, "giants": data, "single stars": data, "novelty": options.test}
     for name in options.tasks.split(","):
-        if name in read(options.out).get("tasks", {}) and not options.again:
+        if done(read(options.out), name, setting) and not options.again:
             continue
         if name in needs and needs[name] is None:
             print(f"{name}: left out, for it needs --data or --test")
@@ -159,11 +161,19 @@ def read(path):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def done(results, name, setting):
+    """Whether the file has a task, of this model and this share of the objects."""
+    about = results.get("tasks", {}).get(name, {}).get("about", {})
+    return (about.get("sha256"), about.get("share")) == (
+        model_identity(setting.model)[1], setting.share,
+    )  # fmt: skip
+
+
 def store(path, name, found, seconds, setting):
     """Add a task's results to the file; another process may have added others meanwhile."""
     results = read(path)
     model = model_identity(setting.model)
-    results["about"] = {
+    about = {
         "model": model[0],
         "sha256": model[1],
         "spectok": spectok.__version__,
@@ -174,7 +184,7 @@ def store(path, name, found, seconds, setting):
         "share": setting.share,
     }
     command = "python benchmarks/probes.py " + " ".join(sys.argv[1:])
-    task = {"seconds": round(seconds), "command": command, "results": found}
+    task = {"seconds": round(seconds), "command": command, "about": about, "results": found}
     results.setdefault("tasks", {})[name] = task
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(results, indent=1) + "\n")

@@ -24,6 +24,7 @@ from spectok.probes._sklearn import (
 __all__ = ["Probe", "say_empty"]
 
 _FEWEST_HELD_OUT = 10
+_ELSEWHERE = 0.5  # share of tokens outside the wavelengths of the training spectra
 _LARGEST_GRID = 512
 _PREPARED = 2000  # spectra whose tokens say what is usual
 
@@ -194,6 +195,7 @@ class Probe(BaseEstimator):
                 f"these tokens have {items[0]['token'].shape[-1]} numbers, those that the probe "
                 f"was trained on {size}: encode with the same model"
             )
+        _say_elsewhere(items, self.network_.grid.cpu().numpy())
         network = self.network_.to(self.device)
         found = outputs(network, items, 4 * self.batch_size)
         network.to("cpu")
@@ -209,6 +211,25 @@ def say_empty(empty: np.ndarray, what: str, *, stacklevel: int = 3) -> None:
             f"{len(rows)} of {len(empty)} spectra have no valid token and are {what}: {named}",
             AstropyUserWarning,
             stacklevel=stacklevel,
+        )
+
+
+def _say_elsewhere(items: np.ndarray, grid: np.ndarray) -> None:
+    """Name the spectra most of whose tokens lie where no training spectrum had one."""
+    low, high = grid[0] - 0.01 * grid[0], grid[-1] + 0.01 * grid[-1]
+    rows = [
+        row
+        for row, item in enumerate(items)
+        if len(item)
+        and np.mean((item["wavelength"] < low) | (item["wavelength"] > high)) > _ELSEWHERE
+    ]
+    if rows:
+        named = ", ".join(map(str, rows[:20])) + (", ..." if len(rows) > 20 else "")
+        warnings.warn(
+            f"{len(rows)} of {len(items)} spectra lie mostly outside {low:.0f} to {high:.0f} "
+            f"Angstrom, where the probe was trained, so what it says of them is a guess: {named}",
+            AstropyUserWarning,
+            stacklevel=4,
         )
 
 

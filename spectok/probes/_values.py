@@ -102,7 +102,8 @@ def with_unit(value: float, unit: u.UnitBase | None) -> Any:
 
 def _refuse_masked(given: tuple[Any, ...]) -> None:
     for values, name in zip(given, _NAMES, strict=False):
-        n_masked = int(np.sum(getattr(values, "mask", False)))
+        mask = getattr(values, "mask", False)
+        n_masked = 0 if callable(mask) else int(np.sum(mask))  # pandas has a method of this name
         if n_masked:
             raise ValueError(
                 f"{n_masked} of {len(values)} {name} are masked: leave these rows out of all "
