@@ -34,9 +34,11 @@ def interval(
         Takes ``arrays``, returns a number or a scalar `~astropy.units.Quantity`: any metric of
         this module.
     *arrays : array, `~astropy.units.Quantity` or `~astropy.table.Column`, shape (N,)
+        One value per row each, such as true and predicted ones.
     level : float
         Between 0 and 1.
     n_resamples : int
+        Number of draws.
     groups : array, shape (N,), optional
         Rows of equal value, such as repeated spectra of one object, are drawn together. By
         default every row is an object.

@@ -37,21 +37,26 @@ class ProbeClassifier(ClassifierMixin, Probe):
     learning_rate, weight_decay : float
         Of Adam with decoupled weight decay; the rate falls to zero as half a cosine.
     batch_size : int
+        Spectra of a training step.
     max_epochs, patience : int
         Passes over the spectra, and how many without progress on those held out end the fit.
     held_out : float
         Share of the spectra on which the fit is watched; none where that would be fewer than 10.
+        The only spectra of a class, or with a label, are not among them.
     random_state : int, `numpy.random.RandomState` or None
         Seed of the first weights, the order and the held-out spectra; None draws another one
         for every fit.
     device : str
+        Where to compute.
     progress : bool, optional
         Show a bar; by default after two seconds.
 
     Attributes
     ----------
     classes_ : `numpy.ndarray`
+        The classes that were learned, sorted.
     network_ : `torch.nn.Module`
+        The fitted network.
     history_ : dict of list of float
         Loss of the training and of the held-out spectra after every epoch.
     tokenizer_ : dict
@@ -93,6 +98,7 @@ class ProbeClassifier(ClassifierMixin, Probe):
         Returns
         -------
         self : ProbeClassifier
+            The object itself, fitted.
 
         Raises
         ------
@@ -118,11 +124,12 @@ class ProbeClassifier(ClassifierMixin, Probe):
         return self
 
     def predict_proba(self, tokens: Any) -> np.ndarray:
-        """Probability of every class, (N, K); NaN for spectra without a valid token.
+        """Probability of every class; NaN for spectra without a valid token.
 
         Parameters
         ----------
         tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
+            Token table of N spectra, or `spectok.group` of it.
 
         Returns
         -------
@@ -141,15 +148,17 @@ class ProbeClassifier(ClassifierMixin, Probe):
         return probability
 
     def predict(self, tokens: Any) -> np.ndarray:
-        """Most probable classes, (N,).
+        """Most probable classes.
 
         Parameters
         ----------
         tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
+            Token table of N spectra, or `spectok.group` of it.
 
         Returns
         -------
         label : `numpy.ndarray`, shape (N,)
+            Of ``classes_``.
 
         Raises
         ------

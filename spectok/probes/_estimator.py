@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from astropy.utils.exceptions import AstropyUserWarning
+from torch.nn.functional import one_hot
 
 from spectok.probes._fit import FitOptions, fit_network, outputs, seeded
 from spectok.probes._grid import choose_grid
@@ -48,6 +49,7 @@ class Probe(BaseEstimator):
         Passes over the spectra, and how many without progress on those held out end the fit.
     held_out : float
         Share of the spectra on which the fit is watched; none where that would be fewer than 10.
+        The only spectra of a class, or with a label, are not among them.
     random_state : int, `numpy.random.RandomState` or None
         Seed of the first weights, the order and the held-out spectra; None draws another one
         for every fit.
@@ -105,7 +107,10 @@ class Probe(BaseEstimator):
         if seed is None or isinstance(seed, np.random.RandomState):
             seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
         seed = int(seed)
-        held_out = self._hold_out(len(items), groups, seed)
+        known = target.isfinite() if target.is_floating_point() else one_hot(target).bool()
+        held_out = _less_the_only(
+            self._hold_out(len(items), groups, seed), known.reshape(len(items), -1).numpy(), groups
+        )
         rows = np.setdiff1d(np.arange(len(items)), held_out)
         grid = choose_grid(items[rows], _LARGEST_GRID)
         config = ProbeConfig(
@@ -212,6 +217,21 @@ def say_empty(empty: np.ndarray, what: str, *, stacklevel: int = 3) -> None:
             AstropyUserWarning,
             stacklevel=stacklevel,
         )
+
+
+def _less_the_only(
+    held_out: np.ndarray, known: np.ndarray, groups: np.ndarray | None
+) -> np.ndarray:
+    """Held-out rows without those that alone have a class or label, nor the rest of their group.
+
+    ``known`` (N, K) says which row has which.
+    """
+    training = np.setdiff1d(np.arange(len(known)), held_out)
+    missing = ~known[training].any(0)
+    only = known[held_out][:, missing].any(1)
+    if groups is not None:
+        only = np.isin(groups[held_out], groups[held_out][only])
+    return held_out[~only]
 
 
 def _say_elsewhere(items: np.ndarray, grid: np.ndarray) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from spectok._progress import progress_bar
 from spectok.probes._items import batches_of, make_batch
 from spectok.probes._network import ProbeNetwork
 
@@ -83,11 +83,9 @@ def fit_network(
     )
     history: dict[str, list[float]] = {"loss": [], "held_out": []}
     best, best_state, since, step = np.inf, copy.deepcopy(averaged.state_dict()), 0, 0
-    bar = tqdm(
-        total=options.max_epochs, desc="fitting", unit="epoch",
-        disable=None if options.progress is None else not options.progress,
-        delay=2.0 if options.progress is None else 0.0,
-    )  # fmt: skip
+    bar = progress_bar(
+        "fitting", total=options.max_epochs, unit="epoch", progress=options.progress
+    )
     with bar, seeded(options.seed, options.device):  # the dropout
         for epoch in range(options.max_epochs):
             network.train()

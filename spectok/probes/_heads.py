@@ -64,6 +64,13 @@ class Mixture:
         each = -torch.logsumexp(log_density, -1) * known
         return each.sum(-1) / known.sum(-1).clamp(min=1)
 
+    def density(self, output: Tensor, place: Tensor, which: int) -> Tensor:
+        """Density of one standardised label at places (M,): (N, M)."""
+        log_weight, mean, std = (part[:, which].unsqueeze(1) for part in self.parts(output))
+        apart = (place.unsqueeze(-1) - mean) / std
+        log_density = log_weight - 0.5 * apart**2 - std.log() - 0.5 * math.log(2 * math.pi)
+        return log_density.logsumexp(-1).exp()
+
     def predict(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Most probable label, and the density's rms about it: (N, L) each."""
         log_weight, mean, std = self.parts(output)

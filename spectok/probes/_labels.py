@@ -49,6 +49,31 @@ class Labels:
         value = value[:, 0] if self.vector else value
         return value if units[0] is None else value * units[0]
 
+    def which(self, label: int | str) -> int:
+        """The number of a label that is given by number or name."""
+        known = self.names or tuple(range(len(self.units)))
+        if label in known:
+            return known.index(label)
+        if isinstance(label, (int, np.integer)) and 0 <= label < len(known):
+            return int(label)
+        raise ValueError(f"the probe knows no label {label!r}; its labels are {list(known)}")
+
+    def values_of(self, which: int, values: Any) -> np.ndarray:
+        """Values of one label (M,), as numbers in its unit."""
+        number, unit = _numbers(values, "the values")
+        if number.ndim != 1 or not number.size or not np.isfinite(number).all():
+            raise ValueError(
+                f"the values must be one or more finite numbers, of shape (M,), not {values!r}"
+            )
+        return self._converted(which, number, unit)
+
+    def per_unit(self, which: int, values: np.ndarray) -> Any:
+        """Densities of one label, with its unit."""
+        if self.units[which] is None:
+            return values
+        unit = u.Unit(self.units[which])
+        return values / getattr(unit, "function_unit", unit)
+
     def like(self, y: Any) -> np.ndarray:
         """Other labels in the same units: (N, L).
 
@@ -64,17 +89,21 @@ class Labels:
                 f"({', '.join(self.names) or 'an array'}), these are {len(given.units)} "
                 f"({', '.join(given.names) or 'an array'})"
             )
-        for k, (mine, theirs) in enumerate(zip(self.units, given.units, strict=True)):
-            try:
-                # Not a factor: units such as dex(cm / s2) have another zero.
-                value[:, k] = u.Unit(theirs or "").to(u.Unit(mine or ""), value[:, k])
-            except u.UnitConversionError as error:
-                raise ValueError(
-                    f"label {(self.names or range(len(self.units)))[k]!r} is in "
-                    f"{theirs or 'no unit'}, the probe was trained on {mine or 'no unit'}: these "
-                    "do not convert"
-                ) from error
+        for k, theirs in enumerate(given.units):
+            value[:, k] = self._converted(k, value[:, k], theirs)
         return value
+
+    def _converted(self, which: int, value: np.ndarray, unit: str | None) -> np.ndarray:
+        mine = self.units[which]
+        try:
+            # Not a factor: units such as dex(cm / s2) have another zero.
+            return u.Unit(unit or "").to(u.Unit(mine or ""), value)
+        except u.UnitConversionError as error:
+            raise ValueError(
+                f"label {(self.names or range(len(self.units)))[which]!r} is in "
+                f"{unit or 'no unit'}, the probe was trained on {mine or 'no unit'}: these "
+                "do not convert"
+            ) from error
 
 
 def read_labels(y: Any) -> tuple[np.ndarray, Labels]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.ndimage import uniform_filter1d
-from tqdm.auto import tqdm
 
 from spectok._batch import PatchLayout, SpectrumBatch, buckets, magnitude
 from spectok._codec._network import device_of, exact, max_tokens
 from spectok._convert import Rows
 from spectok._hidden import BLOCK
+from spectok._progress import progress_bar
 from spectok.model import SpectralTokenizer
 
 __all__ = ["hidden_pulls", "misfit", "peak"]
@@ -54,11 +54,7 @@ def hidden_pulls(
     units = [magnitude(part.flux, part.sigma, part.valid) for part in rows]
     spectra = [(i, j) for i, part in enumerate(rows) for j in range(len(part.flux))]
     out: list[np.ndarray] = [np.empty(0)] * len(spectra)
-    # As in encoding: quiet for two seconds.
-    bar = tqdm(
-        total=len(spectra), desc="hiding", unit="spectrum",
-        disable=None if progress is None else not progress, delay=2.0 if progress is None else 0.0,
-    )  # fmt: skip
+    bar = progress_bar("hiding", total=len(spectra), unit="spectrum", progress=progress)
     with bar, exact(network):
         lengths = [layouts[i].n_patches for i, _ in spectra]
         for members in buckets(lengths, max_tokens=max_tokens(network)):

@@ -72,7 +72,7 @@ def neighbours(
     Returns
     -------
     table : `~astropy.table.QTable`
-        n rows per spectrum, the nearest first: ``spectrum_index`` and ``object_id`` of the
+        For every spectrum n rows, the nearest first: ``spectrum_index`` and ``object_id`` of the
         spectrum, ``rank`` from 1, ``neighbour_index`` and ``neighbour_id`` (its
         ``spectrum_index`` and ``object_id`` in ``reference``) and ``distance`` (0 to 2). Where
         too few reference spectra share wavelengths with a spectrum, or it has no valid token,
@@ -87,9 +87,9 @@ def neighbours(
 
     Notes
     -----
-    Measured on 1,000 mock objects seen by SDSS and DESI: pooled tokens put the same object first
-    for one in a hundred, and this for nine in ten; the flux itself, resampled onto the same grid,
-    does as well.
+    ``benchmarks/probes.py`` (task ``across``) measures how often an object that two surveys
+    observe is its own first neighbour, beside pooled tokens. Flux resampled onto the same grid
+    serves this purpose as well; what decoding adds is the error, and that a table is enough.
 
     Examples
     --------

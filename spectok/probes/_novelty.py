@@ -63,10 +63,12 @@ def novelty(
         GALAH and APOGEE, and 148 real spectra, most of them quasars of SDSS.
     model : `~spectok.SpectralTokenizer`, str or path, optional
         By default the one that comes with the package.
-    medium, arms, object_id, device, progress
-        As for `spectok.encode`.
+    medium, arms, object_id, device : as for `spectok.encode`
+        What they are there.
     seed : int
         Where the hidden blocks begin.
+    progress : bool, optional
+        As for `spectok.encode`.
 
     Returns
     -------
@@ -89,10 +91,12 @@ def novelty(
     Notes
     -----
     A high score asks for a look at the spectrum; a low one does not say that it is ordinary.
-    With the reference that comes with small-v1, unfamiliar wavelengths and samplings are found,
-    and most errors that are stated half as large as they are. Single lines and cosmic rays raise
-    the score but are seldom called odd, because ordinary spectra have strong lines too; not
-    found are blends, steps, reversed fluxes and wavelengths that are slightly wrong.
+    With the reference that comes with small-v1, wavelengths and samplings far from those of the
+    known surveys are found, and some of the errors that are stated half as large as they are. A
+    reference of one instrument finds such errors better, and foreign instruments worse. Single
+    lines, cosmic rays and pure noise raise the score but are seldom called odd; not found are
+    instruments like the known ones, blends, steps, reversed fluxes and wavelengths that are
+    slightly wrong.
 
     References
     ----------
@@ -114,7 +118,7 @@ def novelty(
         if reference is None
         else Reference.of_table(reference, network)
     )
-    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms)
+    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms, named=object_id is None)
     tokens = encode_rows(rows, flux_unit, network, object_id, device, None, progress)
     table = _measure(rows, tokens, network, seed, progress)
     valid = np.asarray(table["valid"])
@@ -126,7 +130,9 @@ def novelty(
     out = table["spectrum_index", "object_id", "snr"]
     for name in _JUDGED:
         out[name] = judged[name] if name in judged else table[name]
+        out[name].info.format = ".3g"
     out["score"] = -np.log10(np.minimum(3 * least, 1.0)) + 0.0  # no -0
+    out["score"].info.format = ".2f"
     out["valid"] = valid
     return out
 
@@ -149,8 +155,8 @@ def novelty_reference(
     spectra : `~specutils.Spectrum`, `~specutils.SpectrumCollection` or iterable of them
         At least 50 usable ones, better some hundreds, over the S/N that will be judged. A few odd
         ones among them do little harm: they make others look a little less odd.
-    model, medium, arms, object_id, device, seed, progress
-        As for `novelty`.
+    model, medium, arms, object_id, device, seed, progress : as for `novelty`
+        What they are there.
 
     Returns
     -------
@@ -177,7 +183,7 @@ def novelty_reference(
     2
     """
     network = resolve(model, device)
-    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms)
+    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms, named=object_id is None)
     tokens = encode_rows(rows, flux_unit, network, object_id, device, None, progress)
     usable = len(np.unique(tokens["spectrum_index"][tokens["valid"]]))
     if usable < FEWEST:

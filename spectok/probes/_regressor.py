@@ -11,7 +11,7 @@ from spectok.probes._estimator import Probe, say_empty
 from spectok.probes._heads import Mixture
 from spectok.probes._items import as_items
 from spectok.probes._labels import read_labels
-from spectok.probes._sklearn import RegressorMixin, r2_score
+from spectok.probes._sklearn import RegressorMixin, check_is_fitted, r2_score
 
 __all__ = ["ProbeRegressor"]
 
@@ -38,20 +38,24 @@ class ProbeRegressor(RegressorMixin, Probe):
     learning_rate, weight_decay : float
         Of Adam with decoupled weight decay; the rate falls to zero as half a cosine.
     batch_size : int
+        Spectra of a training step.
     max_epochs, patience : int
         Passes over the spectra, and how many without progress on those held out end the fit.
     held_out : float
         Share of the spectra on which the fit is watched; none where that would be fewer than 10.
+        The only spectra of a class, or with a label, are not among them.
     random_state : int, `numpy.random.RandomState` or None
         Seed of the first weights, the order and the held-out spectra; None draws another one
         for every fit.
     device : str
+        Where to compute.
     progress : bool, optional
         Show a bar; by default after two seconds.
 
     Attributes
     ----------
     network_ : `torch.nn.Module`
+        The fitted network.
     history_ : dict of list of float
         Loss of the training and of the held-out spectra after every epoch: minus the log
         density of standardised labels.
@@ -115,8 +119,8 @@ class ProbeRegressor(RegressorMixin, Probe):
             Token table of N spectra, or `spectok.group` of it.
         y : array-like, `~astropy.units.Quantity`, column or `~astropy.table.Table`
             (N,), (N, L), or a table with one column per label. Masked and NaN entries are
-            unknown: a spectrum teaches the labels that it has. (scikit-learn's own tools, such
-            as `~sklearn.model_selection.cross_val_score`, cut arrays and quantities, no tables.)
+            unknown: a spectrum teaches the labels that it has. scikit-learn's own tools, such
+            as `~sklearn.model_selection.cross_val_score`, cut arrays and quantities, no tables.
         groups : array-like, shape (N,), optional
             Objects that the spectra are of: all spectra of one object are held out together.
         sample_weight : array-like, shape (N,), optional
@@ -125,6 +129,7 @@ class ProbeRegressor(RegressorMixin, Probe):
         Returns
         -------
         self : ProbeRegressor
+            The object itself, fitted.
 
         Raises
         ------
@@ -166,6 +171,7 @@ class ProbeRegressor(RegressorMixin, Probe):
         Parameters
         ----------
         tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
+            Token table of N spectra, or `spectok.group` of it.
         return_std : bool
             Give the standard deviation, too.
 
@@ -190,15 +196,65 @@ class ProbeRegressor(RegressorMixin, Probe):
         value, std = self.labels_.write(value), self.labels_.write(std, spread=True)
         return (value, std) if return_std else value
 
+    def predict_density(self, tokens: Any, values: Any, *, label: int | str = 0) -> Any:
+        """Probability density of a label of spectra, at given values.
+
+        Parameters
+        ----------
+        tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
+            N spectra.
+        values : array-like or `~astropy.units.Quantity`, shape (M,)
+            Where the density is asked for, in any unit that converts to the label's.
+        label : int or str
+            Which label, by its number or the name of its column.
+
+        Returns
+        -------
+        density : `numpy.ndarray` or `~astropy.units.Quantity`, shape (N, M)
+            Per unit of the label; its integral over the label is 1. NaN for spectra without a
+            valid token.
+
+        Raises
+        ------
+        ValueError
+            For tokens of another model, a label that the probe does not know, and values that
+            are not one finite number each.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import spectok
+        >>> from spectok import probes, simulate
+        >>> spectra = simulate.observe("sdss", 40, seed=1, kind="galaxy")
+        >>> tokens = spectok.group(spectok.encode(spectra))
+        >>> redshift = [spectrum.meta["label"]["redshift"] for spectrum in spectra]
+        >>> probe = probes.ProbeRegressor(n_components=8, reading=0, max_epochs=2)
+        >>> density = probe.fit(tokens, redshift).predict_density(tokens, np.linspace(0, 1, 50))
+        >>> density.shape
+        (40, 50)
+        """
+        check_is_fitted(self)
+        which = self.labels_.which(label)
+        place = self.labels_.values_of(which, values)
+        output, empty = self._outputs(tokens)
+        say_empty(empty, "NaN")
+        mean, std = self.label_mean_[which], self.label_std_[which]
+        standard = torch.as_tensor((place - mean) / std, dtype=torch.float32)
+        density = self.mixture_.density(output, standard, which).double().numpy() / std
+        density[empty] = np.nan
+        return self.labels_.per_unit(which, density)
+
     def score(self, tokens: Any, y: Any, sample_weight: Any = None) -> float:
         """Coefficient of determination, the mean over labels, of the known ones.
 
         Parameters
         ----------
         tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
+            Token table of N spectra, or `spectok.group` of it.
         y : as for `fit`
             In any units that convert.
         sample_weight : array-like, shape (N,), optional
+            How much each spectrum counts.
 
         Returns
         -------

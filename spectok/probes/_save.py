@@ -33,12 +33,14 @@ def save_probe(probe: ProbeClassifier | ProbeRegressor, path: str | PathLike[str
     Parameters
     ----------
     probe : ProbeClassifier or ProbeRegressor
+        Fitted, on any device.
     path : str or path
         A new file, such as ``teff.safetensors``.
 
     Returns
     -------
     path : `pathlib.Path`
+        Of the file that was written.
 
     Raises
     ------
@@ -101,6 +103,7 @@ def load_probe(path: str | PathLike[str]) -> ProbeClassifier | ProbeRegressor:
     Parameters
     ----------
     path : str or path
+        A safetensors file.
 
     Returns
     -------
@@ -110,12 +113,19 @@ def load_probe(path: str | PathLike[str]) -> ProbeClassifier | ProbeRegressor:
     Raises
     ------
     FileNotFoundError
+        Where there is no such file.
     ValueError
         Where the file is no probe, or is damaged.
 
     Examples
     --------
-    See `save_probe`.
+    >>> import tempfile, spectok
+    >>> from spectok import probes, simulate
+    >>> tokens = spectok.group(spectok.encode(simulate.observe("sdss", 20, seed=1, snr=20)))
+    >>> probe = probes.ProbeClassifier(max_epochs=1).fit(tokens, ["a", "b"] * 10)
+    >>> path = probes.save_probe(probe, tempfile.mkdtemp() + "/kinds.safetensors")
+    >>> probes.load_probe(path).classes_.tolist()
+    ['a', 'b']
     """
     path = Path(path)
     if not path.is_file():

@@ -71,6 +71,7 @@ class PoolTokens(TransformerMixin, BaseEstimator):
         Returns
         -------
         self : PoolTokens
+            The object itself, fitted.
 
         Raises
         ------
@@ -97,10 +98,12 @@ class PoolTokens(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
+            As for `fit`.
 
         Returns
         -------
         vectors : `numpy.ndarray` of float32, shape (N, K C) or (N, C)
+            K places of the grid, or the mean token, with C numbers each.
 
         Raises
         ------
@@ -165,6 +168,10 @@ def linear_probe(task: str, *, how: str = "grid") -> Pipeline:
     ValueError
         For another task.
 
+    See Also
+    --------
+    ProbeClassifier, ProbeRegressor : Small networks on all tokens.
+
     Examples
     --------
     >>> import spectok
@@ -189,6 +196,7 @@ def knn_probe(task: str, *, n_neighbors: int = 10, how: str = "mean") -> Pipelin
     ----------
     task : {"classification", "regression"}
     n_neighbors : int
+        How many vote.
     how : {"mean", "grid"}
         See `PoolTokens`.
 

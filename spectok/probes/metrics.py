@@ -117,10 +117,12 @@ def bias(true: ArrayLike, predicted: ArrayLike) -> Any:
     Parameters
     ----------
     true, predicted : array or `~astropy.units.Quantity`, shape (N,)
+        In units that convert.
 
     Returns
     -------
     bias : float or `~astropy.units.Quantity`
+        In the unit of ``true``.
 
     Raises
     ------
@@ -147,10 +149,12 @@ def scaled_mad(true: ArrayLike, predicted: ArrayLike) -> Any:
     Parameters
     ----------
     true, predicted : array or `~astropy.units.Quantity`, shape (N,)
+        In units that convert.
 
     Returns
     -------
     sigma : float or `~astropy.units.Quantity`
+        In the unit of ``true``.
 
     Raises
     ------
@@ -159,8 +163,7 @@ def scaled_mad(true: ArrayLike, predicted: ArrayLike) -> Any:
 
     References
     ----------
-    Leung & Bovy (2019), MNRAS 483, 3255 (arXiv:1808.04428); Shen et al. (2025),
-    arXiv:2510.17959.
+    Leung & Bovy (2019), MNRAS 483, 3255; Shen et al. (2025), arXiv:2510.17959.
 
     Examples
     --------
@@ -184,16 +187,17 @@ def redshift_nmad(true: ArrayLike, predicted: ArrayLike) -> float:
     Parameters
     ----------
     true, predicted : array, shape (N,)
+        Redshifts.
 
     Returns
     -------
     sigma : float
+        0 is perfect.
 
     Raises
     ------
     ValueError
-        For unequal lengths, no values, values that are not finite, and true redshifts of -1 and
-        below.
+        For unequal lengths, no or infinite values, and true redshifts of -1 and below.
 
     References
     ----------
@@ -219,13 +223,14 @@ def redshift_outliers(
     Parameters
     ----------
     true, predicted : array, shape (N,)
+        Redshifts.
     velocity : `~astropy.units.Quantity`
-        DESI calls a galaxy's redshift a catastrophic failure beyond 1,000 km/s, a quasar's
-        beyond 3,000 km/s.
+        DESI's catastrophic failures: galaxies beyond 1,000 km/s, quasars beyond 3,000 km/s.
 
     Returns
     -------
     share : float
+        Between 0 and 1.
 
     Raises
     ------
@@ -260,6 +265,7 @@ def calibration(true: ArrayLike, predicted: ArrayLike, std: ArrayLike) -> dict[s
     Parameters
     ----------
     true, predicted, std : array or `~astropy.units.Quantity`, shape (N,)
+        In units that convert; ``std`` is one standard deviation.
 
     Returns
     -------
@@ -272,8 +278,7 @@ def calibration(true: ArrayLike, predicted: ArrayLike, std: ArrayLike) -> dict[s
     Raises
     ------
     ValueError
-        For unequal lengths, no values, values that are not finite, units that differ, and
-        uncertainties that are not positive.
+        As `bias`, and for uncertainties that are not positive.
 
     Examples
     --------

@@ -93,9 +93,10 @@ def test_parameters_are_as_scikit_learn_wants_them(kind):
     estimator_checks.check_no_attributes_set_in_init(name, kind())
     estimator_checks.check_get_params_invariance(name, kind())
     estimator_checks.check_set_params(name, kind())
-    estimator_checks.check_estimator_repr(name, kind())
-    estimator_checks.check_estimator_cloneable(name, kind())
-    estimator_checks.check_valid_tag_types(name, kind())
+    # scikit-learn 1.5, the oldest supported one, does not look at these.
+    for check in ("check_estimator_repr", "check_estimator_cloneable", "check_valid_tag_types"):
+        if hasattr(estimator_checks, check):
+            getattr(estimator_checks, check)(name, kind())
 
 
 def test_both_have_the_same_parameters():

@@ -179,3 +179,11 @@ def test_interval_of_class_names():
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_series_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    true, said = pandas.Series([0.0, 0.0, 0.0]), pandas.Series([1.0, 2.0, 4.0])
+    assert metrics.scaled_mad(true, said) == pytest.approx(1.4826022)
+    table = metrics.class_accuracy(pandas.Series(["a", "b"]), pandas.Series(["a", "a"]))
+    assert table["accuracy"].tolist() == [1.0, 0.0, 0.5]

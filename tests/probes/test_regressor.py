@@ -298,3 +298,48 @@ def test_history_is_minus_the_log_density(probe, planted):
     value, std = probe.predict(planted.items[:800][held], return_std=True)
     density = stats.norm(value.value, std.value).logpdf(true) + np.log(probe.label_std_[0])
     assert min(probe.history_["held_out"]) == pytest.approx(-density.mean(), rel=1e-3)
+
+
+# ------------------------------------------------------------------ density
+
+
+def test_the_density_is_that_of_the_stated_width(probe, planted):
+    items = planted.items[planted.test][:5]
+    value, std = probe.predict(items, return_std=True)
+    kelvin = np.linspace(-3000, 3000, 6001)
+    density = probe.predict_density(items, kelvin / 1000 * u.kK)
+    assert density.unit == 1 / u.K and density.shape == (5, 6001)
+    expected = stats.norm.pdf(kelvin, value.value[:, None], std.value[:, None])
+    assert np.allclose(density.value, expected, rtol=1e-3, atol=1e-9)
+
+
+def test_the_density_of_a_mixture_of_one_label_of_two(planted):
+    table = QTable({"a": planted.number[:60], "b": planted.number[:60] * 10 * u.km / u.s})
+    fitted = ProbeRegressor(n_components=4, **QUICK).fit(planted.items[:60], table)
+    values = np.linspace(0.0, 1e5, 20001) * 1000 * u.m / u.s
+    density = fitted.predict_density(planted.items[:3], values, label="b")
+    assert density.unit == u.s / u.km
+    total = np.trapezoid(density.value, values.to_value(u.km / u.s), axis=1)
+    assert np.allclose(total, 1.0, atol=0.01)
+    same = fitted.predict_density(planted.items[:3], values, label=1)
+    assert np.array_equal(same, density)
+    with pytest.raises(ValueError, match=r"knows no label 'c'; its labels are \['a', 'b'\]"):
+        fitted.predict_density(planted.items[:3], values, label="c")
+    with pytest.raises(ValueError, match="no unit"):
+        fitted.predict_density(planted.items[:3], values, label="a")
+    assert np.array_equal(
+        fitted.predict_density(planted.items[:3], values, label=np.int64(1)), same
+    )
+    with pytest.raises(ValueError, match="label 'b' is in K"):
+        fitted.predict_density(planted.items[:3], [1.0] * u.K, label="b")
+    for wrong in ([[0.0, 1.0]], [], 1.0, [0.0, np.nan], [np.inf]):
+        with pytest.raises(ValueError, match="finite numbers, of shape"):
+            fitted.predict_density(planted.items[:3], wrong, label="a")
+
+
+def test_the_density_of_an_empty_spectrum_is_unknown(probe, planted):
+    items = planted.items[:2].copy()
+    items[0] = items[0][:0]
+    with pytest.warns(AstropyUserWarning, match="valid token"):
+        density = probe.predict_density(items, [0.0, 1.0] * u.K)
+    assert np.isnan(density[0]).all() and np.isfinite(density[1]).all()
