@@ -24,6 +24,7 @@ from spectok.probes import metrics
 
 UNSEEN = ("test", "evaluation")
 INDEPENDENT = "fuji"  # beginning of the source of the DESI labels that no template fit gave
+GIANTS = ("teff", "logg", "m_h")
 KEYS = ("teff", "logg", "fe_h")  # of labels in the records of real spectra
 REPEATED = 10.0  # what a real training spectrum counts beside a mock
 
@@ -150,7 +151,7 @@ def giants(setting):
     valid = np.isfinite(flux) & (sigma > 0) & (sigma < 1)
     sigma = np.where(valid, sigma, 1.0)
     items = encode_items(setting.model, data["wave_vac_A_approx"], flux, sigma, valid)
-    y = np.stack([data[name] for name in ("teff", "logg", "m_h")], 1).astype(float)
+    y = np.stack([data[name] for name in GIANTS], 1).astype(float)
     keep = np.array([len(item) > 0 for item in items])
     spectra = Spectra(items, np.where(valid, flux, 1.0), {}, np.zeros(len(items), str))
     train, test = keep & (split != "test"), keep & (split == "test")
@@ -159,10 +160,10 @@ def giants(setting):
         model.fit(spectra.items[train] if tokens else spectra.binned[train], y[train])
         predicted = said(model, tokens, spectra[test])
         about = dict(data="real", on="APOGEE, 100 pixels", method=name, n_train=int(train.sum()))
-        found += label_records(y[test], predicted, STELLAR, **about)
+        found += label_records(y[test], predicted, GIANTS, **about)
     spread = np.tile(np.median(y[train], 0), (int(test.sum()), 1))
     about = dict(data="real", on="APOGEE, 100 pixels", n_train=int(train.sum()))
-    return found + label_records(y[test], spread, STELLAR, method="median label", **about)
+    return found + label_records(y[test], spread, GIANTS, method="median label", **about)
 
 
 def single_stars(setting):

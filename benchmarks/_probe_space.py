@@ -9,7 +9,7 @@ from _probe_tasks import usable
 from sklearn.neighbors import NearestNeighbors
 
 import spectok
-from spectok import probes
+from spectok import plotting, probes
 from spectok.simulate import Simulator
 
 
@@ -33,7 +33,9 @@ def latent(setting):
             )
         )  # fmt: skip
     if setting.plots:
-        vectors = np.stack([item["token"].mean(0) for item in spectra.items])
+        # The last number of a token is its noise, which would sort the map by S/N alone.
+        vectors = np.stack([item["token"][:, :-1].mean(0) for item in spectra.items])
+        values["log S/N"] = np.log10(spectra.labels["snr"].astype(float))
         draw_latent(vectors, values, setting.plots / "probes-latent-mock.png")
     return found
 
@@ -57,21 +59,16 @@ def draw_latent(vectors, values, path):
     place = umap.UMAP(n_neighbors=30, min_dist=0.1, random_state=0, n_jobs=1).fit_transform(
         vectors
     )
-    figure, axes = plt.subplots(1, len(values), figsize=(11, 4.6), layout="constrained")
-    titles = {"redshift": "redshift", "log age": "log10 age of the stellar population [Gyr]"}
-    for axis, (name, value) in zip(axes, values.items(), strict=True):
-        known = np.isfinite(value)
-        axis.scatter(*place[~known].T, s=3, color="0.85", label="not known")
-        low, high = np.percentile(value[known], (2, 98))
-        shown = axis.scatter(
-            *place[known].T, s=4, c=value[known], cmap="viridis", vmin=low, vmax=high
-        )
-        figure.colorbar(shown, ax=axis, label=titles[name])
-        axis.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])
-        if not known.all():
-            axis.legend(markerscale=3, loc="best", frameon=False)
-    figure.suptitle(f"Mean tokens of {len(vectors):,} mock SDSS galaxies")
-    figure.savefig(path, dpi=110)
+    figure, axes = plt.subplots(1, len(values), figsize=(10.5, 3.4), layout="constrained")
+    titles = {
+        "redshift": "redshift",
+        "log age": "log10 age of the stellar population [Gyr]",
+        "log S/N": "log10 S/N per pixel",
+    }
+    for one, (name, value) in zip(axes, values.items(), strict=True):
+        plotting.plot_embedding(place, value, label=titles[name], method="UMAP", axes=one)
+    figure.suptitle(f"Mean tokens, without their noise, of {len(vectors):,} mock SDSS galaxies")
+    figure.savefig(path, dpi=130)
     plt.close(figure)
 
 

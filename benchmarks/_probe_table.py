@@ -219,7 +219,10 @@ SECTIONS = (
         "Real spectra",
         (
             ("real classes", real_classes),
-            ("giants", plain("403 real APOGEE giants, 100 pixels each")),
+            (
+                "giants",
+                plain("Test giants of 403 real ones of APOGEE, 100 pixels each; ASPCAP, [K, dex]"),
+            ),
             ("single stars", single),
         ),
     ),

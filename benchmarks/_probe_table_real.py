@@ -81,9 +81,9 @@ def novelty(found):
         )
     single = [("real spectra", "object", "S/N", "score", "p, misfit", "p, peak", "p, distance")]
     for group, several in found["real"].items():
-        for name, r in several.items():
+        for r in several:
             ps = (f"{r[p]:.2g}" for p in ("p_misfit", "p_peak", "p_distance"))
-            single.append((group, name, f"{r['snr']:.1f}", f"{r['score']:.2f}", *ps))
+            single.append((group, r["object"], f"{r['snr']:.1f}", f"{r['score']:.2f}", *ps))
     return "\n".join(
         [
             table("Ordinary spectra that the novelty score calls odd", rows),

@@ -28,7 +28,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import sys
 import time
 import warnings
 from dataclasses import dataclass
@@ -183,7 +182,10 @@ def store(path, name, found, seconds, setting):
         "date": datetime.date.today().isoformat(),
         "share": setting.share,
     }
-    command = "python benchmarks/probes.py " + " ".join(sys.argv[1:])
+    command = (
+        "python benchmarks/probes.py --data DIR --templates templates.safetensors "
+        f'--test test.safetensors --tasks "{name}"'
+    )
     task = {"seconds": round(seconds), "command": command, "about": about, "results": found}
     results.setdefault("tasks", {})[name] = task
     part = path.with_name(path.name + ".part")
