@@ -7,6 +7,8 @@ from ._tokens import concatenate, group, pool
 from .model import ModelConfig, SpectralTokenizer
 
 __version__: str
+__citation__: str
+__bibtex__: str
 
 __all__ = [
     "ModelConfig",

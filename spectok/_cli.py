@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -213,7 +214,9 @@ def _pretrain(args: argparse.Namespace) -> int:
         accelerator=args.accelerator,
         devices=args.devices,
     )
-    print(f"{folder}: model; load it with spectok.load_model({str(folder)!r})")
+    # torchrun and Lightning number the processes: one of them reports.
+    if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0":
+        print(f"{folder}: model; load it with spectok.load_model({str(folder)!r})")
     return 0
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
-from tqdm.auto import tqdm
 
 from spectok import surveys
 from spectok._convert import Rows, are_arms, convert_spectra
+from spectok._progress import progress_bar
 from spectok._split import name_split, sky_split
 from spectok.training import pack_spectra
 
@@ -110,9 +110,7 @@ def _objects(
     files: Sequence[Path], left: Counter[str], progress: bool | None
 ) -> Iterator[tuple[str, tuple[float, float] | None, tuple[np.ndarray, ...]]]:
     """Identifier, position, and (wavelength, flux, sigma, valid) of every object."""
-    bar = tqdm(
-        files, desc="packing", unit="file", disable=None if progress is None else not progress
-    )
+    bar = progress_bar("packing", over=files, unit="file", progress=progress, patient=False)
     for path in bar:
         if path.suffix in _SHARDS:
             for record in surveys.MultimodalUniverse(path, damaged="skip"):

@@ -8,15 +8,15 @@ import json
 from importlib import resources
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
-from safetensors.torch import save as tensor_bytes
 
 from spectok._downloads import CONFIG, DOWNLOADS, WEIGHTS, find_file
 from spectok.model import ModelConfig, SpectralTokenizer
+from spectok.model._identity import Identity, is_changed, model_identity, serialise, state_of
 
 __all__ = [
     "DEFAULT",
@@ -76,6 +76,11 @@ def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralToken
     OSError
         Where a download fails, or a file is not the registered one.
 
+    See Also
+    --------
+    list_models : Names of the pretrained ones.
+    save_model : Write one's own.
+
     Examples
     --------
     >>> import spectok
@@ -105,22 +110,29 @@ def save_model(
     Parameters
     ----------
     model : `~spectok.SpectralTokenizer`
+        Of any size, on any device.
     path : str or path
         A folder, made where it is not there; its last part becomes the model's name.
     half : bool
         Store float16: half the size, and, rounded, other weights with another checksum.
     card : dict, optional
         What to say of the weights beside their sizes (data, time, scores); goes into
-        ``config.json``.
+        ``config.json``. By default what was said of them when they were loaded, unless they
+        have changed since.
 
     Returns
     -------
     folder : `pathlib.Path`
+        Where they lie: what `load_model` takes.
 
     Raises
     ------
     FileExistsError
         Where the folder holds a model already: names do not change their weights.
+
+    See Also
+    --------
+    load_model : Read it again.
 
     Examples
     --------
@@ -134,7 +146,9 @@ def save_model(
     if (folder / WEIGHTS).exists() or (folder / CONFIG).exists():
         raise FileExistsError(f"{folder} holds a model already; save under a new name")
     folder.mkdir(parents=True, exist_ok=True)
-    content = _serialise(model, torch.float16 if half else torch.float32)
+    content = serialise(model, torch.float16 if half else torch.float32)
+    if card is None and not is_changed(model):
+        card = model.card
     config = {
         "config": dataclasses.asdict(model.config),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -143,37 +157,6 @@ def save_model(
     (folder / WEIGHTS).write_bytes(content)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder
-
-
-def model_identity(model: SpectralTokenizer) -> tuple[str, str]:
-    """Name and sha256 of a model's weights.
-
-    The checksum is that of the file that the weights came from, as long as they are as they
-    were loaded; of weights changed or made in memory, that of the file that `save_model` would
-    write.
-    """
-    known = getattr(model, "_spectok_identity", _Identity("unsaved", "", torch.float32, ()))
-    now = _state_key(model)
-    if known.state != now:
-        # Something touched the parameters: a training step, or a mere copy or move.
-        content = hashlib.sha256(_serialise(model, known.stored)).hexdigest()
-        if content == known.sha256:
-            known = _Identity(known.name, content, known.stored, now)
-        else:
-            sha256 = hashlib.sha256(_serialise(model, torch.float32)).hexdigest()
-            name = f"{known.name}-changed" if known.sha256 else known.name
-            known = _Identity(name, sha256, torch.float32, now)
-        model._spectok_identity = known
-    return known.name, known.sha256
-
-
-class _Identity(NamedTuple):
-    """What is known of a model's weights, and the state in which it is true."""
-
-    name: str
-    sha256: str
-    stored: torch.dtype
-    state: tuple[Any, ...]
 
 
 _loaded: dict[tuple[str, str], SpectralTokenizer] = {}
@@ -240,19 +223,6 @@ def _embedded_names() -> list[str]:
     return sorted(names, key=lambda name: (name != DEFAULT, name))
 
 
-def _serialise(model: SpectralTokenizer, dtype: torch.dtype) -> bytes:
-    state = model.state_dict()
-    return tensor_bytes({k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()})
-
-
-def _state_key(model: SpectralTokenizer) -> tuple[Any, ...]:
-    """Changes when a parameter is written to, replaced, moved or cast."""
-    # Writing through ``.data`` leaves no trace but the values: a thousandth of them is looked at.
-    some = [p.detach().flatten()[::1009].sum() for p in model.parameters()]
-    checksum = float(torch.stack(some).sum())
-    return checksum, *((p._version, p.data_ptr(), p.dtype) for p in model.parameters())
-
-
 def _read(name: str, config_file: Any, weights_file: Any) -> SpectralTokenizer:
     try:
         described = json.loads(config_file.read_text(encoding="utf-8"))
@@ -286,5 +256,6 @@ def _read(name: str, config_file: Any, weights_file: Any) -> SpectralTokenizer:
             f"the weights in {weights_file} do not fit their configuration: {error}"
         ) from error
     model.eval().requires_grad_(False)
-    model._spectok_identity = _Identity(name, sha256, stored, _state_key(model))
+    model._spectok_identity = Identity(name, sha256, stored, state_of(model))
+    model.card = described.get("card", {})
     return model

@@ -112,6 +112,27 @@ def test_columns_of_the_table(one):
     assert all(len(key) <= 8 and key.isupper() for key in one.meta)
 
 
+def test_the_display_is_rounded_and_the_table_is_not(one, tmp_path):
+    from astropy.table import vstack
+
+    part, twice = one[2:5], vstack([one, one])
+    for table in (one, part, twice, spectok.concatenate([one, one])):
+        shown = table[:1]._repr_html_().split("<td>")
+        assert len(shown) == 13
+        texts = [cell.split("<")[0] for cell in shown[1:]]
+        token = table["token"][0]
+        assert texts[11] == f"{token[0]:.3f} .. {token[-1]:.3f}"
+        assert texts[9] == f"{table['scale'][0].value:.4g}"
+        assert texts[3] == f"{table['wavelength'][0].value:.2f}"
+    (line,) = spectok.pool(one).pformat(max_width=-1)[-1:]
+    vector = spectok.pool(one)["vector"][0]
+    assert line.endswith(f"{vector[0]:.3f} .. {vector[-1]:.3f}")
+    one.write(tmp_path / "tokens.ecsv")
+    again = QTable.read(tmp_path / "tokens.ecsv")
+    for name in ("token", "scale", "wavelength"):
+        np.testing.assert_array_equal(again[name], one[name])
+
+
 def test_meta_names_the_weights(one, tiny):
     import hashlib
 

@@ -14,6 +14,7 @@ LAYER = {
     "_conf": 0,
     "_flags": 0,
     "_hidden": 0,
+    "_progress": 0,
     "_split": 0,
     "model": 1,
     "_convert": 1,
@@ -134,7 +135,7 @@ def test_length(name):
         ("training/loop.py", "from spectok.simulate import observe"),
         ("simulate/_scene.py", "from astropy import units"),
         ("simulate/_scene.py", "from spectok.surveys import sdss"),
-        ("plotting.py", "from ._cli import main"),
+        ("plotting/_axes.py", "from .._cli import main"),
     ],
 )
 def test_rules_catch(name, source):

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 pytest.importorskip("lightning", reason="the extra 'training' is not installed")
 
 import spectok
+from spectok._cli import main
 from spectok._pretrain import pretrain, read_recipe
 from spectok.training import pack_spectra
 
@@ -124,6 +125,19 @@ def test_the_recipes_of_the_repository_can_be_read():
     assert [path.parent.name for path in found] == ["gpu", "paper", "small_v1"]
     for path in found:
         assert read_recipe(path)["training"]["steps"] > 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "rank", "said"),
+    [("RANK", "0", 1), ("RANK", "1", 0), ("LOCAL_RANK", "1", 0), ("LOCAL_RANK", "0", 1)],
+)
+def test_one_of_the_ranks_reports(name, rank, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv(name, rank)
+    monkeypatch.setattr("spectok._pretrain.pretrain", lambda *a, **options: tmp_path / "model")
+    assert main(["pretrain", "recipe.toml"]) == 0
+    assert capsys.readouterr().out.count("load it with") == said
 
 
 def test_it_runs_where_astropy_is_not(recipe):

@@ -52,6 +52,20 @@ def test_configuration_and_card_travel_along(tmp_path):
     assert sorted(f.name for f in path.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_a_card_is_kept_until_the_weights_change(tmp_path):
+    model = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny"))
+    path = spectok.save_model(model, tmp_path / "first", card={"trained_on": "mocks"})
+    loaded = spectok.load_model(path)
+    again = spectok.load_model(spectok.save_model(loaded, tmp_path / "second"))
+    assert again.card == {"trained_on": "mocks"} and "mocks" in repr(again)
+    changed = copy.deepcopy(again)
+    with torch.no_grad():
+        changed.to_token.bias += 1
+    assert "mocks" not in repr(changed)
+    third = spectok.load_model(spectok.save_model(changed, tmp_path / "third"))
+    assert third.card == {}
+
+
 def test_half_precision(tiny, tmp_path, make_arrays):
     full, half = (spectok.save_model(tiny, tmp_path / str(h), half=h) for h in (False, True))
     sizes = [(path / "model.safetensors").stat().st_size for path in (full, half)]

@@ -64,6 +64,10 @@ def decode(
         Where the table was made by other weights, or is no token table, or the axis cannot
         be used.
 
+    See Also
+    --------
+    encode : Spectra to tokens.
+
     References
     ----------
     Shen et al. (2025), arXiv:2510.17959, section 2 (decoding).

@@ -49,7 +49,8 @@ def encode(
     batch_size : int, optional
         Spectra computed at once; by default what suits the device.
     progress : bool, optional
-        Show a progress bar; by default on a terminal, when it takes more than two seconds.
+        Show a progress bar; by default on a terminal and in a notebook, when it takes
+        more than two seconds.
 
     Returns
     -------
@@ -69,6 +70,13 @@ def encode(
         For axes, fluxes and uncertainties that cannot be used; the message says which
         spectrum, why, and what to do.
 
+    See Also
+    --------
+    encode_arrays : The same for plain arrays.
+    decode : Tokens back to spectra.
+    pool : One vector per spectrum.
+    group : Items for scikit-learn and for `spectok.probes`.
+
     References
     ----------
     Shen et al. (2025), arXiv:2510.17959, section 2.
@@ -84,7 +92,7 @@ def encode(
     >>> tokens["token"].shape
     (120, 16)
     """
-    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms)
+    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms, named=object_id is None)
     return encode_rows(rows, flux_unit, model, object_id, device, batch_size, progress)
 
 
@@ -108,12 +116,13 @@ def encode_arrays(
     wavelength : array or `~astropy.units.Quantity`, shape (L,) or (N, L), or list of N arrays
         Angstrom where it has no unit. One grid may serve all spectra.
     flux : array or `~astropy.units.Quantity`, shape (L,) or (N, L), or list of N arrays
+        In any unit that `encode` takes; plain numbers are relative fluxes.
     ivar : like ``flux``, optional
         Inverse variance, in the flux's unit to the power of -2 where it has none of its own.
     mask : like ``flux``, optional
         True for bad pixels, as in astropy. Masks of masked arrays count as well.
-    model, medium, object_id, device, batch_size, progress
-        As for `encode`.
+    model, medium, object_id, device, batch_size, progress : as for `encode`
+        What they are there.
 
     Returns
     -------
@@ -124,6 +133,10 @@ def encode_arrays(
     ------
     ValueError
         As for `encode`, and where the shapes do not fit.
+
+    See Also
+    --------
+    encode : The same for spectra of specutils.
 
     Examples
     --------

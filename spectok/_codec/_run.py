@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from astropy.table import QTable
-from tqdm.auto import tqdm
 
 from spectok._batch import PatchLayout, SpectrumBatch, buckets, magnitude
 from spectok._codec._network import Model, device_of, exact, max_tokens
 from spectok._codec._tabulate import tabulate
 from spectok._convert import FluxUnit, Rows
 from spectok._pretrained import resolve
+from spectok._progress import progress_bar
 
 __all__ = ["encode_rows"]
 
@@ -35,7 +35,8 @@ def encode_rows(
     spectra = [(i, j) for i, part in enumerate(rows) for j in range(len(part.flux))]
     names = _names(rows, object_id, len(spectra))
     encoded: list[Any] = [None] * len(spectra)
-    with _bar(len(spectra), "encoding", progress) as bar, exact(network):
+    bar = progress_bar("encoding", total=len(spectra), unit="spectrum", progress=progress)
+    with bar, exact(network):
         lengths = [layouts[i].n_patches for i, _ in spectra]
         for members in buckets(lengths, batch_size=batch_size, max_tokens=max_tokens(network)):
             which = [spectra[k] for k in members]
@@ -77,10 +78,3 @@ def _names(rows: list[Rows], object_id: Sequence[str] | str | None, number: int)
             own = None
         names += own or [str(len(names) + j) for j in range(len(part.flux))]
     return names
-
-
-def _bar(total: int, what: str, progress: bool | None) -> Any:
-    """A bar that keeps quiet for the first two seconds."""
-    disable = None if progress is None else not progress
-    delay = 2.0 if progress is None else 0.0
-    return tqdm(total=total, desc=what, unit="spectrum", disable=disable, delay=delay)

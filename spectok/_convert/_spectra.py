@@ -17,7 +17,7 @@ __all__ = ["are_arms", "convert_spectra"]
 
 
 def convert_spectra(
-    spectra: Any, *, medium: str | None = None, arms: bool = False
+    spectra: Any, *, medium: str | None = None, arms: bool = False, named: bool = True
 ) -> tuple[list[Rows], FluxUnit]:
     """Spectra of any kind to rows of numbers in one unit.
 
@@ -30,6 +30,8 @@ def convert_spectra(
     arms : bool
         The members are arms of the same objects. An iterable of lists: each list is one
         object's (or one set of objects') arms.
+    named : bool
+        Read the names that spectra have; False where others are given.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def convert_spectra(
     ValueError
         As `make_rows`, `FluxUnit` and `join_arms`.
     """
-    reader = _Reader(medium)
+    reader = _Reader(medium, named)
     if _is_spectrum(spectra) or _is_collection(spectra):
         if arms:
             raise ValueError("arms=True wants a list of spectra, one for each arm, not one")
@@ -98,8 +100,9 @@ def _warn_of_arms(members: Sequence[Any]) -> None:
 class _Reader:
     """Reads one spectrum after the other; the first one fixes the flux unit."""
 
-    def __init__(self, medium: str | None) -> None:
+    def __init__(self, medium: str | None, named: bool) -> None:
         self.medium = medium if medium is None else check_medium(medium, "medium")
+        self.named = named
         self.flux_unit: FluxUnit | None = None
 
     def read(self, spectrum: Any, where: str) -> Iterator[Rows]:
@@ -117,7 +120,7 @@ class _Reader:
         flux = spectrum.flux
         yield self._rows(
             spectrum, spectrum.spectral_axis, flux, spectrum.uncertainty, spectrum.mask, place,
-            _identifiers(spectrum.meta), where,
+            _identifiers(spectrum.meta) if self.named else None, where,
         )  # fmt: skip
 
     def read_arms(self, members: Sequence[Any], where: str) -> Rows:
@@ -138,7 +141,7 @@ class _Reader:
         axis = collection.spectral_axis
         n_pixels = axis.shape[-1]
         uncertainty, mask = collection.uncertainty, collection.mask
-        names = _identifiers(collection.meta)
+        names = _identifiers(collection.meta) if self.named else None
         for number, row in enumerate(np.ndindex(axis.shape[:-1])):
             part = uncertainty
             if uncertainty is not None:
@@ -182,7 +185,8 @@ class _Reader:
         if names is not None and len(names) != len(values):
             raise ValueError(
                 f"{where}: meta['object_id'] names {len(names)} objects, but there are "
-                f"{len(values)} spectra; give one name for all or one for each"
+                f"{len(values)} spectra (part of a set keeps the names of the whole); give the "
+                "names as object_id=, one for each spectrum"
             )
         return make_rows(
             axis,

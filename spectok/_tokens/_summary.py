@@ -9,7 +9,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable, Table, vstack
 
-from spectok._tokens._table import check_table, meta_of, sequences
+from spectok._tokens._table import check_table, legible, meta_of, sequences
 
 __all__ = ["concatenate", "group", "pool"]
 
@@ -37,6 +37,10 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
     ------
     ValueError
         For another ``how``, and for tables that are no token tables.
+
+    See Also
+    --------
+    group : All tokens of every spectrum.
 
     References
     ----------
@@ -69,7 +73,7 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
         }
     )
     table.meta.update(meta_of(tokens))
-    return table
+    return legible(table)
 
 
 def group(tokens: Table) -> np.ndarray:
@@ -92,6 +96,10 @@ def group(tokens: Table) -> np.ndarray:
     ------
     ValueError
         For tables that are no token tables.
+
+    See Also
+    --------
+    pool : One vector per spectrum.
 
     Examples
     --------

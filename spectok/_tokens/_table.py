@@ -18,6 +18,7 @@ __all__ = [
     "TokenSequence",
     "check_table",
     "column_unit",
+    "legible",
     "meta_of",
     "sequences",
     "table_unit",
@@ -29,6 +30,10 @@ _COLUMNS = (
     "spectrum_index", "object_id", "token_index", "wavelength", "wavelength_min",
     "wavelength_max", "n_pixels", "n_valid", "valid", "scale", "flags", "token",
 )  # fmt: skip
+_FORMATS = {
+    "wavelength": ".2f", "wavelength_min": ".2f", "wavelength_max": ".2f", "scale": ".4g",
+    "token": ".3f", "vector": ".3f",
+}  # fmt: skip
 # FITS knows eight upper-case characters; so do the tables, and nothing changes on the way.
 _META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
 
@@ -46,8 +51,14 @@ def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
     table = QTable({name: columns[name] for name in _COLUMNS}, copy=False)
     for name in ("wavelength", "wavelength_min", "wavelength_max"):
         table[name] = u.Quantity(table[name], u.AA, copy=False)
-        table[name].info.format = ".2f"
     table.meta.update(meta)
+    return legible(table)
+
+
+def legible(table: QTable) -> QTable:
+    """The same table with formats to read it by; files and slices keep every digit."""
+    for name in set(_FORMATS).intersection(table.colnames):
+        table[name].info.format = _FORMATS[name]
     return table
 
 

@@ -18,7 +18,7 @@ _SIZES: dict[str, dict[str, int]] = {
 class ModelConfig:
     """Sizes of a tokenizer; stored beside its weights.
 
-    Attributes
+    Parameters
     ----------
     patch_size : int
         Pixels of a patch, P: 2 or more.
@@ -34,6 +34,15 @@ class ModelConfig:
         Shortest and longest of them, in ``coordinate_unit``.
     coordinate_unit : str
         Unit of the coordinate; wavelengths are vacuum Angstrom.
+
+    Raises
+    ------
+    ValueError
+        For sizes that do not fit each other or are too small.
+
+    References
+    ----------
+    Shen et al. (2025), arXiv:2510.17959, section 2 and equation 1.
 
     Examples
     --------
@@ -74,6 +83,14 @@ class ModelConfig:
                 f"not {self.min_period} and {self.max_period}"
             )
 
+    @property
+    def size(self) -> str:
+        """The named size that has these widths and depths, or an empty string."""
+        for name, sizes in _SIZES.items():
+            if all(getattr(self, key) == value for key, value in sizes.items()):
+                return name
+        return ""
+
     @classmethod
     def of_size(cls, size: str, **changes: Any) -> ModelConfig:
         """The configuration of a named size: ``tiny``, ``small`` or ``base`` (the paper's).
@@ -84,6 +101,11 @@ class ModelConfig:
             Name of the size.
         **changes
             Fields that differ from it.
+
+        Returns
+        -------
+        config : ModelConfig
+            Its sizes, with the changes.
 
         Raises
         ------

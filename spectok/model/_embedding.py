@@ -63,7 +63,7 @@ class WavelengthEmbedding(nn.Module):
     def cycles(self, wavelength: Tensor, number: int | None = None) -> Tensor:
         """Phase of wavelengths in cycles, reduced to [0, 1) in float64: (...) to (..., K).
 
-        In float32 it would err by up to 0.02 in the near infrared.
+        In float32 alone they would be off by up to 1e-4 cycles in the near infrared.
         """
         phase = wavelength.double().unsqueeze(-1) * self.frequency(wavelength.device, number)
         return (phase - phase.floor()).float()

@@ -53,7 +53,9 @@ def fit_cosines(
     Parameters
     ----------
     flux, sigma : `torch.Tensor`, shape (N, T, P)
+        Flux and its error, in any unit that both share.
     visible : `torch.Tensor` of bool, shape (N, T, P)
+        Pixels that are good and not hidden.
     basis : `torch.Tensor`, shape (N or 1, T, P, C)
         `cosines` of the pixels' positions in their patches.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from spectok._batch import SpectrumBatch, TokenBatch
 from spectok.model._config import ModelConfig
 from spectok.model._embedding import WavelengthEmbedding, patch_place, patchify, unpatchify
+from spectok.model._identity import as_html, as_text
 from spectok.model._interpolate import interpolate_tokens
 from spectok.model._local import cosines, fit_cosines, position_in_patch, sum_of_cosines
 from spectok.model._normalise import asinh, median_scale
@@ -28,18 +30,41 @@ _EXTREME = 1e18  # its square fits float32
 class SpectralTokenizer(nn.Module):
     """Transformer that turns spectra into wavelength-aware tokens and back.
 
-    After Shen et al. (2025, arXiv:2510.17959), section 2. A token starts as the cosines of its
-    patch, which the network changes in units of the noise; the decoder may look at all tokens,
-    and states its own error.
+    A token starts as the cosines of its patch, which the network changes in units of the noise;
+    the decoder may look at all tokens, and states its own error. Users call `spectok.encode` and
+    `spectok.decode`; this is the network itself, on tensors, for training and for experiments.
 
     Parameters
     ----------
     config : `ModelConfig`
+        Its sizes. The weights start at random: `spectok.load_model` gives trained ones.
+
+    Attributes
+    ----------
+    card : dict
+        What its maker says of the weights (data, steps, scores); empty for a new model.
+
+    See Also
+    --------
+    spectok.load_model : A tokenizer with trained weights.
+    spectok.training.fit : What trains one.
+
+    References
+    ----------
+    Shen et al. (2025), arXiv:2510.17959, section 2.
+
+    Examples
+    --------
+    >>> from spectok import ModelConfig, SpectralTokenizer
+    >>> model = SpectralTokenizer(ModelConfig.of_size("tiny"))
+    >>> print(model)  # print(model.encoder) shows the layers
+    SpectralTokenizer unsaved...
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.card: dict[str, Any] = {}
         width, patch = config.width, config.patch_size
         periods = (config.n_periods, config.min_period, config.max_period)
         self.embed_patch = nn.Linear(_CHANNELS * patch, width)
@@ -59,6 +84,9 @@ class SpectralTokenizer(nn.Module):
         self.norm_output = nn.LayerNorm(width)
         self.to_pixels = nn.Linear(width, 2 * patch)
         self._initialise()
+
+    # A few lines in place of torch's hundred.
+    __repr__, _repr_html_ = as_text, as_html
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -87,12 +115,25 @@ class SpectralTokenizer(nn.Module):
         self.to_pixels.bias.data[self.config.patch_size :] = math.log(0.5)
 
     def features(self, flux: Tensor, sigma: Tensor, visible: Tensor, smooth: Tensor) -> Tensor:
-        """What the network sees of a patch: (N, T, P) each to (N, T, 4 P).
+        """What the network sees of a patch.
 
         Per pixel: asinh of the flux, of the flux over its error, and of one over the error, so
         that faint and bright spectra are told apart over all decades; and validity. A pixel
-        that is not visible shows ``smooth``, the flux that its patch's cosines have there, and
-        no certainty.
+        that is not visible shows ``smooth`` and no certainty.
+
+        Parameters
+        ----------
+        flux, sigma : `torch.Tensor`, shape (N, T, P)
+            Flux and its error, over the scale of the spectrum.
+        visible : `torch.Tensor` of bool, shape (N, T, P)
+            Pixels that are good and not hidden.
+        smooth : `torch.Tensor`, shape (N, T, P)
+            The flux that the cosines of the patch have there.
+
+        Returns
+        -------
+        features : `torch.Tensor`, shape (N, T, 4 P)
+            The four numbers of every pixel, kind by kind.
         """
         certainty = torch.where(visible, sigma.reciprocal(), 0.0)
         flux = torch.where(visible, flux, smooth)
@@ -121,7 +162,11 @@ class SpectralTokenizer(nn.Module):
         Returns
         -------
         tokens : `~spectok._batch.TokenBatch`
-            (N, T, C).
+            Of shape (N, T, C), with the wavelengths, the validity and the scale.
+
+        References
+        ----------
+        Shen et al. (2025), arXiv:2510.17959, section 2 (input processing and encoding).
         """
         patch = self.config.patch_size
         visible = batch.valid if hidden is None else batch.valid & ~hidden
@@ -175,6 +220,7 @@ class SpectralTokenizer(nn.Module):
         Parameters
         ----------
         tokens : `~spectok._batch.TokenBatch`
+            What `encode` returned: N spectra of T tokens.
         wavelength : `torch.Tensor`, float64, shape (N, S * P)
             Laid out in patches, vacuum Angstrom.
         wanted : `torch.Tensor` of bool, shape (N, S * P), optional
@@ -184,6 +230,10 @@ class SpectralTokenizer(nn.Module):
         -------
         flux, sigma : `torch.Tensor`, shape (N, S * P)
             The spectrum and the standard deviation of the model, times 1 / scale.
+
+        References
+        ----------
+        Shen et al. (2025), arXiv:2510.17959, section 2 (decoding and reconstruction).
         """
         patch = self.config.patch_size
         centre, half = patch_place(wavelength, patch)
@@ -221,9 +271,23 @@ class SpectralTokenizer(nn.Module):
         hidden: Tensor | None = None,
         target: SpectrumBatch | None = None,
     ) -> tuple[TokenBatch, Tensor, Tensor]:
-        """Encode, and decode onto the grid of ``target`` (by default the spectra's own).
+        """Encode, and decode onto the grid of ``target``.
 
-        Returns the tokens, and flux and model error in units of the spectra's scale.
+        Parameters
+        ----------
+        batch : `~spectok._batch.SpectrumBatch`
+            N spectra of T patches.
+        hidden : `torch.Tensor` of bool, shape (N, T * P), optional
+            Good pixels to withhold, as for `encode`.
+        target : `~spectok._batch.SpectrumBatch`, optional
+            N spectra of S patches whose grid is asked for; by default ``batch`` itself.
+
+        Returns
+        -------
+        tokens : `~spectok._batch.TokenBatch`
+            As `encode` returns them.
+        flux, sigma : `torch.Tensor`, shape (N, S * P)
+            As `decode` returns them.
         """
         tokens = self.encode(batch, hidden)
         target = batch if target is None else target

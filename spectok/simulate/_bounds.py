@@ -31,9 +31,10 @@ _DRAWS = 20_000  # labels from which the prior's covariance is taken
 class LabelBounds:
     """Mock observations, and how well the labels of each star can be known at best.
 
-    Attributes
+    Parameters
     ----------
     observation : `~spectok.simulate.Observation`
+        Of n stars.
     plain : dict of str to `numpy.ndarray` of float64, shape (n,)
         Cramér-Rao bound: the least standard deviation of an estimate without bias, in the
         label's unit.
@@ -41,6 +42,20 @@ class LabelBounds:
         The same for one who also knows how labels are distributed in the star's family.
     prior : dict of str to `numpy.ndarray`, shape (n,)
         Standard deviation of the label in the star's family.
+
+    See Also
+    --------
+    label_bounds : What makes one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectok import simulate
+    >>> observation = simulate.Simulator("apogee").observe(2)[0]
+    >>> kelvin = ([9.0, 400.0], [9.0, 300.0], [500.0, 500.0])
+    >>> plain, bayes, prior = ({"teff": np.array(values)} for values in kelvin)
+    >>> simulate.LabelBounds(observation, plain, bayes, prior).bound["teff"]
+    array([  9., 300.])
     """
 
     observation: Observation
@@ -77,6 +92,7 @@ def label_bounds(
     n : int
         Number of objects.
     seed : int
+        The same seed gives the same stars.
     snr : float or (float, float), optional
         As in `Simulator.observe`.
     labels : sequence of str

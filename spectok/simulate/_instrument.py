@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from scipy.special import ndtr
 from torch import Tensor
 
 from spectok.simulate._grid import LIGHT, FineGrid
+from spectok.simulate._response import pixel_response
 
 __all__ = ["Instrument"]
 
@@ -18,9 +18,10 @@ __all__ = ["Instrument"]
 class Instrument:
     """Pixels, resolution and noise of one way of observing.
 
-    Attributes
+    Parameters
     ----------
     name, survey : str
+        What it is called, and whose spectra it takes.
     wavelength : array of float64, shape (L,)
         Pixel centres, vacuum Angstrom; arms one after the other, each ascending.
     arms : tuple of (int, int)
@@ -39,6 +40,17 @@ class Instrument:
     traits : dict
         How the instrument departs from its errors, and how bright its objects are: those of
         `~spectok.simulate.instrument` show the keys that are needed.
+
+    See Also
+    --------
+    spectok.simulate.instrument : The instruments of the four surveys.
+
+    Examples
+    --------
+    >>> from spectok import simulate
+    >>> desi = simulate.instrument("desi")
+    >>> desi.wavelength.size, desi.arms
+    (7781, ((0, 7781),))
     """
 
     name: str
@@ -57,7 +69,20 @@ class Instrument:
     _cache: dict = field(default_factory=dict, init=False, repr=False)
 
     def tensor(self, name: str, device: torch.device) -> Tensor:
-        """One of the arrays as float32 on a device, kept for the next call."""
+        """One of the arrays on a device, kept for the next call.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"lsf"``.
+        device : `torch.device`
+            Where it is wanted.
+
+        Returns
+        -------
+        array : `torch.Tensor`, shape (L,)
+            Of bool where the array is, else float32.
+        """
         key = (name, str(device))
         if key not in self._cache:
             array = getattr(self, name)
@@ -66,7 +91,18 @@ class Instrument:
         return self._cache[key]
 
     def roughness(self, device: torch.device) -> Tensor:
-        """A fixed run of parts by which variances scatter from pixel to pixel, (2 L,)."""
+        """A fixed run of parts by which variances scatter from pixel to pixel.
+
+        Parameters
+        ----------
+        device : `torch.device`
+            Where it is wanted.
+
+        Returns
+        -------
+        parts : `torch.Tensor` of float32, shape (2 L,)
+            Those of one observation begin anywhere in the first half; 0 is no scatter.
+        """
         key = ("rough", str(device))
         if key not in self._cache:
             draw = np.random.default_rng(1959).normal(size=2 * len(self.wavelength))
@@ -75,7 +111,13 @@ class Instrument:
         return self._cache[key]
 
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper edge of every pixel [Angstrom]: halfway to its neighbours."""
+        """Lower and upper edge of every pixel: halfway to its neighbours.
+
+        Returns
+        -------
+        low, high : `numpy.ndarray` of float64, shape (L,)
+            Vacuum Angstrom.
+        """
         low, high = np.empty_like(self.wavelength), np.empty_like(self.wavelength)
         for start, stop in self.arms:
             centre = self.wavelength[start:stop]
@@ -97,15 +139,20 @@ class Instrument:
             Standard deviation [km/s] of the blur that the spectra already have: the rest of
             the instrument's own is applied.
         device : `torch.device`
+            Where they are wanted.
 
         Returns
         -------
         columns : `torch.Tensor` of int64, shape (L, K)
+            Points of the fine grid.
         weights : `torch.Tensor` of float32, shape (L, K)
+            What each counts for.
         """
         key = ("response", round(blurred, 3), str(device))
         if key not in self._cache:
-            columns, weights = self._response(blurred)
+            columns, weights = pixel_response(
+                self.grid, self.wavelength, *self.edges(), self.lsf, blurred
+            )
             self._cache[key] = (
                 torch.as_tensor(columns, device=device),
                 torch.as_tensor(weights, dtype=torch.float32, device=device),
@@ -129,38 +176,6 @@ class Instrument:
         none = (0.0, 0.0, 0.0)
         quiet = {"arm": none, "wave": 0.0, "blaze": (none,), "telluric": 0.0}
         return replace(self, traits={**self.traits, **quiet})
-
-    def _response(self, blurred: float) -> tuple[np.ndarray, np.ndarray]:
-        # Straight lines between the points blur too, by a sixth of the step's square.
-        done = blurred**2 + self.grid.velocity**2 / 6
-        left = np.sqrt(np.maximum(self.lsf**2 - done, 0.5**2))
-        sigma = left / LIGHT * self.wavelength
-        low, high = self.edges()
-        fine = self.grid.wavelength()
-        first, last = self.grid.segment_of(self.wavelength)
-        reach = 4.5 * sigma
-        begin = np.maximum(np.searchsorted(fine, low - reach) - 1, first)
-        end = np.minimum(np.searchsorted(fine, high + reach) + 1, last)
-        taps = int((end - begin).max())
-        begin = np.minimum(begin, last - taps)
-        columns = begin[:, None] + np.arange(taps)
-        here = fine[columns]
-        # The step to a neighbour beyond the segment's ends is that of the end itself.
-        after = np.empty_like(here)
-        after[:, :-1], after[:, -1] = here[:, 1:], here[:, -1] * 10**self.grid.step
-        before = np.empty_like(here)
-        before[:, 1:], before[:, 0] = here[:, :-1], here[:, 0] * 10**-self.grid.step
-
-        def ramp(knot: np.ndarray) -> np.ndarray:
-            """Integral over the pixel of (x - knot)+ convolved with the Gaussian."""
-            return _second(high[:, None] - knot, sigma[:, None]) - _second(
-                low[:, None] - knot, sigma[:, None]
-            )
-
-        near, far = here - before, after - here
-        weights = ramp(before) / near - ramp(here) * (1 / near + 1 / far) + ramp(after) / far
-        weights /= (high - low)[:, None]
-        return columns, weights / weights.sum(1, keepdims=True)
 
     def modified(
         self,
@@ -187,6 +202,7 @@ class Instrument:
         Returns
         -------
         instrument : Instrument
+            Another one; this one stays as it is.
 
         Raises
         ------
@@ -252,10 +268,3 @@ class Instrument:
             telluric=self.telluric[near],
             traits={**self.traits, "blaze": blaze, **changed},
         )
-
-
-def _second(x: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Twice integrated normal distribution: the integral of E[(x + noise)+]."""
-    scaled = x / sigma
-    density = np.exp(-0.5 * scaled**2) / np.sqrt(2 * np.pi)
-    return 0.5 * ((x**2 + sigma**2) * ndtr(scaled) + x * sigma * density)

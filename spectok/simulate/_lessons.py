@@ -56,12 +56,14 @@ def training_simulators(
     strange : float
         Share of objects with lines that no template has.
     device : str or `torch.device`
+        Where spectra are made.
     seed : int
         Of the random instruments.
 
     Returns
     -------
     simulators : dict of str to list of (float, `Simulator`)
+        For each survey its simulators, each with its share; the shares of a survey sum to 1.
 
     Raises
     ------

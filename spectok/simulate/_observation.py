@@ -28,9 +28,10 @@ _ROWS = ("truth", "flux", "sigma", "true_sigma", "valid", "level", "family")
 class Observation:
     """Mock observations on one grid, as tensors.
 
-    Attributes
+    Parameters
     ----------
-    instrument : `~spectok.simulate._instrument.Instrument`
+    instrument : `~spectok.simulate.Instrument`
+        What observed them; it has the wavelengths.
     truth : `torch.Tensor`, shape (n, L)
         Noise-free flux density at the instrument's resolution and in its calibration
         [the unit of the instrument's noise: 1e-17 erg/s/cm2/A, GALAH: counts].
@@ -47,10 +48,24 @@ class Observation:
     level : `torch.Tensor`, shape (n,)
         Flux per unit of the scene, for a second observation of the same object.
     family : `torch.Tensor` of int64, shape (n,)
+        Place in ``names`` of the family of each object.
     labels : dict of str to `torch.Tensor`, shape (n,)
         Those of the scene, and ``snr``.
     names : sequence of str
         Of the template families.
+
+    See Also
+    --------
+    spectok.simulate.observe : The same as `~specutils.Spectrum` objects, with units.
+
+    Examples
+    --------
+    >>> from spectok import simulate
+    >>> (observation,) = simulate.Simulator("sdss", kind="star").observe(3, seed=1)
+    >>> observation.flux.shape == observation.truth.shape == observation.valid.shape
+    True
+    >>> len(observation[:2].families)
+    2
     """
 
     instrument: Instrument

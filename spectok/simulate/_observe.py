@@ -74,6 +74,11 @@ def observe(
         For an unknown survey or kind, a kind that the survey does not observe, or arms that
         overlap where one spectrum is asked for.
 
+    See Also
+    --------
+    Simulator : The same as tensors, fast enough for a training step.
+    observe_pairs : The same objects with two instruments.
+
     Examples
     --------
     >>> from spectok import simulate
@@ -109,7 +114,9 @@ def observe_pairs(
     n : int
         Number of objects.
     seed : int
+        The same seed gives the same objects.
     kind : str, optional
+        As in `~spectok.simulate.observe`.
     snr : float or (float, float), optional
         With the first instrument; the second sees objects of the same brightness.
     templates : `~spectok.simulate.Templates`, optional

@@ -110,6 +110,7 @@ class Simulator:
         Parameters
         ----------
         n : int
+            Number of objects.
         seed : int
             The same seed gives the same objects; the first of many are those of few.
         snr : float or (float, float), optional
@@ -139,7 +140,9 @@ class Simulator:
         Parameters
         ----------
         n : int
+            Least number of objects.
         seed : int
+            The same seed gives the same generators; more objects, more of them.
 
         Yields
         ------
@@ -174,13 +177,21 @@ class Simulator:
         Parameters
         ----------
         n : int
+            Number of objects.
         generator : `torch.Generator`
             On this simulator's device.
         snr : float or (float, float), optional
+            As for `observe`.
 
         Returns
         -------
         observations : list of `~spectok.simulate.Observation`
+            One per instrument, of the same objects, family by family.
+
+        Raises
+        ------
+        ValueError
+            For a signal to noise that is not positive and finite.
         """
         scene = self.scene(n, generator)
         first = expose(scene, self.instruments[0], generator, snr=snr)
@@ -202,13 +213,16 @@ class Simulator:
         Parameters
         ----------
         n : int
+            Number of objects.
         generator : `torch.Generator`
+            On this simulator's device.
         nudge : (str, float), optional
             As `~spectok.simulate._scene.draw_scene` takes it.
 
         Returns
         -------
         scene : `~spectok.simulate._scene.Scene`
+            Their spectra on the fine grid, free of noise, and their labels.
         """
         return draw_scene(
             self.families,

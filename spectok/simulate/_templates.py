@@ -35,6 +35,17 @@ class Templates:
         ``NAME.KEY`` of every family.
     about : dict of str to dict
         What each family is.
+
+    See Also
+    --------
+    build_templates : What makes them of public files.
+    load_templates : What reads them.
+
+    Examples
+    --------
+    >>> from spectok import simulate
+    >>> simulate.Templates({}, {}).part("train").about
+    {}
     """
 
     def __init__(self, arrays: Mapping[str, Tensor], about: dict[str, dict]) -> None:
@@ -46,7 +57,22 @@ class Templates:
         return "<Templates\n  " + "\n  ".join(lines) + ">"
 
     def families(self, fine_name: str, fine: FineGrid, device: torch.device) -> list[Family]:
-        """All families of a fine grid, on a device; kept for the next call."""
+        """All families of a fine grid, on a device; kept for the next call.
+
+        Parameters
+        ----------
+        fine_name : str
+            ``"optical"``, ``"hermes"`` or ``"h"``.
+        fine : `~spectok.simulate._grid.FineGrid`
+            The grid of this name.
+        device : `torch.device`
+            Where they are wanted.
+
+        Returns
+        -------
+        families : list of `~spectok.simulate._family.Family`
+            In the order of ``about``; empty where none covers the grid.
+        """
         key = (fine_name, str(device))
         if key not in self._families:
             self._families[key] = [
@@ -132,6 +158,7 @@ def save_templates(templates: Templates, path: str | os.PathLike) -> None:
     Parameters
     ----------
     templates : Templates
+        All of them, of any grids.
     path : path-like
         A safetensors file.
 
@@ -143,7 +170,9 @@ def save_templates(templates: Templates, path: str | os.PathLike) -> None:
     Examples
     --------
     >>> from spectok import simulate
-    >>> simulate.save_templates(templates, "templates.safetensors")  # doctest: +SKIP
+    >>> simulate.save_templates(simulate.Templates({}, {}), "none.safetensors")
+    >>> simulate.load_templates("none.safetensors").about
+    {}
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -160,10 +189,12 @@ def load_templates(path: str | os.PathLike) -> Templates:
     Parameters
     ----------
     path : path-like
+        A safetensors file.
 
     Returns
     -------
     templates : Templates
+        On the CPU; what uses them moves what it needs.
 
     Raises
     ------
@@ -175,7 +206,8 @@ def load_templates(path: str | os.PathLike) -> Templates:
     Examples
     --------
     >>> from spectok import simulate
-    >>> templates = simulate.load_templates("templates.safetensors")  # doctest: +SKIP
+    >>> simulate.save_templates(simulate.Templates({}, {}), "none.safetensors")
+    >>> templates = simulate.load_templates("none.safetensors")
     """
     path = Path(path)
     if not path.is_file():

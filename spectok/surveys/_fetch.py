@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -16,7 +17,8 @@ from astropy.units import Quantity, UnitsError
 from astropy.utils.data import clear_download_cache, is_url_in_cache
 from astropy.utils.exceptions import AstropyUserWarning
 from specutils import Spectrum, SpectrumList
-from tqdm.auto import tqdm
+
+from spectok._progress import progress_bar
 
 from ._catalogue import Archive, Wanted, look_up, search, wanted
 from ._failures import Damaged, Failure, explain, report
@@ -58,7 +60,8 @@ def fetch(
     data_release : int, optional
         8 to 18; by default ``astroquery.sdss.conf.default_release``, which is 17.
     progress : bool, optional
-        Show a progress bar; by default on a terminal, when it takes more than two seconds.
+        Show a progress bar; by default on a terminal and in a notebook,
+        when it takes more than two seconds.
     cache : bool
         Use and fill the caches of astropy (files) and astroquery (catalogue).
     timeout : float, optional
@@ -90,18 +93,19 @@ def fetch(
     >>> spectra = sdss.fetch(place, radius="5 arcsec", data_release=16)  # doctest: +SKIP
     """
     archive = _archive(data_release, timeout, cache)
+    bar_of = partial(progress_bar, unit="spectrum", progress=progress)
     if isinstance(target, SkyCoord) and mjd is None and fiber is None:
         total = target.size
-        with _bar(total, "searching", progress) as bar:
+        with bar_of("searching", total=total) as bar:
             found, failures = search(target, _radius(radius, archive), archive, bar.update)
     else:
         rows = wanted(target, mjd, fiber)
         unknown = sum(row.run2d is None for row in rows)
-        with _bar(unknown, "searching", progress) as bar:
+        with bar_of("searching", total=unknown) as bar:
             found, failures = look_up(rows, archive, bar.update)
     spectra = SpectrumList()
     with (
-        _bar(len(found), "fetching", progress) as bar,
+        bar_of("fetching", total=len(found)) as bar,
         tempfile.TemporaryDirectory(prefix="spectok-") as folder,
     ):
         for one in sorted(found, key=lambda one: one.row):
@@ -189,10 +193,3 @@ def _read(read: Any, path: Path) -> SpectrumList:
     except (OSError, ValueError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise Damaged(reason.split(";")[0]) from error
-
-
-def _bar(total: int, what: str, progress: bool | None) -> tqdm:
-    """A bar that keeps quiet for the first two seconds, and where there is nothing to do."""
-    disable = not total or (None if progress is None else not progress)
-    delay = 2.0 if progress is None else 0.0
-    return tqdm(total=total, desc=what, unit="spectrum", disable=disable, delay=delay)

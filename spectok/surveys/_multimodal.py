@@ -195,9 +195,10 @@ class MultimodalUniverse(IterableDataset):
             Of what comes before, nothing is read in HDF5 files but the rest of a buffer; in
             Parquet files, the row groups that stand open there are read from their start.
 
-        Yields
-        ------
-        SurveyRecord
+        Returns
+        -------
+        records : iterator of SurveyRecord
+            Files are opened as it goes.
 
         Raises
         ------

@@ -255,9 +255,11 @@ def _column_names(file: Any, parquet: bool) -> dict[str, str]:
     if not parquet:
         names = {name: name for name in file}
     else:
+        from pyarrow.types import is_struct
+
         schema = file.schema_arrow
         names = {name: name for name in schema.names if name != "spectrum"}
-        if "spectrum" in schema.names and hasattr(schema.field("spectrum").type, "fields"):
+        if "spectrum" in schema.names and is_struct(schema.field("spectrum").type):
             inside = [child.name for child in schema.field("spectrum").type]
             names |= {f"spectrum_{name}": f"spectrum.{name}" for name in inside}
     lower = {name.lower(): column for name, column in names.items()}

@@ -21,9 +21,10 @@ _APOGEE_GRID = (4.179, 6e-6)
 class SurveyRecord:
     """One spectrum as plain arrays of shape (L,), without padding.
 
-    Attributes
+    Parameters
     ----------
     object_id : str
+        The survey's own identifier.
     survey : str
         "SDSS", "DESI", "GALAH" or "APOGEE".
     wavelength : numpy.ndarray of float64
@@ -65,7 +66,7 @@ class SurveyRecord:
 
     @property
     def mask(self) -> np.ndarray:
-        """True for bad pixels, as in astropy."""
+        """True for bad pixels, as in astropy: the inverse of ``valid``."""
         return ~self.valid
 
 
@@ -75,10 +76,11 @@ def as_arrays(records: Sequence[SurveyRecord]) -> dict[str, list]:
     Parameters
     ----------
     records : sequence of SurveyRecord
+        Of any surveys, lengths and grids.
 
     Returns
     -------
-    dict of str to list
+    arrays : dict of str to list
         "wavelength", "flux", "ivar", "mask" and "object_id", one entry per record.
 
     Examples

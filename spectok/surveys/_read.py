@@ -39,7 +39,14 @@ def read(path: str | os.PathLike) -> SpectrumList:
 
     Examples
     --------
+    A DESI file is installed with specutils:
+
+    >>> from importlib import resources
     >>> from spectok import surveys
+    >>> folder = resources.files("specutils") / "io/default_loaders/tests/desi_test_data"
+    >>> arms = surveys.read(folder / "coadd-sv3-dark-26065.fits")
+    >>> [arm.meta["arm"] for arm in arms]
+    ['b', 'r', 'z']
     >>> (spectrum,) = surveys.read("spec-0266-51602-0031.fits")  # doctest: +SKIP
     """
     path = Path(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.io.fits import HDUList
 from specutils import SpectrumList
 
 from ._files import FLUX_UNIT, build, known, native, open_fits, row_values, scalar, wrong_survey
@@ -72,8 +73,26 @@ def _grid_header(hdus):
     return None
 
 
-def recognise(hdus) -> bool:
-    """Tell whether open HDUs are an APOGEE spectrum file."""
+def recognise(hdus: HDUList) -> bool:
+    """Tell whether open HDUs are an APOGEE spectrum file.
+
+    Parameters
+    ----------
+    hdus : `~astropy.io.fits.HDUList`
+        An open file.
+
+    Returns
+    -------
+    recognised : bool
+        Whether `read` knows it.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from spectok.surveys import apogee
+    >>> apogee.recognise(fits.HDUList([fits.PrimaryHDU()]))
+    False
+    """
     return _kind(hdus) is not None
 
 
@@ -88,6 +107,7 @@ def read(path: str | os.PathLike) -> SpectrumList:
     Parameters
     ----------
     path : path-like
+        An ``apVisit-*.fits``, ``apStar-*.fits`` (``asStar``) or ``aspcapStar-*.fits`` file.
 
     Returns
     -------

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from astropy.io.fits import HDUList
 from specutils import Spectrum, SpectrumList
 
 from ._files import FLUX_UNIT, build, native, open_fits, wrong_survey
@@ -25,8 +26,26 @@ _LABELS = {
 }
 
 
-def recognise(hdus) -> bool:
-    """Tell whether open HDUs are a DESI coadd or spectra file."""
+def recognise(hdus: HDUList) -> bool:
+    """Tell whether open HDUs are a DESI coadd or spectra file.
+
+    Parameters
+    ----------
+    hdus : `~astropy.io.fits.HDUList`
+        An open file.
+
+    Returns
+    -------
+    recognised : bool
+        Whether `read` knows it.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from spectok.surveys import desi
+    >>> desi.recognise(fits.HDUList([fits.PrimaryHDU()]))
+    False
+    """
     names = {hdu.name.upper() for hdu in hdus}
     return any({f"{a}_FLUX", f"{a}_IVAR", f"{a}_WAVELENGTH"} <= names for a in "BRZ")
 
@@ -41,6 +60,7 @@ def read(path: str | os.PathLike, *, coadd: bool = False) -> SpectrumList:
     Parameters
     ----------
     path : path-like
+        A ``coadd-*.fits`` or ``spectra-*.fits`` file.
     coadd : bool
         Join the arms into one spectrum on the 0.8 Angstrom grid that they share,
         without resampling: where arms overlap, the mean of their good pixels
@@ -70,9 +90,17 @@ def read(path: str | os.PathLike, *, coadd: bool = False) -> SpectrumList:
 
     Examples
     --------
+    A file of DESI's early data release is installed with specutils:
+
+    >>> from importlib import resources
     >>> from spectok.surveys import desi
-    >>> blue, red, infrared = desi.read("coadd-sv3-dark-9144.fits")  # doctest: +SKIP
-    >>> (whole,) = desi.read("coadd-sv3-dark-9144.fits", coadd=True)  # doctest: +SKIP
+    >>> folder = resources.files("specutils") / "io/default_loaders/tests/desi_test_data"
+    >>> blue, red, infrared = desi.read(folder / "coadd-sv3-dark-26065.fits")
+    >>> blue.flux.shape
+    (5, 2751)
+    >>> (whole,) = desi.read(folder / "coadd-sv3-dark-26065.fits", coadd=True)
+    >>> whole.flux.shape
+    (5, 7781)
     """
     path = Path(path)
     with open_fits(path) as hdus:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.io.fits import HDUList
 from astropy.utils.exceptions import AstropyUserWarning
 from specutils import Spectrum, SpectrumList
 
@@ -50,8 +51,26 @@ def _is_com(hdus) -> bool:
     return hdus[0].data is not None and bool({"relative_error", "input_sigma"} & names)
 
 
-def recognise(hdus) -> bool:
-    """Tell whether open HDUs are a GALAH ``com`` file or one of the DR4 analysis."""
+def recognise(hdus: HDUList) -> bool:
+    """Tell whether open HDUs are a GALAH ``com`` file or one of the DR4 analysis.
+
+    Parameters
+    ----------
+    hdus : `~astropy.io.fits.HDUList`
+        An open file.
+
+    Returns
+    -------
+    recognised : bool
+        Whether `read` knows it.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from spectok.surveys import galah
+    >>> galah.recognise(fits.HDUList([fits.PrimaryHDU()]))
+    False
+    """
     return _is_com(hdus) or _is_fit(hdus)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from astropy.io.fits import HDUList
 from specutils import SpectrumList
 
 from . import _mwm
@@ -71,8 +72,26 @@ def _is_spec(hdus) -> bool:
     return {"flux", "loglam", "ivar", "and_mask"} <= names
 
 
-def recognise(hdus) -> bool:
-    """Tell whether open HDUs are an SDSS ``spec``, ``mwmStar`` or ``mwmVisit`` file."""
+def recognise(hdus: HDUList) -> bool:
+    """Tell whether open HDUs are an SDSS ``spec``, ``mwmStar`` or ``mwmVisit`` file.
+
+    Parameters
+    ----------
+    hdus : `~astropy.io.fits.HDUList`
+        An open file.
+
+    Returns
+    -------
+    recognised : bool
+        Whether `read` knows it.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from spectok.surveys import sdss
+    >>> sdss.recognise(fits.HDUList([fits.PrimaryHDU()]))
+    False
+    """
     return _is_spec(hdus) or _mwm.recognise(hdus)
 
 

@@ -2,7 +2,8 @@ from ._data import Batches, Source, TrainingBatch
 from ._loop import fit
 from ._mocks import MockSpectra
 from ._objective import Objective
-from ._real import RealSpectra, open_pack, pack_spectra
+from ._packed import open_pack, pack_spectra
+from ._real import RealSpectra
 from ._validation import Validation
 from ._window import Drawn
 

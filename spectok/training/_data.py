@@ -26,19 +26,58 @@ _SHUFFLED = 64
 
 
 class Source(Protocol):
-    """Anything that hands out spectra of a survey, laid out in patches."""
+    """Anything that hands out spectra of a survey, laid out in patches.
+
+    A protocol: a class with this method is a source, whatever it inherits from.
+
+    See Also
+    --------
+    RealSpectra : Real spectra, augmented.
+    MockSpectra : Mock observations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from spectok._batch import SpectrumBatch
+    >>> from spectok.training import Drawn
+    >>> class Noise:
+    ...     def draw(self, rng, survey, n, n_patches, patch_size):
+    ...         shape = (n, n_patches * patch_size)
+    ...         flux = torch.from_numpy(rng.normal(1.0, 0.1, shape)).float()
+    ...         wavelength = 4000.0 + torch.arange(shape[1]).double().expand(shape)
+    ...         seen = SpectrumBatch(flux, torch.full(shape, 0.1), wavelength, flux > -9)
+    ...         return Drawn(seen, seen, noiseless=False)
+    """
 
     def draw(
         self, rng: np.random.Generator, survey: str, n: int, n_patches: int, patch_size: int
     ) -> Drawn:
-        """N spectra of about ``n_patches`` patches, which depend on the generator alone."""
+        """N spectra of about ``n_patches`` patches, which depend on the generator alone.
+
+        Parameters
+        ----------
+        rng : `numpy.random.Generator`
+            All chance comes from it.
+        survey : str
+            Whose spectra are wanted.
+        n : int
+            Number of spectra.
+        n_patches, patch_size : int
+            Patches of a spectrum at the most, but for those that a gap in the grid cuts, and
+            pixels of a patch.
+
+        Returns
+        -------
+        drawn : Drawn
+            The spectra, on any device.
+        """
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
     """What one pass of the network needs.
 
-    Attributes
+    Parameters
     ----------
     seen : `~spectok._batch.SpectrumBatch`
         The observations.
@@ -49,6 +88,18 @@ class TrainingBatch:
     weight : `torch.Tensor`, shape (N, S * P)
         What each pixel of the target counts for.
     noiseless : `torch.Tensor` of bool, shape (N, 1)
+        Whether the target is free of noise.
+
+    Examples
+    --------
+    >>> from spectok.simulate import Simulator
+    >>> from spectok.training import Batches, MockSpectra
+    >>> mocks = MockSpectra({"sdss": [(1.0, Simulator("boss"))]})
+    >>> batches = Batches({"mock": mocks}, {"sdss": {"mock": 1.0}}, patch_size=32, n_tokens=300,
+    ...                   seed=1)
+    >>> batch = batches[0].to("cpu")
+    >>> batch.weight.shape == batch.target.flux.shape
+    True
     """
 
     seen: SpectrumBatch
@@ -58,7 +109,18 @@ class TrainingBatch:
     noiseless: Tensor
 
     def to(self, device: torch.device | str) -> TrainingBatch:
-        """The same batch on a device."""
+        """The same batch on a device.
+
+        Parameters
+        ----------
+        device : str or `torch.device`
+            Where it is wanted.
+
+        Returns
+        -------
+        batch : TrainingBatch
+            With all its tensors there.
+        """
         seen = self.seen.to(device)
         return TrainingBatch(
             seen,
@@ -88,6 +150,7 @@ class Batches(Dataset):
     n_tokens : int
         Tokens of a batch.
     seed : int
+        The same seed gives the same batches.
     seen_weight : float
         Weight of a noisy pixel that the encoder has seen; a hidden one, and any pixel whose
         truth is known, counts 1. Copying noise teaches nothing.
@@ -105,6 +168,17 @@ class Batches(Dataset):
     ValueError
         For a survey of unknown length, and, when a batch is asked for, where a source hands
         out nothing that is good.
+
+    Examples
+    --------
+    >>> from spectok.simulate import Simulator
+    >>> from spectok.training import Batches, MockSpectra
+    >>> mocks = MockSpectra({"sdss": [(1.0, Simulator("boss"))]})
+    >>> batches = Batches({"mock": mocks}, {"sdss": {"mock": 1.0}}, patch_size=32, n_tokens=300,
+    ...                   seed=1)
+    >>> batch = batches[7]
+    >>> batch.hidden.shape == batch.seen.flux.shape
+    True
     """
 
     def __init__(

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
+from spectok._progress import progress_bar
 from spectok.model import SpectralTokenizer
 from spectok.training._data import Batches, TrainingBatch
 from spectok.training._objective import Objective, Opaque
@@ -68,7 +68,9 @@ def fit(
     Parameters
     ----------
     model : `~spectok.SpectralTokenizer`
+        New, or trained before.
     batches : `Batches`
+        What it learns from.
     folder : path
         Receives ``checkpoint.pt`` (complete: model, average, optimizers, step), ``log.csv``
         (loss, spectra and tokens per second and model FLOP utilisation of the first rank, what
@@ -80,10 +82,12 @@ def fit(
         Batches of one step on each rank.
     optimizer : str
         ``"muon"`` or ``"adamw"``, see `~spectok.training._optimizer.optimizers_of`.
-    learning_rate, warmup, weight_decay : float, int, float
-        Peak rate, steps until it is reached, decay of the weight matrices.
+    learning_rate : float
+        Peak rate.
     schedule : str
         ``"cosine"``, down to a hundredth at ``steps``, or ``"constant"`` (the paper's).
+    warmup, weight_decay : int, float
+        Steps until the peak rate is reached, and decay of the weight matrices.
     ema_decay : float
         Of the exponential moving average of the weights, which is what is returned.
     clip : float
@@ -94,12 +98,12 @@ def fit(
         Weight of the pixels that are hard to predict; see `~spectok.model.gaussian_loss`.
     accelerator : str
         Passed to `lightning.fabric.Fabric`.
-    precision : str
-        ``"32-true"``, ``"bf16-mixed"``, ``"bf16-true"`` or ``"64-true"``.
     devices, num_nodes, strategy : int or str or list of int, int, str
         Ranks of each machine, machines, and how they work together ("ddp" is what is tested),
         passed to `lightning.fabric.Fabric`. Under ``torchrun`` and ``fabric run`` the numbers
         are the launcher's.
+    precision : str
+        ``"32-true"``, ``"bf16-mixed"``, ``"bf16-true"`` or ``"64-true"``.
     num_workers : int
         Processes that prepare batches, for each rank.
     compile : bool
@@ -129,6 +133,19 @@ def fit(
     References
     ----------
     Shen et al. (2025), arXiv:2510.17959, section 2.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from spectok import ModelConfig, SpectralTokenizer
+    >>> from spectok.simulate import Simulator
+    >>> from spectok.training import Batches, MockSpectra, fit
+    >>> mocks = MockSpectra({"sdss": [(1.0, Simulator("boss"))]})
+    >>> batches = Batches({"mock": mocks}, {"sdss": {"mock": 1.0}}, patch_size=32, n_tokens=300,
+    ...                   seed=1)
+    >>> model = SpectralTokenizer(ModelConfig.of_size("tiny"))
+    >>> model = fit(model, batches, tempfile.mkdtemp(), steps=2, warmup=1, accelerator="cpu",
+    ...             progress=False)
     """
     if precision not in _DTYPES:
         raise ValueError(f"precision must be one of {', '.join(_DTYPES)}, not {precision!r}")
@@ -162,12 +179,13 @@ def fit(
     ranks, of_step = fabric.world_size, accumulate * fabric.world_size
     numbers = range(state["step"] * of_step + fabric.global_rank, steps * of_step, ranks)
     loader = iter(DataLoader(batches, sampler=numbers, batch_size=None, num_workers=num_workers))
-    bar = tqdm(
+    bar = progress_bar(
+        "pretraining",
         total=steps,
         initial=state["step"],
-        desc="pretraining",
         unit="step",
-        disable=True if fabric.global_rank else None if progress is None else not progress,
+        progress=False if fabric.global_rank else progress,
+        patient=False,
     )
     total_loss, logged, started = 0.0, state["step"], time.monotonic()
     peak = matmul_peak(fabric.device, _DTYPES[precision])

@@ -48,6 +48,7 @@ class MockSpectra:
         Range of median signal to noise, uniform in the logarithm, for the share ``snr_share``
         of all draws; the others are as bright as the survey's objects, most of which are faint.
     snr_share : float
+        0 to 1; not used where ``snr`` is not given.
 
     Raises
     ------
@@ -93,14 +94,22 @@ class MockSpectra:
         rng : `numpy.random.Generator`
             Its state alone decides what comes, to the last bit and for any number of threads.
         survey : str
+            Whose simulators.
         n : int
+            Number of spectra.
         n_patches, patch_size : int
-            Patches of the window at the most, but for those that a gap in the grid cuts.
+            Patches of the window at the most, but for those that a gap in the grid cuts, and
+            pixels of a patch.
 
         Returns
         -------
         drawn : Drawn
             On the simulator's device; no spectrum where not one pixel could be asked for.
+
+        Raises
+        ------
+        ValueError
+            For a survey without a simulator.
         """
         if survey not in self.simulators:
             raise ValueError(

@@ -16,10 +16,23 @@ class Objective(torch.nn.Module):
     Parameters
     ----------
     model : `~spectok.SpectralTokenizer`
+        The network; it is trained in place.
     model_error : bool
         False holds the model's own error at zero: the paper's loss.
     balance : float
         See `~spectok.model.gaussian_loss`.
+
+    References
+    ----------
+    Shen et al. (2025), arXiv:2510.17959, section 2 (decoding and reconstruction).
+
+    Examples
+    --------
+    >>> from spectok import ModelConfig, SpectralTokenizer
+    >>> from spectok.training import Objective
+    >>> objective = Objective(SpectralTokenizer(ModelConfig.of_size("tiny")), model_error=False)
+    >>> objective.balance
+    0.5
     """
 
     def __init__(
@@ -29,7 +42,20 @@ class Objective(torch.nn.Module):
         self.model, self.model_error, self.balance = model, model_error, balance
 
     def forward(self, opaque: Opaque) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cost of a batch, and sum of the weights."""
+        """Cost of a batch.
+
+        Parameters
+        ----------
+        opaque : `~spectok.training._objective.Opaque`
+            Carries a `TrainingBatch`.
+
+        Returns
+        -------
+        cost : `torch.Tensor`, scalar
+            Weighted sum over the pixels of the target that count.
+        weight : `torch.Tensor`, scalar
+            Sum of their weights.
+        """
         batch = opaque.batch
         tokens, flux, model_sigma = self.model(batch.seen, batch.hidden, batch.target)
         scale = tokens.scale[:, None]

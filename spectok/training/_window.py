@@ -17,7 +17,7 @@ __all__ = ["Drawn", "choose_window", "lay_out"]
 class Drawn:
     """Spectra of a source, laid out in patches.
 
-    Attributes
+    Parameters
     ----------
     seen : `~spectok._batch.SpectrumBatch`
         The observations.
@@ -25,6 +25,17 @@ class Drawn:
         The grid and the fluxes asked for; ``seen`` itself where what is seen is asked for.
     noiseless : bool
         Whether the target is free of noise.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from spectok._batch import SpectrumBatch
+    >>> from spectok.training import Drawn
+    >>> wavelength = 4000.0 + torch.arange(64).double().expand(2, 64)
+    >>> ones = torch.ones(2, 64)
+    >>> batch = SpectrumBatch(ones, 0.1 * ones, wavelength, ones > 0)
+    >>> len(Drawn(batch, batch, noiseless=False)[:1].seen.flux)
+    1
     """
 
     seen: SpectrumBatch

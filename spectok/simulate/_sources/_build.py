@@ -13,8 +13,8 @@ import torch
 from astropy import units as u
 from astropy.utils.exceptions import AstropyUserWarning
 from safetensors import safe_open
-from tqdm import tqdm
 
+from spectok._progress import progress_bar
 from spectok._split import sky_split
 from spectok.simulate import _registry
 from spectok.simulate._sources import _optical, _stars
@@ -51,6 +51,7 @@ def build_templates(
     Returns
     -------
     templates : `~spectok.simulate.Templates`
+        All families whose files are there.
 
     Raises
     ------
@@ -79,7 +80,9 @@ def build_templates(
     about: dict[str, dict] = {}
     missing: dict[str, str] = {}
     families = {**_optical.FAMILIES, **_stars.FAMILIES}
-    bar = tqdm(families.items(), "templates", disable=None if progress is None else not progress)
+    bar = progress_bar(
+        "templates", over=families.items(), unit="family", progress=progress, patient=False
+    )
     for name, build in bar:
         try:
             own, about[name] = build(find, fits_of)
