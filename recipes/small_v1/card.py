@@ -67,17 +67,23 @@ def table(scores: dict, pixels: str) -> list[str]:
     return [list_table(rows)]
 
 
-def data(pack: str, templates: str) -> list[str]:
-    """What the model was trained on, counted from the pack."""
+def real_spectra(pack: str) -> tuple[list[dict], str]:
+    """The real spectra that the model was trained on, and their numbers in words."""
     with safe_open(pack, "numpy") as file:
         used = json.loads(file.metadata()["train"])
     count = collections.Counter(one["survey"] for one in used)
+    return used, ", ".join(f"{n} {survey}" for survey, n in count.items())
+
+
+def data(pack: str, templates: str) -> list[str]:
+    """What the model was trained on, counted from the pack."""
+    used, numbers = real_spectra(pack)
     source = collections.Counter((one["source"], one["licence"]) for one in used)
     kinds: dict[str, list[str]] = {}
     for family in load_templates(templates).about.values():
         kinds.setdefault(KINDS[family["fine"], family["kind"]], []).append(family["source"])
     return [
-        "Real spectra: " + ", ".join(f"{n} {survey}" for survey, n in count.items()) + ".",
+        f"Real spectra: {numbers}.",
         "",
         "Sources of the real spectra, with their terms as found:",
         "",
@@ -203,7 +209,9 @@ def main() -> None:
         "``benchmarks/repeatability.py`` and ``recipes/small_v1/card.py``.",
     ]
     Path(args.rst).write_text("\n".join(text) + "\n", encoding="utf-8")
+    mocked = ", ".join(SURVEYS.values())
     summary = {
+        "trained_on": f"mocks of {mocked}; real spectra: {real_spectra(args.pack)[1]}",
         "steps": steps,
         "scores": {
             key: found

@@ -1,0 +1,109 @@
+"""
+A map of the space of tokens
+============================
+
+What does a spectrum's mean token know? `spectok.pool` gives one vector per spectrum, and UMAP
+draws a map on which similar vectors lie together. The spectra are *mocks* of SDSS, made of
+formulas (black bodies, power laws, lines). UMAP comes with ``pip install "spectok[probes]"``.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import umap
+from sklearn.model_selection import cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+import spectok
+from spectok import plotting, simulate
+from spectok.probes import metrics
+
+# %%
+# Vectors
+# -------
+
+spectra = simulate.observe("sdss", 800, seed=1, snr=(2, 50))
+vectors = spectok.pool(spectok.encode(spectra))["vector"]
+labels = [one.meta["label"] for one in spectra]
+kind = np.array([one["class"] for one in labels])
+redshift = np.array([one["redshift"] for one in labels])
+log_snr = np.log10([one["snr"] for one in labels])
+
+# %%
+# Two maps
+# --------
+# The last number of a token is the logarithm of the noise (:doc:`/tokens`), so one map is of
+# whole vectors and one of vectors without it. The seed is fixed, so that the maps can be made
+# again. Their axes mean nothing: only who lies beside whom does, and how far apart islands are
+# says nothing.
+
+
+def map_of(vectors):
+    """Two coordinates per spectrum."""
+    return umap.UMAP(n_neighbors=30, random_state=0, n_jobs=1).fit_transform(vectors)
+
+
+maps = {"whole vectors": map_of(vectors), "without the noise": map_of(vectors[:, :-1])}
+
+figure, axes = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
+for (left, right), (title, place) in zip(axes, maps.items(), strict=True):
+    plotting.plot_embedding(place, kind, method="UMAP", axes=left, title=f"{title}, class")
+    plotting.plot_embedding(
+        place, log_snr, label="log10 of the median S/N per pixel", method="UMAP", axes=right,
+        title=f"{title}, S/N",
+    )  # fmt: skip
+figure.suptitle(f"Mean tokens of {len(spectra)} mock SDSS spectra")
+plt.show()
+
+# %%
+# Whole vectors are sorted by signal to noise before anything else, and the classes lie side by
+# side in every part of the band. Without the noise, classes part from each other, if not
+# cleanly, and some of the signal to noise is still there.
+#
+# Redshifts
+# ---------
+# The same map, galaxies and quasars apart:
+
+figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+for axis, name in zip(axes, ("GALAXY", "QSO"), strict=True):
+    value = np.where(kind == name, redshift, np.nan)
+    place = maps["without the noise"]
+    plotting.plot_embedding(
+        place, value, label="redshift", method="UMAP", axes=axis, title=f"{name} (grey: others)"
+    )
+    axis.get_legend().remove()
+figure.suptitle(f"The same {len(spectra)} mock SDSS spectra, without the noise")
+plt.show()
+
+# %%
+# What the vectors know, in numbers
+# ---------------------------------
+# A map shows patterns whether or not they matter. So ask the vectors themselves: how well do the
+# ten nearest among the *other* spectra tell class, signal to noise and redshift? For numbers,
+# the explained share of the variance is 1 where they know everything and 0 where they know
+# nothing.
+
+
+def explained(true, said):
+    """Share of the variance."""
+    return 1 - np.mean((true - said) ** 2) / np.var(true)
+
+
+asked = {
+    "log S/N": (log_snr, kind != ""),
+    "redshift of galaxies": (redshift, kind == "GALAXY"),
+    "redshift of quasars": (redshift, kind == "QSO"),
+}
+for title, x in (("whole vectors", vectors), ("without the noise", vectors[:, :-1])):
+    said = cross_val_predict(KNeighborsClassifier(10), x, kind, cv=5)
+    share = metrics.class_accuracy(kind, said)["accuracy"][-1]
+    print(f"{title}: mean accuracy of classes {share:.2f}; explained variance:")
+    for name, (value, here) in asked.items():
+        said = cross_val_predict(KNeighborsRegressor(10), x[here], value[here], cv=5)
+        found = metrics.interval(explained, value[here], said)
+        print("    {:21s} {:5.2f} ({:.2f} to {:.2f})".format(name, *found))
+
+# %%
+# The mean forgets at which wavelength a line stood, so it knows little of redshift. Probes read
+# the tokens one by one, with their wavelengths, and know more: see :doc:`plot_06_classification`
+# and :doc:`plot_09_redshift`. For mocks of templates of real galaxies see
+# :doc:`/probes_measured`.
