@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import spectok
+
 PACKAGE = Path(__file__).parents[1] / "spectok"
+if not PACKAGE.is_dir():
+    # Tests of an installed wheel stand alone.
+    PACKAGE = Path(spectok.__file__).parent
 TOP = 5
 LAYER = {
     "_batch": 0,

@@ -13,6 +13,9 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def module():
     import importlib.util
 
+    # Tests of an installed wheel stand alone; in a checkout a lost benchmark fails.
+    if not BENCHMARKS.is_dir():
+        pytest.skip("the benchmarks are not beside the tests")
     path = BENCHMARKS / "_redshift_scan.py"
     spec = importlib.util.spec_from_file_location("_redshift_scan", path)
     found = importlib.util.module_from_spec(spec)
