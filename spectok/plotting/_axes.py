@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 __all__ = [
-    "CLASSES", "ERROR", "GREY", "HIDDEN", "MODEL", "let_carry", "mask_of", "named",
+    "CLASSES", "ERROR", "GREY", "HIDDEN", "MODEL", "bare", "let_carry", "mask_of", "named",
     "numbers", "two_panels", "wavelength_unit",
 ]  # fmt: skip
 
@@ -78,9 +78,15 @@ def numbers(values: Any, unit: Any = None) -> np.ndarray:
     if unit is not None and getattr(values, "unit", None) is not None:
         # Not u.Quantity: dex and magnitudes stay what they are.
         values = values.to(unit) if hasattr(values, "to") else u.Quantity(values).to(unit)
-    out = np.array(np.ma.getdata(getattr(values, "value", values)), dtype=float)
+    out = np.array(bare(getattr(values, "value", values)), dtype=float)
     out[masked] = np.nan
     return out
+
+
+def bare(values: Any) -> np.ndarray:
+    """What stands in an array, under its mask as well."""
+    # Not numpy.ma.getdata for all: a Series of pandas has a ``_data`` that is no array.
+    return np.ma.getdata(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
 
 
 def mask_of(values: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
-from spectok.plotting._axes import CLASSES, mask_of, named, numbers
+from spectok.plotting._axes import CLASSES, bare, mask_of, named, numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,7 +119,7 @@ def _at(values: Any, rows: np.ndarray) -> Any:
 
 def _words(values: Any) -> np.ndarray:
     """Names of classes, empty where they are unknown."""
-    plain = np.ma.getdata(getattr(values, "unmasked", values))
+    plain = bare(getattr(values, "unmasked", values))
     # NaN is what differs from itself; FITS gives bytes.
     return np.array(
         [

@@ -8,6 +8,7 @@ import pytest
 from astropy.table import MaskedColumn, QTable
 from astropy.utils.exceptions import AstropyUserWarning
 from scipy import stats
+from scipy.integrate import trapezoid
 from sklearn.base import clone
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
@@ -319,7 +320,7 @@ def test_the_density_of_a_mixture_of_one_label_of_two(planted):
     values = np.linspace(0.0, 1e5, 20001) * 1000 * u.m / u.s
     density = fitted.predict_density(planted.items[:3], values, label="b")
     assert density.unit == u.s / u.km
-    total = np.trapezoid(density.value, values.to_value(u.km / u.s), axis=1)
+    total = trapezoid(density.value, values.to_value(u.km / u.s), axis=1)
     assert np.allclose(total, 1.0, atol=0.01)
     same = fitted.predict_density(planted.items[:3], values, label=1)
     assert np.array_equal(same, density)
