@@ -120,10 +120,6 @@ def test_numbers_that_a_reader_can_see():
 
 
 if __name__ == "__main__":
-    # float32 holds what is compared; tokens are float32 already.
-    np.savez_compressed(
-        sys.argv[1],
-        **{
-            key: value.astype(np.float32) for name in CASES for key, value in compute(name).items()
-        },
-    )
+    found = {key: value for name in CASES for key, value in compute(name).items()}
+    # Tokens are float32 already.
+    np.savez_compressed(sys.argv[1], **{k: v.astype(np.float32) for k, v in found.items()})
