@@ -8,8 +8,15 @@ from typing import Any
 import torch
 from astropy.table import QTable
 
-from spectok._batch import PatchLayout, SpectrumBatch, binary_scale, buckets
-from spectok._codec._network import Model, check_coordinate, device_of, exact, max_tokens
+from spectok._batch import PatchLayout, batches, prepare
+from spectok._codec._network import (
+    Model,
+    check_coordinate,
+    device_of,
+    exact,
+    max_tokens,
+    network_for,
+)
 from spectok._codec._tabulate import tabulate
 from spectok._convert import FluxUnit, Rows
 from spectok._progress import progress_bar
@@ -26,39 +33,38 @@ def encode_rows(
     device: str | torch.device | None,
     batch_size: int | None,
     progress: bool | None,
+    precision: str | None = None,
 ) -> QTable:
     network = check_coordinate(resolve(model, device))
-    patch_size = network.config.patch_size
-    layouts = [PatchLayout.of(part.wavelength, patch_size) for part in rows]
-    magnitudes = [binary_scale(part.flux, part.sigma, part.valid) for part in rows]
+    computing, patch_size = network_for(network, precision), network.config.patch_size
+    parts = [
+        prepare(part.wavelength, part.flux, part.sigma, part.valid, patch_size) for part in rows
+    ]
+    layouts = [
+        some[0].layout if some else PatchLayout.of(part.wavelength, patch_size)
+        for some, part in zip(parts, rows, strict=True)
+    ]
+    ready = [one for some in parts for one in some]
     # Spectrum number -> (which rows, which of them).
-    spectra = [(i, j) for i, part in enumerate(rows) for j in range(len(part.flux))]
+    spectra = [(i, j) for i, some in enumerate(parts) for j in range(len(some))]
     names = _names(rows, object_id, len(spectra))
     encoded: list[Any] = [None] * len(spectra)
     bar = progress_bar("encoding", total=len(spectra), unit="spectrum", progress=progress)
-    with bar, exact(network):
-        lengths = [layouts[i].n_patches for i, _ in spectra]
-        for members in buckets(lengths, batch_size=batch_size, max_tokens=max_tokens(network)):
-            which = [spectra[k] for k in members]
-            batch = SpectrumBatch.from_layouts(
-                [layouts[i] for i, _ in which],
-                [rows[i].flux[j] / magnitudes[i][j] for i, j in which],
-                [rows[i].sigma[j] / magnitudes[i][j] for i, j in which],
-                [rows[i].valid[j] for i, j in which],
-            )
-            tokens = network.encode(batch.to(device_of(network)))
+    with bar, exact(computing):
+        for members, batch in batches(
+            ready, batch_size=batch_size, max_tokens=max_tokens(computing)
+        ):
+            tokens = computing.encode(batch.to(device_of(computing)))
             value, valid, scale, from_noise = (
                 t.float().cpu().numpy() if t.is_floating_point() else t.cpu().numpy()
                 for t in (tokens.value, tokens.valid, tokens.scale, tokens.from_noise)
             )
             n_valid = batch.valid.unflatten(1, (-1, patch_size)).sum(-1).numpy()
-            for k, (i, j), *parts in zip(
-                members, which, value, valid, n_valid, scale, from_noise, strict=True
-            ):
-                n = layouts[i].n_patches
-                encoded[k] = (*(p[:n] for p in parts[:3]), parts[3] * magnitudes[i][j], parts[4])
+            for k, *own in zip(members, value, valid, n_valid, scale, from_noise, strict=True):
+                n = ready[k].layout.n_patches
+                encoded[k] = (*(p[:n] for p in own[:3]), own[3] * ready[k].unit, own[4])
             bar.update(len(members))
-    return tabulate(spectra, rows, layouts, encoded, names, flux_unit, network)
+    return tabulate(spectra, rows, layouts, encoded, names, flux_unit, network, precision)
 
 
 def _names(rows: list[Rows], object_id: Sequence[str] | str | None, number: int) -> list[str]:

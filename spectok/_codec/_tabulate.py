@@ -33,6 +33,7 @@ def tabulate(
     names: list[str],
     flux_unit: FluxUnit,
     network: SpectralTokenizer,
+    precision: str | None = None,
 ) -> QTable:
     ranges = [layout.patch_range() for layout in layouts]
     centres = [_centre(layout) for layout in layouts]
@@ -77,6 +78,7 @@ def tabulate(
             "PATCH": network.config.patch_size,
             "FLUXUNIT": table_unit(flux_unit.unit).to_string(),
             "SPECTOK": __version__,
+            **({"PRECIS": precision} if precision else {}),  # without it: float32
         },
     )
 

@@ -12,7 +12,7 @@ import torch
 from astropy import units as u
 from astropy.table import QTable, Table
 
-from spectok._batch import TokenBatch
+from spectok._batch import TokenBatch, padded
 
 __all__ = [
     "TokenSequence",
@@ -36,6 +36,8 @@ _FORMATS = {
 }  # fmt: skip
 # FITS knows eight upper-case characters; so do the tables, and nothing changes on the way.
 _META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
+# Said where it is not float32: in what the network computed.
+_MAY_HAVE = ("PRECIS",)
 
 
 def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
@@ -46,7 +48,8 @@ def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
     columns : dict
         The columns of the table by name; wavelengths as Quantities or in Angstrom.
     meta : dict
-        The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``.
+        The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``; ``PRECIS`` where
+        the network did not compute in float32.
     """
     table = QTable({name: columns[name] for name in _COLUMNS}, copy=False)
     for name in ("wavelength", "wavelength_min", "wavelength_max"):
@@ -77,7 +80,7 @@ def meta_of(table: Table) -> dict[str, Any]:
             f"the token table lacks {', '.join(missing)} in its meta: it was not made by "
             "spectok.encode, or an operation dropped its meta (copy it with table.meta.update)"
         )
-    return {key: given[key] for key in _META}
+    return {key: given[key] for key in (*_META, *_MAY_HAVE) if key in given}
 
 
 def check_table(table: Table) -> None:
@@ -175,19 +178,13 @@ def sequences(table: Table) -> list[TokenSequence]:
 
 def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     """Token sequences padded to the longest of them."""
-    longest = max(len(s.valid) for s in spectra)
-    value = np.zeros((len(spectra), longest, spectra[0].token.shape[-1]), np.float32)
-    wavelength, half = np.empty((2, len(spectra), longest))
-    valid = np.zeros((len(spectra), longest), bool)
-    for row, s in enumerate(spectra):
-        value[row, : len(s.valid)] = s.token
-        wavelength[row, : len(s.valid)] = s.wavelength
-        wavelength[row, len(s.valid) :] = s.wavelength[-1]
-        half[row, : len(s.valid)] = s.wavelength - s.wavelength_min
-        half[row, len(s.valid) :] = 0.0
-        valid[row, : len(s.valid)] = s.valid
-    scale = torch.ones(len(spectra))
-    return TokenBatch(*(torch.from_numpy(a) for a in (value, wavelength, half, valid)), scale)
+    parts = (
+        padded([s.token for s in spectra], np.float32),
+        padded([s.wavelength for s in spectra], fill=None),
+        padded([s.wavelength - s.wavelength_min for s in spectra]),
+        padded([s.valid for s in spectra], bool),
+    )
+    return TokenBatch(*map(torch.from_numpy, parts), torch.ones(len(spectra)))
 
 
 def table_unit(unit: u.UnitBase) -> u.UnitBase:
