@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from astropy.utils.exceptions import AstropyUserWarning
 
-from spectok._weights import bfloat16_copy, is_bfloat16, model_identity, resolve
+from spectok._weights import bfloat16_copy, model_identity, resolve
 from spectok.model import SpectralTokenizer
 
 __all__ = [
@@ -75,10 +75,8 @@ def device_of(network: SpectralTokenizer) -> torch.device:
 
 def max_tokens(network: SpectralTokenizer) -> int:
     """Tokens of a batch: few on a CPU, whose cache they should fit, many on a GPU."""
-    if device_of(network).type != "cpu":
-        return 65536
-    # Half as long numbers, and matrix units that want more rows at a time.
-    return 2048 if is_bfloat16(network) else 1024
+    # In bfloat16 as well: eight SDSS spectra at a time took 0.85 of the time of sixteen.
+    return 1024 if device_of(network).type == "cpu" else 65536
 
 
 def network_for(network: SpectralTokenizer, precision: str | None) -> SpectralTokenizer:

@@ -1,6 +1,6 @@
 """Weights: embedded ones, downloads, folders of one's own; which ones a network has."""
 
-from spectok._weights._copies import bfloat16_copy, is_bfloat16
+from spectok._weights._copies import bfloat16_copy
 from spectok._weights._identity import model_identity
 from spectok._weights._store import (
     DEFAULT,
@@ -15,7 +15,6 @@ __all__ = [
     "DEFAULT",
     "bfloat16_copy",
     "describe",
-    "is_bfloat16",
     "list_models",
     "load_model",
     "model_identity",

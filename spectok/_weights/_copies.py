@@ -12,7 +12,7 @@ from torch import nn
 from spectok._weights._identity import state_of
 from spectok.model import SpectralTokenizer
 
-__all__ = ["bfloat16_copy", "is_bfloat16", "working_copy"]
+__all__ = ["bfloat16_copy", "working_copy"]
 
 # For each network, by what was asked for: the state that it was copied in, and the copy.
 _Kept = dict[tuple[Any, ...], tuple[tuple[Any, ...], SpectralTokenizer]]
@@ -60,11 +60,6 @@ def bfloat16_copy(model: SpectralTokenizer) -> SpectralTokenizer:
         return own
 
     return _kept(model, ("bf16", str(next(model.parameters()).device)), cast)
-
-
-def is_bfloat16(model: SpectralTokenizer) -> bool:
-    """Whether it is such a copy."""
-    return any(p.dtype == torch.bfloat16 for p in model.encoder.parameters())
 
 
 def _kept(model: SpectralTokenizer, key: tuple[Any, ...], make: Any) -> SpectralTokenizer:
