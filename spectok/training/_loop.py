@@ -23,13 +23,9 @@ from spectok.training._speed import Clock, matmul_peak
 
 __all__ = ["fit"]
 
-# Not float16: its scaled gradients would be clipped as they are.
-_DTYPES = {
-    "32-true": torch.float32,
-    "64-true": torch.float64,
-    "bf16-mixed": torch.bfloat16,
-    "bf16-true": torch.bfloat16,
-}
+# Not float16: its scaled gradients would be clipped as they are. Not bfloat16 alone: pixels enter
+# and leave in float32, and small steps would be lost in the weights.
+_DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 
 
 def fit(
@@ -101,7 +97,7 @@ def fit(
         passed to `lightning.fabric.Fabric`. Under ``torchrun`` and ``fabric run`` the numbers
         are the launcher's.
     precision : str
-        ``"32-true"``, ``"bf16-mixed"``, ``"bf16-true"`` or ``"64-true"``.
+        ``"32-true"`` or ``"bf16-mixed"``.
     num_workers : int
         Processes that prepare batches, for each rank.
     compile : bool

@@ -70,7 +70,11 @@ def resume(fabric: Fabric, path: Path, state: dict[str, Any], made_with: dict[st
     try:
         rest = fabric.load(path, state)
     # What torch and Fabric raise for a file cut short, for other keys, shapes and groups.
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.UnpicklingError,
+    ) as error:  # fmt: skip
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
         said = " ".join(str(error).split())
         raise ValueError(
             f"the checkpoint {path} does not fit this run, or is damaged ({said[:200]}){mend}"

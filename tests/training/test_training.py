@@ -93,9 +93,10 @@ def test_resumed_is_uninterrupted_to_the_last_bit(
         assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-12)
 
 
-def test_a_precision_that_it_does_not_know_is_refused(model, batches, tmp_path):
-    with pytest.raises(ValueError, match="precision must be one of 32-true, .*, not '16-mixed'"):
-        fit(model, batches, tmp_path / "run", steps=1, precision="16-mixed", **OPTIONS)
+@pytest.mark.parametrize("name", ["16-mixed", "bf16-true", "64-true"])
+def test_a_precision_that_it_does_not_know_is_refused(name, model, batches, tmp_path):
+    with pytest.raises(ValueError, match=f"precision must be one of 32-true, .*, not '{name}'"):
+        fit(model, batches, tmp_path / "run", steps=1, precision=name, **OPTIONS)
     assert not (tmp_path / "run").exists()
 
 
@@ -266,7 +267,7 @@ def test_the_log_stays_aligned_with_and_without_validation(first, model, batches
     rows = log_of(tmp_path)
     assert [row["step"] for row in rows] == ["2", "4", "6"]
     assert [row["score"] for row in rows] == (["0.5", "", "0.5"] if first else ["", "0.5", ""])
-    assert all(float(row["mfu"]) > 0 and float(row["learning_rate"]) > 0 for row in rows)
+    assert all(float(row["tokens_per_s"]) > 0 and float(row["learning_rate"]) > 0 for row in rows)
     assert all(None not in row for row in rows), "a line has more numbers than the head has names"
 
 
@@ -290,7 +291,7 @@ def test_another_number_of_workers_ends_at_the_same_weights(workers, model, batc
         assert torch.allclose(a, b, atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_every_precision_runs(precision, model, batches, tmp_path):
     trained = fit(model, batches, tmp_path, steps=2, precision=precision, **OPTIONS)
     assert all(torch.isfinite(p).all() for p in trained.parameters())
