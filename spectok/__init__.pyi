@@ -3,7 +3,7 @@ from ._codec import decode, encode, encode_arrays
 from ._conf import conf
 from ._flags import TokenFlag
 from ._pretrained import list_models, load_model, save_model
-from ._tokens import concatenate, group, pool
+from ._tokens import concatenate, group, pool, refusals
 from .model import ModelConfig, SpectralTokenizer
 
 __version__: str
@@ -25,6 +25,7 @@ __all__ = [
     "plotting",
     "pool",
     "probes",
+    "refusals",
     "save_model",
     "simulate",
     "surveys",

@@ -1,10 +1,11 @@
 """Units come off here, and nowhere else: spectra to plain numbers on vacuum Angstrom."""
 
-from spectok._convert._arrays import convert_arrays
+from spectok._convert._arrays import convert_arrays, stream_arrays
 from spectok._convert._display import numbers_of
 from spectok._convert._flux import FluxUnit
+from spectok._convert._keep import identifiers
 from spectok._convert._rows import Rows
-from spectok._convert._spectra import are_arms, convert_spectra
+from spectok._convert._spectra import are_arms, convert_spectra, count_of, stream_spectra
 from spectok._convert._wavelength import check_medium, to_grid
 
 __all__ = [
@@ -14,6 +15,10 @@ __all__ = [
     "check_medium",
     "convert_arrays",
     "convert_spectra",
+    "count_of",
+    "identifiers",
     "numbers_of",
+    "stream_arrays",
+    "stream_spectra",
     "to_grid",
 ]
