@@ -59,7 +59,7 @@ class Told:
     def _why(self, rows: Rows, row: int) -> tuple[str, str]:
         """Why a spectrum has no good patch: what it is, and that with its numbers."""
         flux, sigma, valid = rows.flux[row], rows.sigma[row], rows.valid[row]
-        estimated = bool(rows.flags[row] & TokenFlag.NOISE_ESTIMATED)
+        estimated = np.bool_(rows.flags[row] & TokenFlag.NOISE_ESTIMATED)
         left = ~valid
         counts = {}
         with np.errstate(invalid="ignore"):
@@ -128,8 +128,8 @@ class Told:
                 f"{kind}: {_listed(which, names)}" for kind, which in self._kinds.items()
             )
             messages.append(
-                f"{len(self._lost)} of {total} spectra have not one good patch and no valid token; "
-                f"each keeps one row with valid=False. {why}"
+                f"{len(self._lost)} of {total} spectra have not one good patch and no valid "
+                f"token; each keeps one row with valid=False. {why}"
             )
         if self._sparse:
             messages.append(

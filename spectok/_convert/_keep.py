@@ -20,9 +20,8 @@ def identifiers(names: Any) -> list[Any]:
 
 
 def _identifier(name: Any) -> int | str:
-    name = (
-        name.item() if isinstance(name, (np.generic, np.ndarray)) and np.size(name) == 1 else name
-    )
+    if isinstance(name, (np.generic, np.ndarray)) and np.size(name) == 1:
+        name = name.item()
     if isinstance(name, int) and not isinstance(name, bool):
         return name
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)

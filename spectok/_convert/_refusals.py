@@ -35,11 +35,8 @@ class Refusals:
 
     def note(self, error: Exception) -> None:
         """Raise the error of a spectrum again, unless it may be a refused row."""
-        if (
-            self.errors == "strict"
-            or self.errors == "raise"
-            and not isinstance(error, NoDataError)
-        ):
+        dead = self.errors == "raise" and isinstance(error, NoDataError)
+        if self.errors != "row" and not dead:
             raise error
         if self._first is None:
             self._first = error

@@ -193,7 +193,7 @@ def concatenate(tables: Sequence[Table]) -> QTable:
         if joined and has_unit(part["scale"]) != has_unit(joined[0]["scale"]):
             raise ValueError(
                 f"of tables 0 and {number} one has lost the unit of its column scale, as other "
-                "programs leave it: give it again (table['scale'].unit = ...) before they are joined"
+                "programs leave it: set table['scale'].unit again before they are joined"
             )
         if meta["FLUXUNIT"] != first["FLUXUNIT"]:
             part["scale"] = _rescaled(part["scale"], joined[0]["scale"], number)
