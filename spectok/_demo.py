@@ -65,7 +65,8 @@ def _there_and_back(title: str, spectra: SpectrumList) -> tuple[Table, Any]:
     """Encode with hidden blocks, decode, report; the panel shows the brightest spectrum."""
     from astropy.table import unique
 
-    from spectok import decode, encode
+    from spectok import encode
+    from spectok._codec import decode_arms
     from spectok._convert import are_arms
 
     arms = are_arms(spectra)
@@ -92,9 +93,10 @@ def _there_and_back(title: str, spectra: SpectrumList) -> tuple[Table, Any]:
     )
     if not usable:
         return tokens, None
-    decoded = [
-        flatten(decode(tokens, one.spectral_axis, medium=one.meta.get("medium"))) for one in stacks
-    ]
+    again = decode_arms(
+        tokens, [one.spectral_axis for one in stacks], medium=stacks[0].meta.get("medium")
+    )
+    decoded = [flatten(one) for one in again]
     best, brightest = None, -np.inf
     for index in sorted(usable):
         parts = [

@@ -1,6 +1,6 @@
 """Spectra to tokens and back (layer 3)."""
 
-from spectok._codec._decode import decode
+from spectok._codec._decode import decode, decode_arms
 from spectok._codec._encode import encode, encode_arrays
 
-__all__ = ["decode", "encode", "encode_arrays"]
+__all__ = ["decode", "decode_arms", "encode", "encode_arrays"]

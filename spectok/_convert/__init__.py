@@ -6,10 +6,11 @@ from spectok._convert._flux import FluxUnit
 from spectok._convert._keep import identifiers
 from spectok._convert._rows import Rows
 from spectok._convert._spectra import are_arms, convert_spectra, count_of, stream_spectra
-from spectok._convert._wavelength import check_medium, to_grid
+from spectok._convert._wavelength import Grid, check_medium, to_grid
 
 __all__ = [
     "FluxUnit",
+    "Grid",
     "Rows",
     "are_arms",
     "check_medium",

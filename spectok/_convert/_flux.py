@@ -12,6 +12,7 @@ __all__ = ["FluxUnit", "estimate_sigma", "sigma_from_uncertainty"]
 
 _CGS = u.erg / u.s / u.cm**2 / u.AA
 _LUMINOSITY = u.erg / u.s / u.AA
+_MAGGY = u.Unit("mgy")
 # Beams and pixels (MaNGA's spaxels are named pixels) are carried through like solid angles.
 _CARRIED = (u.beam, u.pix)
 
@@ -79,11 +80,19 @@ class FluxUnit:
 
 
 def _refusal(unit: u.UnitBase) -> str | None:
+    if isinstance(unit, u.UnrecognizedUnit):
+        return "a unit that astropy does not know; give the flux one that it does (u.Unit(...))"
     function = isinstance(unit, u.function.FunctionUnitBase)
     # Also those per solid angle (mag/arcsec2), and temperatures times a velocity (K km/s).
     bases = [] if function else [b for b, p in zip(unit.bases, unit.powers, strict=True) if p > 0]
     if function or any(base.is_equivalent(u.mag) for base in bases):
         return "logarithmic; convert it to a flux density first (magnitudes have no zero flux)"
+    if any(base.is_equivalent(_MAGGY) for base in bases):
+        return (
+            "a flux in a photometric band, per no wavelength of its own; convert it to a flux "
+            "density first (see astropy.units.zero_point_flux; 1 nmgy on the AB system is "
+            "3.631e-6 Jy)"
+        )
     if any(base.is_equivalent(u.K) for base in bases):
         return (
             "a temperature; convert it to a flux density or a surface brightness first (see "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-__all__ = ["Grid", "NoDataError", "check_medium", "to_grid"]
+__all__ = ["Grid", "NoDataError", "check_medium", "in_angstrom", "to_grid"]
 
 _PLAUSIBLE = "give it in a unit of wavelength, frequency, wavenumber or energy"
 # By convention wavelengths below 2000 Angstrom are vacuum wavelengths, in air tables too.
@@ -83,10 +83,10 @@ def to_grid(axis: u.Quantity, *, medium: str, where: str) -> Grid:
     """
     edges = getattr(axis, "_bin_edges", None)
     if edges is not None and len(edges) == len(axis) + 1:
-        edges = _angstrom(u.Quantity(edges), where)
+        edges = in_angstrom(u.Quantity(edges), where)
         wavelength = 0.5 * (edges[1:] + edges[:-1])
     else:
-        wavelength = _angstrom(axis, where)
+        wavelength = in_angstrom(axis, where)
     if wavelength.size == 0:
         raise NoDataError(f"{where}: its spectral axis is empty: there is no pixel to encode")
     if wavelength.ndim != 1:
@@ -148,10 +148,16 @@ def _runs(sign: np.ndarray) -> list[np.ndarray]:
     return runs
 
 
-def _angstrom(axis: u.Quantity, where: str) -> np.ndarray:
+def in_angstrom(axis: u.Quantity, where: str) -> np.ndarray:
+    """A spectral axis of any unit as numbers in Angstrom, in its own medium and order."""
     unit = getattr(axis, "unit", None)
     if unit == u.AA:  # the usual case, and 0.1 ms a spectrum saved
         return np.asarray(axis.value, dtype=np.float64)
+    if isinstance(unit, u.UnrecognizedUnit):
+        raise ValueError(
+            f"{where}: the unit {str(unit)!r} of the spectral axis is not known to astropy; "
+            f"{_PLAUSIBLE}"
+        )
     if unit is None or unit == u.dimensionless_unscaled or unit.is_equivalent(u.pix):
         raise ValueError(f"{where}: the spectral axis has the unit {str(unit)!r}; {_PLAUSIBLE}")
     try:
