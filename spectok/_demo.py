@@ -21,7 +21,7 @@ __all__ = ["flatten", "run"]
 _TOKENS, _PICTURE = "spectok-demo-tokens.fits", "spectok-demo.png"
 
 
-def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = ".") -> None:
+def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = ".") -> bool:
     """Encode and decode spectra with hidden blocks; write tokens and a picture.
 
     Parameters
@@ -31,6 +31,11 @@ def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = "
         spectrum, because the DESI targets are faint.
     folder : path
         Where the token table and the picture go.
+
+    Returns
+    -------
+    drawn : bool
+        Whether any spectrum has a good patch.
     """
     from spectok import concatenate, simulate, surveys
 
@@ -59,6 +64,7 @@ def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = "
         print(f"picture:     {(folder / _PICTURE).resolve()}")
     else:
         print("no picture: not one spectrum has a good patch")
+    return bool(panels)
 
 
 def _there_and_back(title: str, spectra: SpectrumList) -> tuple[Table, Any]:

@@ -295,8 +295,8 @@ def _unreached(spectra: list[TokenSequence], grids: Sequence[Grid]) -> str:
     last = max(one.wavelength_max[one.valid].max() for one in live)
     return (
         f"spectral_axis: no token reaches any of its pixels: it runs from {low:.6g} to "
-        f"{high:.6g} Angstrom (vacuum), the tokens from {first:.6g} to {last:.6g}; check its unit, "
-        "or ask for wavelengths that were observed"
+        f"{high:.6g} Angstrom (vacuum), the tokens from {first:.6g} to {last:.6g}; check its "
+        "unit, or ask for wavelengths that were observed"
     )
 
 
