@@ -200,8 +200,8 @@ def _info(args: argparse.Namespace) -> int:
         return 0
     if args.name is not None and Path(args.name).is_file():
         raise ValueError(
-            f"{args.name} is neither a token table nor the folder of a model; spectra are shown by "
-            "spectok plot"
+            f"{args.name} is neither a token table nor the folder of a model; spectra are shown "
+            "by spectok plot"
         )
     if args.name is None:
         print(f"models: {', '.join(list_models())}")

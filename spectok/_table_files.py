@@ -60,7 +60,7 @@ def check_picture(path: str | os.PathLike, source: str | os.PathLike) -> None:
 
 
 def write_table(table: Table, path: str) -> None:
-    """Write a table in the format that its name asks for; what was there stays until it is whole."""
+    """Write a table in the format that its name asks for, whole or not at all."""
     options = {}
     suffix = Path(path).suffix.lower()
     if suffix in (".hdf5", ".h5"):
