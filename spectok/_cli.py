@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _encode(args: argparse.Namespace) -> int:
     from spectok._many_files import encode_files, find_files
-    from spectok._pretrained import resolve
+    from spectok._weights import resolve
 
     files = find_files(args.files)
     # What is written here need not be read: tables among the inputs are left out anyway.
@@ -191,7 +191,7 @@ def _plot(args: argparse.Namespace) -> int:
 
 def _info(args: argparse.Namespace) -> int:
     from spectok import list_models, load_model
-    from spectok._pretrained import describe, model_identity
+    from spectok._weights import describe, model_identity
 
     _versions()
     tokens = None if args.name is None else table_or_none(args.name)

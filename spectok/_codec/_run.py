@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from astropy.table import QTable
 
-from spectok._batch import PatchLayout, SpectrumBatch, buckets, magnitude
-from spectok._codec._network import Model, device_of, exact, max_tokens
+from spectok._batch import PatchLayout, SpectrumBatch, buckets, binary_scale
+from spectok._codec._network import Model, check_coordinate, device_of, exact, max_tokens
 from spectok._codec._tabulate import Encoded, TableBuilder
 from spectok._convert import FluxUnit, Rows, identifiers
-from spectok._pretrained import resolve
+from spectok._weights import resolve
 from spectok._progress import progress_bar
 from spectok.model import SpectralTokenizer
 
@@ -54,7 +54,7 @@ def encode_rows(
     ValueError
         Where there is no spectrum, or another number of them than of names.
     """
-    network = resolve(model, device)
+    network = check_coordinate(resolve(model, device))
     names = None if object_id is None else identifiers(_listed(object_id))
     if names is not None and total is not None and total != len(names):
         raise ValueError(_miscounted(names, total))
@@ -97,7 +97,7 @@ def _encode(
     layouts = [
         None if part.reason else PatchLayout.of(part.wavelength, patch_size) for part in rows
     ]
-    magnitudes = [magnitude(part.flux, part.sigma, part.valid) for part in rows]
+    magnitudes = [binary_scale(part.flux, part.sigma, part.valid) for part in rows]
     # Spectrum number -> (which rows, which of them).
     spectra = [(i, j) for i, part in enumerate(rows) for j in range(len(part.flux))]
     encoded: list[Encoded | None] = [None] * len(spectra)

@@ -14,7 +14,7 @@ from spectok._batch import PatchLayout
 from spectok._codec._told import Told
 from spectok._convert import FluxUnit, Rows
 from spectok._flags import TokenFlag
-from spectok._pretrained import model_identity
+from spectok._weights import model_identity
 from spectok._tokens import column_unit, id_column, reasons_to_text, table_unit, to_table
 from spectok.model import SpectralTokenizer
 

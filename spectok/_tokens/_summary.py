@@ -11,10 +11,10 @@ from astropy.table import QTable, Table, vstack
 
 from spectok._tokens._refusals import reasons_of, reasons_to_text
 from spectok._tokens._table import (
-    COLUMNS,
     check_table,
     has_unit,
     id_column,
+    kept_of,
     legible,
     meta_of,
     sequences,
@@ -26,7 +26,10 @@ _POOLS = {"mean": np.mean, "max": np.max, "median": np.median}
 
 
 def pool(tokens: Table, how: str = "mean") -> QTable:
-    """One vector per spectrum.
+    """The plain mean, maximum or median of each spectrum's tokens.
+
+    It says how bright, noisy and coloured a spectrum is, and little of what the object is: for
+    classes, labels, searches and maps take `spectok.embed`.
 
     Parameters
     ----------
@@ -49,6 +52,7 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
 
     See Also
     --------
+    spectok.embed : One vector per spectrum that was learned for these purposes.
     group : All tokens of every spectrum.
 
     References
@@ -81,10 +85,9 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
             "vector": vectors,
         }
     )
-    rows = [s.row for s in spectra]
-    for name in tokens.colnames:
-        if name not in COLUMNS and name not in table.colnames:
-            table[name] = tokens[name][rows]
+    for name, column in kept_of(tokens, spectra).items():
+        if name not in table.colnames:
+            table[name] = column
     table.meta.update(meta_of(tokens))
     return legible(table)
 

@@ -20,6 +20,7 @@ __all__ = [
     "check_table",
     "column_unit",
     "id_column",
+    "kept_of",
     "has_unit",
     "legible",
     "meta_entry",
@@ -36,7 +37,7 @@ COLUMNS = (
 )  # fmt: skip
 _FORMATS = {
     "wavelength": ".2f", "wavelength_min": ".2f", "wavelength_max": ".2f", "scale": ".4g",
-    "token": ".3f", "vector": ".3f",
+    "token": ".3f", "vector": ".3f", "embedding": ".3f",
 }  # fmt: skip
 # FITS knows eight upper-case characters; so do the tables, and nothing changes on the way.
 _META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
@@ -132,7 +133,7 @@ class TokenSequence:
     valid : bool array, shape (T,)
     wavelength, wavelength_min, wavelength_max : float64 arrays, shape (T,)
         Vacuum Angstrom.
-    n_pixels : int array, shape (T,)
+    n_pixels, n_valid : int arrays, shape (T,)
     token : float32 array, shape (T, C)
     row : int
         Its first row in the table.
@@ -147,6 +148,7 @@ class TokenSequence:
     wavelength_min: np.ndarray
     wavelength_max: np.ndarray
     n_pixels: np.ndarray
+    n_valid: np.ndarray
     token: np.ndarray
     row: int
 
@@ -191,12 +193,19 @@ def sequences(table: Table) -> list[TokenSequence]:
                 arrays["valid"][rows].astype(bool),
                 *(arrays[c][rows] for c in ("wavelength", "wavelength_min", "wavelength_max")),
                 arrays["n_pixels"][rows].astype(np.int64),
+                arrays["n_valid"][rows].astype(np.int64),
                 # FITS hands over big-endian numbers, which torch refuses.
                 arrays["token"][rows].astype(np.float32),
                 int(rows.min()),
             )
         )
     return out
+
+
+def kept_of(table: Table, spectra: Sequence[TokenSequence]) -> dict[str, Any]:
+    """What was kept of each spectrum beside its tokens: a column of N values by its name."""
+    rows = [one.row for one in spectra]
+    return {name: table[name][rows] for name in table.colnames if name not in COLUMNS}
 
 
 def _text(name: Any) -> str:

@@ -7,6 +7,19 @@ from typing import Any
 
 __all__ = ["ModelConfig"]
 
+# Fields that came after 0.1.0, each with what it was before it could be said: how the
+# configuration of older weights is read. Not today's defaults, which may change.
+_BEFORE: dict[str, Any] = {
+    "embedding_size": 0,
+    "reader_width": 128,
+    "reader_heads": 4,
+    "reader_latents": 16,
+    "reader_rounds": 4,
+    "reader_group": 2,
+}
+# Units of the coordinate: of wavelengths in vacuum, and of times.
+_UNITS = ("Angstrom", "d")
+
 _SIZES: dict[str, dict[str, int]] = {
     "tiny": {"width": 32, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "n_periods": 8},
     "small": {"width": 192, "heads": 3, "encoder_blocks": 3, "decoder_blocks": 3, "n_periods": 16},
@@ -33,12 +46,21 @@ class ModelConfig:
     min_period, max_period : float
         Shortest and longest of them, in ``coordinate_unit``.
     coordinate_unit : str
-        Unit of the coordinate; wavelengths are vacuum Angstrom.
+        What the coordinate is: ``"Angstrom"`` for vacuum wavelengths, ``"d"`` for times in
+        days. `spectok.encode` refuses spectra where the model's is not Angstrom.
+    embedding_size : int
+        Numbers of an embedding, E; 0 for a tokenizer without a reader, which makes none.
+    reader_width, reader_heads : int
+        Width of the reader's latent vectors, and its attention heads.
+    reader_latents, reader_rounds : int
+        Latent vectors, and how many times they look at the tokens.
+    reader_group : int
+        Neighbouring tokens that the reader joins into one.
 
     Raises
     ------
     ValueError
-        For sizes that do not fit each other or are too small.
+        For sizes that do not fit each other or are too small, and for an unknown unit.
 
     References
     ----------
@@ -61,6 +83,12 @@ class ModelConfig:
     min_period: float = 8.0
     max_period: float = 65536.0
     coordinate_unit: str = "Angstrom"
+    embedding_size: int = 0
+    reader_width: int = 128
+    reader_heads: int = 4
+    reader_latents: int = 16
+    reader_rounds: int = 4
+    reader_group: int = 2
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -70,9 +98,16 @@ class ModelConfig:
                 f"width {self.width} over heads {self.heads} is {self.width // self.heads}, but "
                 "must be even: attention turns its channels in pairs"
             )
-        # A patch has a length, and a token holds a cosine and a noise.
-        least = {"patch_size": 2, "token_size": 2}
-        for name in ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods"):
+        if self.reader_width % self.reader_heads:
+            raise ValueError(
+                f"reader_width {self.reader_width} is not a multiple of reader_heads "
+                f"{self.reader_heads}"
+            )
+        # A patch has a length, a token holds a cosine and a noise; and there may be no reader.
+        least = {"patch_size": 2, "token_size": 2, "embedding_size": 0}
+        whole = ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods")
+        reader = ("reader_latents", "reader_rounds", "reader_group")
+        for name in (*whole, "embedding_size", *reader):
             if getattr(self, name) < least.get(name, 1):
                 raise ValueError(
                     f"{name} must be at least {least.get(name, 1)}, not {getattr(self, name)}"
@@ -81,6 +116,10 @@ class ModelConfig:
             raise ValueError(
                 f"periods must satisfy 0 < min_period < max_period, "
                 f"not {self.min_period} and {self.max_period}"
+            )
+        if self.coordinate_unit not in _UNITS:
+            raise ValueError(
+                f"coordinate_unit must be one of {', '.join(_UNITS)}, not {self.coordinate_unit!r}"
             )
 
     @property
@@ -115,3 +154,39 @@ class ModelConfig:
         if size not in _SIZES:
             raise ValueError(f"no model size {size!r}; choose one of {', '.join(_SIZES)}")
         return cls(**{**_SIZES[size], **changes})
+
+    @classmethod
+    def from_stored(cls, stored: dict[str, Any]) -> ModelConfig:
+        """The configuration that lies beside stored weights.
+
+        Parameters
+        ----------
+        stored : dict
+            Fields by name. Every field must be there, because today's defaults may not be
+            those of the weights; only fields that are younger than the weights may be missing,
+            and are what they were before they could be chosen.
+
+        Returns
+        -------
+        config : ModelConfig
+
+        Raises
+        ------
+        KeyError
+            For a field that is missing.
+        TypeError
+            For what is no dict.
+        ValueError
+            For a field that this version does not know, and for impossible sizes.
+        """
+        if not isinstance(stored, dict):
+            raise TypeError(f"it is no table of fields but {type(stored).__name__}")
+        names = {field.name for field in dataclasses.fields(cls)}
+        unknown = stored.keys() - names
+        if unknown:
+            raise ValueError(
+                f"it has the unknown {', '.join(sorted(unknown))}: was it written by a newer "
+                "spectok?"
+            )
+        given = {**_BEFORE, **stored}
+        return cls(**{name: given[name] for name in sorted(names)})

@@ -12,8 +12,8 @@ from astropy.table import QTable, Table
 
 from spectok._codec._run import encode_rows
 from spectok._convert import Rows, convert_spectra
-from spectok._pretrained import resolve
 from spectok._tokens import TokenSequence, meta_of, sequences
+from spectok._weights import resolve
 from spectok.model import SpectralTokenizer
 from spectok.probes._misfit import hidden_pulls, misfit, peak
 from spectok.probes._novelty_reference import FEWEST, Reference
