@@ -41,16 +41,19 @@ def _encode(args: argparse.Namespace) -> int:
     from spectok import concatenate, encode, surveys
     from spectok._convert import are_arms
     from spectok._pretrained import resolve
+    from spectok.surveys._fits import stem_of
+    from spectok.surveys._read import one_of_a_star
 
     check_output(args.output)
     model = resolve(args.model, args.device)  # once, and before any file is read
     tables, failed = [], []
+    args.files = one_of_a_star(args.files)  # the cameras of a GALAH star are one spectrum
     bar = tqdm(
         args.files, desc="files", unit="file", disable=None if len(args.files) > 1 else True
     )
     for file in bar:
         try:
-            spectra = surveys.read(file)
+            spectra = surveys.read(file, **({"medium": args.medium} if args.medium else {}))
             table = encode(
                 spectra,
                 model=model,
@@ -60,7 +63,7 @@ def _encode(args: argparse.Namespace) -> int:
             )
             if (table["object_id"] == table["spectrum_index"].astype(str)).all():
                 # Positions in a file say little in a table of many: its name joins them.
-                stem = Path(file).name.split(".")[0]
+                stem = stem_of(file)
                 single = table["spectrum_index"].max() == 0
                 table["object_id"] = [
                     stem if single else f"{stem}:{i}" for i in table["spectrum_index"]
@@ -133,6 +136,16 @@ def _decode(args: argparse.Namespace) -> int:
     table = QTable({"object_id": parts[0]["object_id"]})
     for name in ("spectral_axis", "flux", "uncertainty", "mask"):
         table[name] = np.concatenate([part[name] for part in parts], axis=1)
+    if table["mask"].all():
+        low, high = (
+            u.Quantity(tokens[f"wavelength_{end}"][tokens["valid"]], u.AA).value
+            for end in ("min", "max")
+        )
+        reach = f"{low.min():.6g} to {high.max():.6g} Angstrom" if low.size else "nowhere"
+        raise ValueError(
+            f"{args.output}: no pixel of the grid lies near a valid token (they reach {reach}); "
+            "nothing was written: check the grid, which is in Angstrom"
+        )
     table.meta["MEDIUM"] = medium
     write_table(table, args.output)
     print(f"{args.output}: {len(table)} spectra of {table['flux'].shape[1]} pixels")

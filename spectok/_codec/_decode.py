@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,7 +15,14 @@ from spectok._batch import PatchLayout, SpectrumBatch
 from spectok._codec._network import Model, device_of, exact, matching, max_tokens
 from spectok._convert import FluxUnit, check_medium, to_grid
 from spectok._flags import TokenFlag
-from spectok._tokens import TokenSequence, meta_of, sequences, table_unit, to_token_batch
+from spectok._tokens import (
+    TokenSequence,
+    column_unit,
+    meta_of,
+    sequences,
+    table_unit,
+    to_token_batch,
+)
 from spectok.model import SpectralTokenizer
 
 if TYPE_CHECKING:
@@ -94,7 +101,7 @@ def decode(
         )
     medium = check_medium(medium, "medium")
     unit = FluxUnit(u.Unit(meta["FLUXUNIT"]), "the token table")
-    scale_unit = u.Quantity(tokens["scale"][:1]).unit
+    scale_unit = _scale_unit(tokens["scale"], unit)
     if isinstance(spectral_axis, u.Quantity) and spectral_axis.ndim == 1:
         return _decode_on(spectra, spectral_axis, network, medium, unit, scale_unit)
     if hasattr(spectral_axis, "spectral_axis"):
@@ -117,6 +124,19 @@ def decode(
             for one, axis in zip(spectra, axes, strict=True)
         ]
     )
+
+
+def _scale_unit(column: Any, unit: FluxUnit) -> u.UnitBase:
+    """The unit of the column scale; as FLUXUNIT says, where another program lost it."""
+    given, written = getattr(column, "unit", None), column_unit(unit.internal)
+    if given is None or isinstance(given, u.UnrecognizedUnit) or given == u.dimensionless_unscaled:
+        return written
+    if not given.is_equivalent(written):
+        raise ValueError(
+            f"the column scale of the token table is in {given}, and FLUXUNIT in its meta says "
+            f"{unit.unit}: give the column its unit, {written}"
+        )
+    return given
 
 
 def _decode_on(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from astropy.table import QTable
 from spectok._batch import PatchLayout, SpectrumBatch, buckets, magnitude
 from spectok._codec._network import Model, device_of, exact, max_tokens
 from spectok._codec._tabulate import tabulate
-from spectok._convert import FluxUnit, Rows
+from spectok._convert import FluxUnit, Rows, as_names
 from spectok._pretrained import resolve
 from spectok._progress import progress_bar
 
@@ -63,9 +63,7 @@ def encode_rows(
 
 def _names(rows: list[Rows], object_id: Sequence[str] | str | None, number: int) -> list[str]:
     if object_id is not None:
-        if isinstance(object_id, str) or not isinstance(object_id, Iterable):
-            object_id = [object_id]
-        names = [str(name) for name in object_id]
+        names = as_names(object_id)
         if len(names) != number:
             raise ValueError(
                 f"object_id has {len(names)} names for {number} spectra: give one name for each"

@@ -10,8 +10,11 @@ import numpy as np
 from astropy import units as u
 from astropy.utils.exceptions import AstropyUserWarning
 
+from spectok._convert._columns import as_rows
 from spectok._convert._flux import FluxUnit
+from spectok._convert._masks import own_mask
 from spectok._convert._rows import Rows, make_rows, plain_numbers
+from spectok._convert._units import check_flux_unit
 from spectok._convert._wavelength import check_medium
 
 __all__ = ["convert_arrays"]
@@ -48,8 +51,9 @@ def convert_arrays(
         As `make_rows`, and where shapes do not fit each other.
     """
     medium = check_medium(medium, "medium")
+    wavelength, flux, ivar, mask = map(as_rows, (wavelength, flux, ivar, mask))
     flux_rows, unit = _ragged(flux, "flux")
-    unit = u.dimensionless_unscaled if unit is None else unit
+    unit = u.dimensionless_unscaled if unit is None else check_flux_unit(unit, "flux")
     flux_unit = FluxUnit(unit, "flux")
     if any(np.any(rows) for rows in _own_mask(wavelength) or ()):
         raise ValueError("wavelength has masked values: drop these pixels from all arrays")
@@ -117,19 +121,82 @@ def convert_arrays(
         # A SpectralAxis stays one, with the bin edges that it may have been made from.
         axis = wavelength if hasattr(wavelength, "bin_edges") else u.Quantity(grids[0], axis_unit)
         return [pack(slice(None), axis, "the spectra")], flux_unit
+    damaged = _damaged_rows(grids, flux_rows)
+    if len(damaged) == len(grids):
+        damaged = {}  # the first one is refused with its reason
+    if damaged:
+        _warn_of_damaged(damaged, len(grids))
+        columns = (grids, flux_rows, ivar_rows, mask_rows)
+        grids, flux_rows, ivar_rows, mask_rows = (_drop(rows, damaged) for rows in columns)
+    filler = next((grid for grid in grids if len(grid)), np.ones(1))[:1]
     return [
-        pack(slice(i, i + 1), u.Quantity(grid, axis_unit), f"spectrum {i}")
+        _no_pixel(u.Quantity(filler, axis_unit), medium, i)
+        if i in damaged and not len(grid)
+        else pack(slice(i, i + 1), u.Quantity(grid, axis_unit), f"spectrum {i}")
         for i, grid in enumerate(grids)
     ], flux_unit
 
 
+def _damaged_rows(
+    grids: Sequence[np.ndarray], flux_rows: Sequence[np.ndarray]
+) -> dict[int, np.ndarray]:
+    """Which rows have pixels without a wavelength, or no pixel at all: {row: usable pixels}."""
+    damaged = {}
+    for i, (grid, flux) in enumerate(zip(grids, flux_rows, strict=True)):
+        usable = np.isfinite(grid) & (grid > 0)
+        if len(grid) == len(flux) and (not usable.size or not usable.all()):
+            damaged[i] = usable
+    return damaged
+
+
+def _warn_of_damaged(damaged: dict[int, np.ndarray], total: int) -> None:
+    lost = [i for i, usable in damaged.items() if not usable.any()]
+    part = [i for i in damaged if i not in lost]
+    for rows, what in (
+        (lost, "have no pixel with a wavelength: they keep one row with valid=False"),
+        (part, "have wavelengths that are not finite and positive: these pixels are left out"),
+    ):
+        if rows:
+            named = ", ".join(map(str, rows[:20])) + (", ..." if rows[20:] else "")
+            warnings.warn(
+                f"{len(rows)} of {total} spectra ({named}) {what}",
+                AstropyUserWarning,
+                stacklevel=4,
+            )
+
+
+def _drop(rows: Sequence[np.ndarray] | None, damaged: dict[int, np.ndarray]) -> Any:
+    if rows is None:
+        return None
+    return [np.asarray(row)[damaged[i]] if i in damaged else row for i, row in enumerate(rows)]
+
+
+def _no_pixel(axis: u.Quantity, medium: str, number: int) -> Rows:
+    """A spectrum without a pixel: one bad pixel stands for it."""
+    none = u.dimensionless_unscaled
+    return make_rows(
+        axis, np.zeros((1, 1)), np.zeros((1, 1)), np.ones((1, 1), bool),
+        flux_unit=FluxUnit(none, ""), unit=none, sigma_unit=none, medium=medium,
+        object_id=None, where=f"spectrum {number}",
+    )  # fmt: skip
+
+
 def _warn_of_unit(grids: Sequence[np.ndarray]) -> None:
     """Numbers without a unit that are hardly Angstrom."""
-    typical = float(np.median(np.concatenate([np.ravel(grid)[:1] for grid in grids])))
+    first = np.concatenate([np.ravel(grid)[:1] for grid in grids] or [np.zeros(0)])
+    first = first[np.isfinite(first)]
+    typical = float(np.median(first)) if first.size else 5000.0
     if not 500.0 < typical < 60_000.0:
+        remedy = "if they are in nm or micron, give them their unit"
+        for low, high, word, power in ((2.6, 5.0, "log10", "10**"), (6.2, 11.6, "ln", "np.exp")):
+            if low < typical < high:  # 500 Angstrom to 10 micron
+                remedy = (
+                    f"if they are logarithms ({word} of Angstrom, as SDSS's loglam), pass "
+                    f"{power}(wavelength); {remedy}"
+                )
         warnings.warn(
             f"wavelengths without a unit are taken as Angstrom, and these begin near "
-            f"{typical:.4g}; if they are in nm or micron, give them their unit",
+            f"{typical:.4g}; {remedy}",
             AstropyUserWarning,
             stacklevel=4,
         )
@@ -139,13 +206,15 @@ def _own_mask(values: Any) -> list[np.ndarray] | None:
     """The mask of a masked array, Quantity or column; None where there is none."""
     if isinstance(values, (list, tuple)):
         rows = [row for row in values if np.ndim(row) == 1]
-        if not any(hasattr(row, "mask") for row in rows):
+        masks = [own_mask(row) for row in rows]
+        if all(mask is None for mask in masks):
             return None
-        masks = [np.asarray(getattr(row, "mask", False)) for row in rows]
-        return [np.broadcast_to(m, len(row)) for m, row in zip(masks, rows, strict=True)]
-    if getattr(values, "mask", None) is None:
-        return None
-    return list(np.atleast_2d(np.broadcast_to(np.asarray(values.mask), np.shape(values))))
+        return [
+            np.zeros(len(row), bool) if mask is None else mask
+            for mask, row in zip(masks, rows, strict=True)
+        ]
+    mask = own_mask(values)
+    return None if mask is None else list(np.atleast_2d(mask))
 
 
 def _ragged(values: Any, name: str) -> tuple[Sequence[np.ndarray], u.UnitBase | None]:

@@ -10,7 +10,11 @@ import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok._convert._flux import FluxUnit, sigma_from_uncertainty
+from spectok._convert._masks import own_mask
+from spectok._convert._medium import header_medium, wcs_medium
+from spectok._convert._names import mapping_of, names_of
 from spectok._convert._rows import Rows, join_arms, make_rows, plain_numbers
+from spectok._convert._units import check_flux_unit
 from spectok._convert._wavelength import check_medium
 
 __all__ = ["are_arms", "convert_spectra"]
@@ -79,7 +83,7 @@ def convert_spectra(
 
 def are_arms(members: Sequence[Any]) -> bool:
     """Whether spectra are arms of the same objects, as a reader marked them."""
-    metas = [getattr(member, "meta", None) or {} for member in members]
+    metas = [mapping_of(getattr(member, "meta", None)) for member in members]
     return len(metas) > 1 and all("arm" in meta for meta in metas)
 
 
@@ -87,8 +91,8 @@ def _warn_of_arms(members: Sequence[Any]) -> None:
     """Arms that a reader marked as such, encoded apart, are most often a slip."""
     if not are_arms(members):
         return
-    metas = [member.meta for member in members]
-    if all(_identifiers(meta) == _identifiers(metas[0]) for meta in metas):
+    metas = [mapping_of(member.meta) for member in members]
+    if all(names_of(meta) == names_of(metas[0]) for meta in metas):
         warnings.warn(
             f"these {len(metas)} spectra look like arms of the same objects; with arms=True they "
             "become one token sequence per object",
@@ -112,6 +116,8 @@ class _Reader:
             return
         if not _is_spectrum(spectrum):
             hint = "; did you mean arms=True?" if isinstance(spectrum, (list, tuple)) else ""
+            if hasattr(spectrum, "header"):
+                hint = "; spectok.surveys.read makes spectra of an open HDUList"
             raise TypeError(
                 f"{where}: expected a specutils Spectrum, got {type(spectrum).__name__}{hint}"
             )
@@ -120,7 +126,7 @@ class _Reader:
         flux = spectrum.flux
         yield self._rows(
             spectrum, spectrum.spectral_axis, flux, spectrum.uncertainty, spectrum.mask, place,
-            _identifiers(spectrum.meta) if self.named else None, where,
+            names_of(spectrum.meta) if self.named else None, where,
         )  # fmt: skip
 
     def read_arms(self, members: Sequence[Any], where: str) -> Rows:
@@ -141,7 +147,7 @@ class _Reader:
         axis = collection.spectral_axis
         n_pixels = axis.shape[-1]
         uncertainty, mask = collection.uncertainty, collection.mask
-        names = _identifiers(collection.meta) if self.named else None
+        names = names_of(collection.meta) if self.named else None
         for number, row in enumerate(np.ndindex(axis.shape[:-1])):
             part = uncertainty
             if uncertainty is not None:
@@ -161,27 +167,33 @@ class _Reader:
         self, spectrum: Any, axis: Any, flux: Any, uncertainty: Any, mask: Any, place: int,
         names: list[str] | None, where: str,
     ) -> Rows:  # fmt: skip
+        unit = check_flux_unit(flux.unit, where)
+        if not flux.size:
+            raise ValueError(
+                f"{where}: there is no spectrum to encode: its flux has the shape {flux.shape}"
+            )
         if self.flux_unit is None:
-            self.flux_unit = FluxUnit(flux.unit, where)
-        elif flux.unit != self.flux_unit.unit:
-            FluxUnit(flux.unit, where)  # refuses magnitudes with their own reason
+            self.flux_unit = FluxUnit(unit, where)
+        elif unit != self.flux_unit.unit:
+            FluxUnit(unit, where)  # refuses magnitudes with their own reason
 
         def flat(values: Any) -> np.ndarray:
             values = np.moveaxis(np.asarray(values), place, -1)
             return values.reshape(-1, values.shape[-1])
 
-        sigma, sigma_unit = None, flux.unit
-        if getattr(flux, "mask", None) is not None:
-            mask = flux.mask if mask is None else (np.asarray(mask) != 0) | flux.mask
+        sigma, sigma_unit = None, unit
+        masked = own_mask(flux)
+        if masked is not None:
+            mask = masked if mask is None else (np.asarray(mask) != 0) | masked
         if uncertainty is not None:
             sigma, sigma_unit = sigma_from_uncertainty(
-                uncertainty, FluxUnit(flux.unit, where), flux.shape, where
+                uncertainty, FluxUnit(unit, where), flux.shape, where
             )
             sigma = flat(sigma)
         values = flat(plain_numbers(flux))
         if names is not None and len(names) == 1:
             names = names * len(values)  # a cube of one object
-        medium = self.medium or check_medium((spectrum.meta or {}).get("medium"), where)
+        medium = self.medium or _medium_of(spectrum, where)
         if names is not None and len(names) != len(values):
             raise ValueError(
                 f"{where}: meta['object_id'] names {len(names)} objects, but there are "
@@ -194,7 +206,7 @@ class _Reader:
             sigma,
             None if mask is None else flat(np.broadcast_to(mask, flux.shape)),
             flux_unit=self.flux_unit,
-            unit=flux.unit,
+            unit=unit,
             sigma_unit=sigma_unit,
             medium=medium,
             object_id=names,
@@ -208,24 +220,16 @@ def _is_spectrum(value: Any) -> bool:
     return isinstance(value, Spectrum)
 
 
+def _medium_of(spectrum: Any, where: str) -> str:
+    """What a spectrum says of its wavelengths: its ``meta``, its header, its WCS; else vacuum."""
+    meta = mapping_of(getattr(spectrum, "meta", None))
+    stated = meta.get("medium")
+    if stated is None:
+        stated = header_medium(meta.get("header")) or header_medium(meta)
+    return check_medium(stated or wcs_medium(getattr(spectrum, "wcs", None)), where)
+
+
 def _is_collection(value: Any) -> bool:
     from specutils import SpectrumCollection
 
     return isinstance(value, SpectrumCollection)
-
-
-def _identifiers(meta: Any) -> list[str] | None:
-    """Names from ``meta["object_id"]``, or as specutils reads them from SDSS and DESI files."""
-    meta = meta if isinstance(meta, dict) else dict(meta or {})
-    names = meta.get("object_id")
-    header = meta.get("header")
-    if names is None and header is not None and "PLATEID" in header and "FIBERID" in header:
-        return [f"{header['PLATEID']:04d}-{header['MJD']:05d}-{header['FIBERID']:04d}"]
-    if names is None and meta.get("fibermap") is not None:
-        try:
-            names = meta["fibermap"]["TARGETID"]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return None
-    if names is None:
-        return None
-    return [str(names)] if np.ndim(names) == 0 else [str(name) for name in np.asarray(names).flat]

@@ -149,7 +149,7 @@ def sequences(table: Table) -> list[TokenSequence]:
     check_table(table)
     arrays = {name: np.asarray(table[name]) for name in _COLUMNS}
     for name in ("wavelength", "wavelength_min", "wavelength_max"):
-        arrays[name] = u.Quantity(table[name], copy=False).to_value(u.AA).astype(np.float64)
+        arrays[name] = _angstrom(table[name], name)
     order = np.lexsort((arrays["wavelength"], arrays["spectrum_index"]))
     index = arrays["spectrum_index"][order]
     starts = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
@@ -171,6 +171,19 @@ def sequences(table: Table) -> list[TokenSequence]:
             )
         )
     return out
+
+
+def _angstrom(column: Any, name: str) -> np.ndarray:
+    """Wavelengths of a column; in Angstrom, too, where another program lost the unit."""
+    unit = getattr(column, "unit", None)
+    if unit is None or unit == u.dimensionless_unscaled:
+        return np.asarray(column, dtype=np.float64)
+    try:
+        return u.Quantity(column, copy=False).to_value(u.AA).astype(np.float64)
+    except (u.UnitConversionError, TypeError) as error:
+        raise ValueError(
+            f"the column {name} of the token table is in {unit}, not in Angstrom: give it its unit"
+        ) from error
 
 
 def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
