@@ -75,7 +75,7 @@ def open_fits(source: Source) -> Iterator[fits.HDUList]:
     with warnings.catch_warnings():
         # Survey headers are full of harmless departures from the standard;
         # a file cut short is not harmless, and astropy only warns of it.
-        warnings.simplefilter("ignore", AstropyWarning)
+        warnings.filterwarnings("ignore", category=AstropyWarning, module=r"astropy\.")
         warnings.filterwarnings("error", ".*truncated")
         # Opened here, because astropy leaves files open that it cannot read.
         with open(path, "rb") as file:

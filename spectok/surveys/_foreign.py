@@ -48,7 +48,7 @@ def read_foreign(hdus: Any, where: str) -> list[Spectrum]:
     """
     if is_lamost(hdus):
         return read_lamost(hdus, stem_of(where))
-    tables = [hdu for hdu in hdus if is_table(hdu) and hdu.header["NAXIS2"]]
+    tables = [hdu for hdu in hdus if is_table(hdu) and FitsTable(hdu).n_rows]
     for hdu in tables:
         if "token_index" in FitsTable(hdu) and "spectrum_index" in FitsTable(hdu):
             raise ValueError(

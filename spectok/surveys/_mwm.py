@@ -50,7 +50,7 @@ def read(path: Path, hdus, apogee_bits: Mapping[str, int]) -> SpectrumList:
     spectra = [
         _read_table(hdus[0].header, hdu, apogee_bits)
         for hdu in hdus[1:]
-        if is_mwm_table(hdu) and hdu.header["NAXIS2"]
+        if is_mwm_table(hdu) and FitsTable(hdu).n_rows
     ]
     if not spectra:
         raise ValueError(

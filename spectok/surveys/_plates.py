@@ -65,7 +65,7 @@ def read_sp_plate(path: Path, hdus: Any) -> Spectrum:
     fibers = np.arange(1, len(flux) + 1)
     meta: dict[str, Any] = {"survey": "SDSS", "medium": "vacuum", "frame": "heliocentric"}
     plugmap = next((hdu for hdu in hdus[4:] if is_table(hdu)), None)
-    if plugmap is not None and plugmap.header["NAXIS2"] == len(flux):
+    if plugmap is not None and FitsTable(plugmap).n_rows == len(flux):
         table = FitsTable(plugmap)
         if "FIBERID" in table:
             fibers = table["FIBERID"].astype(int)

@@ -143,7 +143,7 @@ def _read_one(source: Any, format: str | None, medium: str | None) -> SpectrumLi
     with open_fits(source) as hdus:
         survey = survey_of(hdus)
         if survey is not None:
-            spectra = READERS[survey](hdus if isinstance(source, HDUList) else source)
+            spectra = READERS[survey](hdus)
             for spectrum in spectra if medium is not None else ():
                 spectrum.meta["medium"] = medium
             return spectra

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from astropy.io import fits
 
 __all__ = ["FitsTable", "is_table"]
 
@@ -28,9 +29,7 @@ _FORM = re.compile(r"^\s*(\d*)([LXBIJKAEDCMPQ])")
 
 def is_table(hdu: Any) -> bool:
     """Tell whether an HDU is a binary or an ASCII table, without reading it."""
-    return hdu.header.get("XTENSION", "").strip() in ("BINTABLE", "TABLE", "A3DTABLE") and (
-        not hdu.is_image
-    )
+    return isinstance(hdu, (fits.BinTableHDU, fits.TableHDU)) and not hdu.is_image
 
 
 class FitsTable:
@@ -51,10 +50,9 @@ class FitsTable:
 
     def __init__(self, hdu: Any) -> None:
         self._hdu = hdu
-        cards = _column_cards(hdu.header)
-        self.n_rows = int(hdu.header["NAXIS2"])
-        self._width = int(hdu.header["NAXIS1"])
-        number = int(hdu.header["TFIELDS"])
+        cards = _column_cards(_header_text(hdu))
+        self.n_rows, self._width = int(cards["NAXIS", 2]), int(cards["NAXIS", 1])
+        number = int(cards["TFIELDS", 0])
         self.names = [cards.get(("TTYPE", i), f"col{i}") for i in range(1, number + 1)]
         self.units = {
             name: cards[("TUNIT", i)]
@@ -62,7 +60,7 @@ class FitsTable:
             if ("TUNIT", i) in cards
         }
         self._places: dict[str, tuple[int, str, str]] = {}
-        binary = hdu.header.get("XTENSION", "").strip() == "BINTABLE"
+        binary = isinstance(hdu, fits.BinTableHDU)
         offset = 0
         for i, name in enumerate(self.names, 1):
             match = _FORM.match(cards.get(("TFORM", i), ""))
@@ -123,20 +121,31 @@ class FitsTable:
         return self._raw
 
 
-_CARD = re.compile(r"^(TTYPE|TFORM|TUNIT|TSCAL|TZERO|TDIM)(\d+) *= *('(?:[^']|'')*'|[^/]*)")
+_CARD = re.compile(
+    r"^(TTYPE|TFORM|TUNIT|TSCAL|TZERO|TDIM|NAXIS|TFIELDS)(\d*) *= *('(?:[^']|'')*'|[^/]*)"
+)
 
 
-def _column_cards(header: Any) -> dict[tuple[str, int], str]:
-    """The cards that describe columns, read from the header's text: fifty times as fast."""
-    text = header.tostring(padding=False)
+def _header_text(hdu: Any) -> str:
+    """A header's text as the file has it, which is not parsed for that; else written anew."""
+    info = hdu.fileinfo()
+    if info is not None and "data" not in hdu.__dict__ and not info["file"].closed:
+        file = info["file"]
+        file.seek(info["hdrLoc"])
+        return file.read(info["datLoc"] - info["hdrLoc"]).decode("ascii", "replace")
+    return hdu.header.tostring(padding=False)
+
+
+def _column_cards(text: str) -> dict[tuple[str, int], str]:
+    """The cards that describe a table and its columns."""
     out = {}
     for start in range(0, len(text), 80):
-        if text[start] != "T":
+        if text[start] not in "TN":
             continue
         match = _CARD.match(text[start : start + 80])
         if match:
             value = match[3].strip()
             if value.startswith("'"):
-                value = value[1:-1].replace("''", "'").rstrip()
-            out[(match[1], int(match[2]))] = value
+                value = value[1:-1].replace("''", "'").strip()
+            out[match[1], int(match[2] or 0)] = value
     return out

@@ -188,7 +188,7 @@ def _describe(path: Path, hdus, kind: str) -> dict:
     if kind == "star" and "rv" not in label and "VRAD" in header:
         label["rv"] = scalar(header["VRAD"])  # SDSS-V's name for the star's own velocity
     for hdu in hdus[4:]:
-        if not is_table(hdu) or not hdu.header["NAXIS2"]:
+        if not is_table(hdu) or not FitsTable(hdu).n_rows:
             continue
         table = FitsTable(hdu)
         place = row_values(table, {"ra": "RA", "dec": "DEC", "object_id": "APOGEE_ID"})
