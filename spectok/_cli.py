@@ -111,7 +111,7 @@ def _decode(args: argparse.Namespace) -> int:
         axes = [np.arange(start, stop, step) * u.AA]
         medium = args.medium or "vacuum"
     else:
-        spectra = surveys.read(args.like, **_format(args))
+        spectra = surveys.read(args.like, format=args.format, medium=args.medium)
         if len(spectra) > 1 and not are_arms(spectra):
             raise ValueError(f"{args.like} holds {len(spectra)} spectra; --like wants one grid")
         axes = [one.spectral_axis for one in spectra]
@@ -164,7 +164,7 @@ def _plot(args: argparse.Namespace) -> int:
     if tokens is not None:
         axes = plotting.plot_tokens(tokens, args.index)
     else:
-        spectra = surveys.read(args.file, **_format(args))
+        spectra = surveys.read(args.file, format=args.format, medium=args.medium)
         arms = are_arms(spectra)
         if not arms:
             if not 0 <= args.index < len(spectra):
@@ -263,10 +263,6 @@ def _keys(rows: Mapping[str, Any], indent: str = "") -> list[str]:
         if isinstance(value, Mapping):
             out += _keys(value, indent + "  ")
     return out
-
-
-def _format(args: argparse.Namespace) -> dict[str, str]:
-    return {} if args.format is None else {"format": args.format}
 
 
 def _say(text: str) -> None:

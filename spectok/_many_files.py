@@ -17,6 +17,7 @@ from spectok import concatenate, encode, refusals, surveys
 from spectok._convert import are_arms
 from spectok._progress import progress_bar
 from spectok._table_files import is_token_table
+from spectok.surveys._fits import stem_of
 
 __all__ = ["EncodedFiles", "encode_files", "find_files"]
 
@@ -113,8 +114,7 @@ def encode_files(
                 if is_token_table(file):
                     out.left_out.append((file, "it is a token table, and no spectrum"))
                     continue
-                options = {} if format is None else {"format": format}
-                spectra = surveys.read(file, **options)
+                spectra = surveys.read(file, format=format, medium=medium)
                 content = _content(spectra)
                 if content in seen:
                     out.left_out.append((file, f"the same spectra as {seen[content]}"))
@@ -152,10 +152,7 @@ def _checked(table: QTable, file: Path, before: Sequence[QTable]) -> QTable:
     names = np.asarray(table["object_id"])
     if names.dtype.kind == "U" and (names == table["spectrum_index"].astype(str)).all():
         # Positions in a file say little in a table of many: its name joins them.
-        stem = file.name
-        for suffix in (".gz", ".bz2", ".fz"):
-            stem = stem.removesuffix(suffix)
-        stem = Path(stem).stem
+        stem = stem_of(file)
         table["object_id"] = [stem if n_spectra == 1 else f"{stem}:{i}" for i in names]
     return table
 

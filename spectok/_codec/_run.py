@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from astropy.table import QTable
 
-from spectok._batch import PatchLayout, SpectrumBatch, buckets, binary_scale
+from spectok._batch import PatchLayout, SpectrumBatch, binary_scale, buckets
 from spectok._codec._network import Model, check_coordinate, device_of, exact, max_tokens
 from spectok._codec._tabulate import Encoded, TableBuilder
 from spectok._convert import FluxUnit, Rows, identifiers
-from spectok._weights import resolve
 from spectok._progress import progress_bar
+from spectok._weights import resolve
 from spectok.model import SpectralTokenizer
 
 __all__ = ["encode_rows"]
@@ -55,7 +55,7 @@ def encode_rows(
         Where there is no spectrum, or another number of them than of names.
     """
     network = check_coordinate(resolve(model, device))
-    names = None if object_id is None else identifiers(_listed(object_id))
+    names = None if object_id is None else identifiers(object_id)
     if names is not None and total is not None and total != len(names):
         raise ValueError(_miscounted(names, total))
     table = TableBuilder(network)
@@ -128,11 +128,6 @@ def _encode(
             )
         bar.update(len(members))
     return encoded
-
-
-def _listed(object_id: Any) -> Any:
-    one = isinstance(object_id, (str, bytes)) or not isinstance(object_id, Iterable)
-    return [object_id] if one else list(object_id)
 
 
 def _miscounted(names: list[Any], number: int) -> str:

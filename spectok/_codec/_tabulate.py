@@ -14,8 +14,8 @@ from spectok._batch import PatchLayout
 from spectok._codec._told import Told
 from spectok._convert import FluxUnit, Rows
 from spectok._flags import TokenFlag
-from spectok._weights import model_identity
 from spectok._tokens import column_unit, id_column, reasons_to_text, table_unit, to_table
+from spectok._weights import model_identity
 from spectok.model import SpectralTokenizer
 
 __all__ = ["Encoded", "TableBuilder"]

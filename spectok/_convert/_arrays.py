@@ -10,9 +10,12 @@ import numpy as np
 from astropy import units as u
 from astropy.utils.exceptions import AstropyUserWarning
 
+from spectok._convert._columns import as_rows
 from spectok._convert._flux import FluxUnit
+from spectok._convert._masks import own_mask
 from spectok._convert._refusals import Refusals
 from spectok._convert._rows import Rows, chunk, make_rows, pieces, plain_numbers
+from spectok._convert._units import check_flux_unit
 from spectok._convert._wavelength import check_medium
 
 __all__ = ["convert_arrays", "stream_arrays"]
@@ -83,8 +86,9 @@ def stream_arrays(
     refusals = Refusals(errors)
     tolerant = errors == "row"
     faults: dict[int, str] | None = {} if tolerant else None
+    wavelength, flux, ivar, mask = map(as_rows, (wavelength, flux, ivar, mask))
     flux_rows, unit = _ragged(flux, "flux", faults)
-    unit = u.dimensionless_unscaled if unit is None else unit
+    unit = u.dimensionless_unscaled if unit is None else check_flux_unit(unit, "flux")
     flux_unit = FluxUnit(unit, "flux")
     if any(np.any(rows) for rows in _own_mask(wavelength) or ()):
         raise ValueError("wavelength has masked values: drop these pixels from all arrays")
@@ -185,13 +189,20 @@ def stream_arrays(
 
 def _warn_of_unit(grids: Sequence[np.ndarray]) -> None:
     """Numbers without a unit that are hardly Angstrom."""
-    first = np.concatenate([np.ravel(grid)[:1] for grid in grids])
+    first = np.concatenate([np.ravel(grid)[:1] for grid in grids] or [np.zeros(0)])
     first = first[np.isfinite(first)]
-    typical = float(np.median(first)) if first.size else np.nan
-    if first.size and not 500.0 < typical < 60_000.0:
+    typical = float(np.median(first)) if first.size else 5000.0
+    if not 500.0 < typical < 60_000.0:
+        remedy = "if they are in nm or micron, give them their unit"
+        for low, high, word, power in ((2.6, 5.0, "log10", "10**"), (6.2, 11.6, "ln", "np.exp")):
+            if low < typical < high:  # 500 Angstrom to 10 micron
+                remedy = (
+                    f"if they are logarithms ({word} of Angstrom, as SDSS's loglam), pass "
+                    f"{power}(wavelength); {remedy}"
+                )
         warnings.warn(
             f"wavelengths without a unit are taken as Angstrom, and these begin near "
-            f"{typical:.4g}; if they are in nm or micron, give them their unit",
+            f"{typical:.4g}; {remedy}",
             AstropyUserWarning,
             stacklevel=4,
         )
@@ -201,13 +212,15 @@ def _own_mask(values: Any) -> list[np.ndarray] | None:
     """The mask of a masked array, Quantity or column; None where there is none."""
     if isinstance(values, (list, tuple)):
         rows = [row if np.ndim(row) == 1 else np.zeros(0) for row in values]
-        if not any(hasattr(row, "mask") for row in rows):
+        masks = [own_mask(row) for row in rows]
+        if all(mask is None for mask in masks):
             return None
-        masks = [np.asarray(getattr(row, "mask", False)) for row in rows]
-        return [np.broadcast_to(m, len(row)) for m, row in zip(masks, rows, strict=True)]
-    if getattr(values, "mask", None) is None:
-        return None
-    return list(np.atleast_2d(np.broadcast_to(np.asarray(values.mask), np.shape(values))))
+        return [
+            np.zeros(len(row), bool) if mask is None else mask
+            for mask, row in zip(masks, rows, strict=True)
+        ]
+    mask = own_mask(values)
+    return None if mask is None else list(np.atleast_2d(mask))
 
 
 def _ragged(

@@ -8,6 +8,9 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
 
+from spectok._convert._masks import hidden_mask
+from spectok._convert._units import check_flux_unit
+
 __all__ = ["FluxUnit", "estimate_sigma", "sigma_from_uncertainty"]
 
 _CGS = u.erg / u.s / u.cm**2 / u.AA
@@ -40,6 +43,7 @@ class FluxUnit:
     """
 
     def __init__(self, unit: u.UnitBase, where: str) -> None:
+        unit = check_flux_unit(unit, where)
         refused = _refusal(unit)
         if refused:
             raise ValueError(f"{where}: flux in {unit} is {refused}")
@@ -145,13 +149,20 @@ def sigma_from_uncertainty(
             f"{where}: an uncertainty of type {type(uncertainty).__name__} does not say what "
             "it is; use astropy.nddata's StdDevUncertainty, VarianceUncertainty or InverseVariance"
         )
-    values = np.asarray(uncertainty.array, dtype=np.float64)
+    masked = hidden_mask(uncertainty.array)
+    values = np.asarray(
+        getattr(uncertainty.array, "unmasked", uncertainty.array), dtype=np.float64
+    )
+    if masked is not None:
+        values = np.where(masked, np.nan, values)
     if values.shape != shape:
         raise ValueError(
             f"{where}: the uncertainty has shape {values.shape}, the flux {shape}; give one "
             "error per pixel"
         )
-    unit = flux_unit.unit if uncertainty.unit is None else uncertainty.unit ** (1 / power)
+    unit = flux_unit.unit
+    if uncertainty.unit is not None:
+        unit = check_flux_unit(uncertainty.unit, f"{where}, uncertainty") ** (1 / power)
     with np.errstate(divide="ignore", invalid="ignore"):
         return values if power == 1 else values ** (1 / power), unit
 

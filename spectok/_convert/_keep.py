@@ -1,4 +1,4 @@
-"""What of a spectrum's metadata goes along with its tokens: identifiers, and what is asked for."""
+"""What of a spectrum's metadata goes along with its tokens, where it is asked for."""
 
 from __future__ import annotations
 
@@ -7,24 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["identifiers", "kept_values"]
-
-
-def identifiers(names: Any) -> list[Any]:
-    """One or many identifiers as a list of integers (those that are) and texts."""
-    if isinstance(names, (str, bytes)) or np.ndim(names) == 0:
-        names = [names]
-    elif not isinstance(names, (list, tuple)):
-        names = np.ravel(names)
-    return [_identifier(name) for name in names]
-
-
-def _identifier(name: Any) -> int | str:
-    if isinstance(name, (np.generic, np.ndarray)) and np.size(name) == 1:
-        name = name.item()
-    if isinstance(name, int) and not isinstance(name, bool):
-        return name
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+__all__ = ["kept_values"]
 
 
 def kept_values(meta: Any, key: str, count: int) -> list[Any]:

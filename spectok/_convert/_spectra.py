@@ -13,7 +13,10 @@ import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok._convert._flux import FluxUnit, sigma_from_uncertainty
-from spectok._convert._keep import identifiers, kept_values
+from spectok._convert._keep import kept_values
+from spectok._convert._masks import own_mask
+from spectok._convert._medium import header_medium, wcs_medium
+from spectok._convert._names import mapping_of, names_of
 from spectok._convert._refusals import Refusals
 from spectok._convert._rows import (
     Rows,
@@ -24,7 +27,8 @@ from spectok._convert._rows import (
     pieces,
     plain_numbers,
 )
-from spectok._convert._wavelength import check_medium
+from spectok._convert._units import check_flux_unit
+from spectok._convert._wavelength import NoDataError, check_medium
 
 __all__ = ["are_arms", "convert_spectra", "count_of", "stream_spectra"]
 
@@ -133,7 +137,7 @@ def count_of(spectrum: Any) -> int:
 
 def are_arms(members: Sequence[Any]) -> bool:
     """Whether spectra are arms of the same objects, as a reader marked them."""
-    metas = [getattr(member, "meta", None) or {} for member in members]
+    metas = [mapping_of(getattr(member, "meta", None)) for member in members]
     return len(metas) > 1 and all("arm" in meta for meta in metas)
 
 
@@ -148,7 +152,7 @@ class _Arms:
         if self.count < 0 or not are_arms([spectrum, spectrum]):
             self.count = -1
             return
-        names = _identifiers(spectrum.meta)
+        names = names_of(spectrum.meta)
         self.first = names if self.count == 0 else self.first
         self.count = self.count + 1 if names == self.first else -1
 
@@ -234,7 +238,7 @@ class _Reader:
         """Names of what is refused, where it says any."""
         for member in members if self.named else ():
             try:
-                names = _identifiers(getattr(member, "meta", None))
+                names = names_of(getattr(member, "meta", None))
             except Exception:  # what cannot be read need not know its name
                 names = None
             if names is not None:
@@ -269,6 +273,8 @@ class _Reader:
     def _plain(self, spectrum: Any, where: str, whole: bool = False) -> Iterator[Rows]:
         if not _is_spectrum(spectrum):
             hint = "; did you mean arms=True?" if isinstance(spectrum, (list, tuple)) else ""
+            if hasattr(spectrum, "header"):
+                hint = "; spectok.surveys.read makes spectra of an open HDUList"
             raise TypeError(
                 f"{where}: expected a specutils Spectrum, got {type(spectrum).__name__}{hint}"
             )
@@ -277,7 +283,7 @@ class _Reader:
         flux = spectrum.flux
         yield from self._rows(
             spectrum, spectrum.spectral_axis, flux, spectrum.uncertainty, spectrum.mask, place,
-            _identifiers(spectrum.meta) if self.named else None, where, whole,
+            names_of(spectrum.meta) if self.named else None, where, whole,
         )  # fmt: skip
 
     def _row_of(
@@ -285,7 +291,7 @@ class _Reader:
     ) -> Iterator[Rows]:
         axis = collection.spectral_axis
         uncertainty, mask = collection.uncertainty, collection.mask
-        names = _identifiers(collection.meta) if self.named else None
+        names = names_of(collection.meta) if self.named else None
         part = uncertainty
         if uncertainty is not None:
             part = type(uncertainty)(uncertainty.array[row], unit=uncertainty.unit)
@@ -308,27 +314,31 @@ class _Reader:
         self, spectrum: Any, axis: Any, flux: Any, uncertainty: Any, mask: Any, place: int,
         names: list[Any] | None, where: str, whole: bool,
     ) -> Iterator[Rows]:  # fmt: skip
+        unit = check_flux_unit(flux.unit, where)
+        if not flux.size:
+            raise NoDataError(f"{where}: there is no spectrum to encode: its flux has no pixel")
         if self.flux_unit is None:
-            self.flux_unit = FluxUnit(flux.unit, where)
-        elif flux.unit != self.flux_unit.unit:
-            FluxUnit(flux.unit, where)  # refuses magnitudes with their own reason
+            self.flux_unit = FluxUnit(unit, where)
+        elif unit != self.flux_unit.unit:
+            FluxUnit(unit, where)  # refuses magnitudes with their own reason
 
         def flat(values: Any) -> np.ndarray:
             values = np.moveaxis(np.asarray(values), place, -1)
             return values.reshape(-1, values.shape[-1])
 
-        sigma, sigma_unit = None, flux.unit
-        if getattr(flux, "mask", None) is not None:
-            mask = flux.mask if mask is None else (np.asarray(mask) != 0) | flux.mask
+        sigma, sigma_unit = None, unit
+        masked = own_mask(flux)
+        if masked is not None:
+            mask = masked if mask is None else (np.asarray(mask) != 0) | masked
         if uncertainty is not None:
             sigma, sigma_unit = sigma_from_uncertainty(
-                uncertainty, FluxUnit(flux.unit, where), flux.shape, where
+                uncertainty, FluxUnit(unit, where), flux.shape, where
             )
             sigma = flat(sigma)
         values = flat(plain_numbers(flux))
         if names is not None and len(names) == 1:
             names = names * len(values)  # a cube of one object
-        medium = self.medium or check_medium((spectrum.meta or {}).get("medium"), where)
+        medium = self.medium or _medium_of(spectrum, where)
         if names is not None and len(names) != len(values):
             raise ValueError(
                 f"{where}: meta['object_id'] names {len(names)} objects, but there are "
@@ -345,7 +355,7 @@ class _Reader:
                 None if sigma is None else sigma[some],
                 None if bad is None else bad[some],
                 flux_unit=self.flux_unit,
-                unit=flux.unit,
+                unit=unit,
                 sigma_unit=sigma_unit,
                 medium=medium,
                 object_id=None if names is None else names[some],
@@ -361,22 +371,16 @@ def _is_spectrum(value: Any) -> bool:
     return isinstance(value, Spectrum)
 
 
+def _medium_of(spectrum: Any, where: str) -> str:
+    """What a spectrum says of its wavelengths: its ``meta``, its header, its WCS; else vacuum."""
+    meta = mapping_of(getattr(spectrum, "meta", None))
+    stated = meta.get("medium")
+    if stated is None:
+        stated = header_medium(meta.get("header")) or header_medium(meta)
+    return check_medium(stated or wcs_medium(getattr(spectrum, "wcs", None)), where)
+
+
 def _is_collection(value: Any) -> bool:
     from specutils import SpectrumCollection
 
     return isinstance(value, SpectrumCollection)
-
-
-def _identifiers(meta: Any) -> list[Any] | None:
-    """Names from ``meta["object_id"]``, or as specutils reads them from SDSS and DESI files."""
-    meta = meta if isinstance(meta, dict) else dict(meta or {})
-    names = meta.get("object_id")
-    header = meta.get("header")
-    if names is None and header is not None and "PLATEID" in header and "FIBERID" in header:
-        return [f"{header['PLATEID']:04d}-{header['MJD']:05d}-{header['FIBERID']:04d}"]
-    if names is None and meta.get("fibermap") is not None:
-        try:
-            names = meta["fibermap"]["TARGETID"]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return None
-    return None if names is None else identifiers(names)

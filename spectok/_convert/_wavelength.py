@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
+from spectok._convert._masks import own_mask
+
 __all__ = ["Grid", "NoDataError", "check_medium", "in_angstrom", "to_grid"]
 
 _PLAUSIBLE = "give it in a unit of wavelength, frequency, wavenumber or energy"
@@ -53,8 +55,14 @@ def check_medium(medium: Any, where: str) -> str:
     """``"air"`` or ``"vacuum"``, or a ValueError."""
     if medium is None:
         return "vacuum"
-    if isinstance(medium, str) and medium.lower() in ("air", "vacuum"):
-        return medium.lower()
+    if isinstance(medium, bytes):
+        medium = medium.decode("ascii", "replace")
+    if isinstance(medium, str) and medium.strip().lower() in ("air", "vacuum", "vac"):
+        return "air" if medium.strip().lower() == "air" else "vacuum"
+    if isinstance(medium, (list, tuple, np.ndarray)):  # one for each row, all the same
+        given = {check_medium(one, where) for one in medium}
+        if len(given) == 1:
+            return given.pop()
     raise ValueError(f'{where}: medium must be "air" or "vacuum", not {medium!r}')
 
 
@@ -81,6 +89,14 @@ def to_grid(axis: u.Quantity, *, medium: str, where: str) -> Grid:
         For pixel axes, velocities without rest value, and wavelengths that are not finite,
         not positive or not unique. Overlapping orders may share wavelengths.
     """
+    masked = own_mask(axis)
+    if masked is not None:
+        if masked.any():
+            raise ValueError(
+                f"{where}: {masked.sum()} of {masked.size} wavelengths are masked (the first is "
+                f"pixel {int(masked.argmax())}); drop these pixels from axis, flux and error"
+            )
+        axis = axis.unmasked
     edges = getattr(axis, "_bin_edges", None)
     if edges is not None and len(edges) == len(axis) + 1:
         edges = in_angstrom(u.Quantity(edges), where)
