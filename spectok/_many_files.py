@@ -18,6 +18,7 @@ from spectok._convert import are_arms
 from spectok._progress import progress_bar
 from spectok._table_files import is_token_table
 from spectok.surveys._fits import stem_of
+from spectok.surveys._read import one_of_a_star
 
 __all__ = ["EncodedFiles", "encode_files", "find_files"]
 
@@ -74,7 +75,7 @@ def find_files(paths: Iterable[str | os.PathLike]) -> list[Path]:
                 )
         for one in inside:
             found.setdefault(one.resolve(), one)
-    return list(found.values())
+    return one_of_a_star(found.values())  # any camera of a GALAH star brings the others
 
 
 def encode_files(

@@ -63,6 +63,8 @@ def write_table(table: Table, path: str) -> None:
     """Write a table in the format that its name asks for, whole or not at all."""
     options = {}
     suffix = Path(path).suffix.lower()
+    if suffix == ".fits":
+        table = _in_ascii(table, path)
     if suffix in (".hdf5", ".h5"):
         options = {"path": "tokens", "serialize_meta": True}
     partial = Path(path).with_name(f".{Path(path).stem}.{os.getpid()}.part{suffix}")
@@ -71,6 +73,29 @@ def write_table(table: Table, path: str) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _in_ascii(table: Table, path: str) -> Table:
+    """Texts as FITS can hold them: what is not ASCII is escaped as in Python, and said."""
+    import numpy as np
+
+    changed = []
+    for name in table.colnames:
+        if table[name].dtype.kind != "U":
+            continue
+        texts = np.asarray(table[name])
+        ascii_ = np.char.decode(np.char.encode(texts, "ascii", "backslashreplace"), "ascii")
+        if (ascii_ != texts).any():
+            table = table.copy() if not changed else table
+            table[name] = ascii_
+            changed.append(name)
+    if changed:
+        warnings.warn(
+            f"{path}: FITS holds ASCII only; other letters in {', '.join(changed)} are written as "
+            "\\u03b2 and the like (ECSV, Parquet and HDF5 keep them)",
+            stacklevel=3,
+        )
+    return table
 
 
 def read_table(path: str | os.PathLike) -> QTable:

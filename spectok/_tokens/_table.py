@@ -173,6 +173,9 @@ def sequences(table: Table) -> list[TokenSequence]:
     """
     check_table(table)
     arrays = {name: np.asarray(table[name]) for name in COLUMNS}
+    names = table["object_id"]
+    if getattr(names, "mask", None) is not None and names.dtype.kind in "US":
+        arrays["object_id"] = names.filled("")  # ECSV masks empty texts
     for name in ("wavelength", "wavelength_min", "wavelength_max"):
         arrays[name] = _angstrom(table[name], name)
     order = np.lexsort((arrays["wavelength"], arrays["spectrum_index"]))
@@ -268,7 +271,16 @@ def column_unit(unit: u.UnitBase) -> u.UnitBase:
     """`table_unit` without a scale that is no power of ten, which FITS cannot hold."""
     unit = table_unit(unit)
     power = math.log10(unit.scale)
-    return unit if power == round(power) else u.CompositeUnit(1, unit.bases, unit.powers)
+    if power != round(power):
+        unit = u.CompositeUnit(1, unit.bases, unit.powers)
+    try:
+        unit.to_string("fits")
+    except u.UnitScaleError:  # a name of something with a scale of its own, such as ST
+        parts = unit.decompose()
+        return u.CompositeUnit(1, parts.bases, parts.powers)
+    except ValueError:  # astropy writes it in a way of its own
+        pass
+    return unit
 
 
 def _readable(unit: u.UnitBase) -> bool:
