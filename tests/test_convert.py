@@ -132,8 +132,12 @@ def test_impossible_wavelengths_are_refused(bad, data, encode_arrays):
     message = r"2 of 200 wavelengths are not finite and positive \(the first is pixel 7\)"
     with pytest.raises(ValueError, match=message):
         encode_arrays(wavelength, flux, sigma**-2)
+    two = ([np.arange(4000.0, 4200.0), wavelength], [flux, flux], [sigma, sigma])
+    with pytest.warns(AstropyUserWarning, match="1 of 2 spectra cannot be used.* 1 .1.: 2 of 200"):
+        tokens = encode_arrays(*two)
+    assert tokens["valid"][tokens["spectrum_index"] == 0].sum() == 6
     with pytest.raises(ValueError, match="spectrum 1: 2 of 200"):
-        encode_arrays([np.arange(4000.0, 4200.0), wavelength], [flux, flux], [sigma, sigma])
+        convert_arrays(*two)
 
 
 def test_negative_wavelengths_of_a_spectrum_are_refused(spectrum, encode):
@@ -152,7 +156,7 @@ def test_infinite_frequency_like_zero_is_refused(data, encode_arrays):
 
 def test_repeated_wavelengths_are_refused(data, encode_arrays):
     wavelength, flux, sigma = data
-    wavelength[50:] -= wavelength[50] - wavelength[10]
+    wavelength[50] = wavelength[49]
     with pytest.raises(
         ValueError, match="occur more than once .*pass the arms as a list with arm"
     ):
@@ -725,7 +729,7 @@ def test_names_from_meta_keyword_and_position(spectrum, encode):
     members = [spectrum(), spectrum(meta={"object_id": 39627}), spectrum()]
     tokens = encode(members)
     assert sorted(set(tokens["object_id"])) == ["0", "2", "39627"]
-    assert sorted(set(encode(members, object_id=[7, 8, 9])["object_id"])) == ["7", "8", "9"]
+    assert sorted(set(encode(members, object_id=[7, 8, 9])["object_id"])) == [7, 8, 9]
     with pytest.raises(ValueError, match="object_id has 2 names for 3 spectra"):
         encode(members, object_id=["a", "b"])
 

@@ -103,7 +103,11 @@ class Told:
                 f"it has {total} pixels, a token needs {need}",
             )
         if not counts:
-            return f"{few}, because of gaps", f"{good} good pixels between gaps: {few}"
+            remedy = "give bad pixels as a mask instead of dropping them"
+            return (
+                f"{few}, because of gaps ({remedy})",
+                f"{good} good pixels between gaps: {few}; {remedy}",
+            )
         return (
             f"{few}; most of the others {max(counts, key=counts.get)}",
             f"{good} good pixels, but {few}; {said}",
