@@ -1055,3 +1055,17 @@ def test_sdss_header_names_the_object(tiny, make_arrays):
         meta={"header": {"PLATEID": 266, "MJD": 51602, "FIBERID": 31}},
     )
     assert set(spectok.encode(spectrum, model=tiny)["object_id"]) == {"0266-51602-0031"}
+
+
+@pytest.mark.parametrize("unit", ["nmgy", "mgy", "nmgy / arcsec2"])
+def test_fluxes_in_a_band_are_refused(unit, data, encode_arrays):
+    wavelength, flux, _ = data
+    with pytest.raises(ValueError, match="in a photometric band.*zero_point_flux"):
+        encode_arrays(wavelength, flux * u.Unit(unit))
+
+
+def test_unknown_units_are_named_with_their_spectrum(data, encode_arrays):
+    wavelength, flux, _ = data
+    unknown = u.Unit("furlong", parse_strict="silent")
+    with pytest.raises(ValueError, match="the spectra: the unit 'furlong' of the spectral axis"):
+        encode_arrays(u.Quantity(wavelength, unknown), flux)

@@ -62,7 +62,7 @@ def bad_rows():
 def test_a_bad_row_of_arrays_costs_only_itself(case, make_arrays, tiny):
     wavelength, flux, sigma = make_arrays(N_PIXELS)
     *bad, reason = bad_rows()[case]
-    columns = [[good, one, good] for good, one in zip((wavelength, flux, sigma**-2), bad)]
+    columns = [[good, one, good] for good, one in zip((wavelength, flux, sigma**-2), bad, strict=True)]
     with pytest.warns(AstropyUserWarning, match="1 of 3 spectra cannot be used"):
         tokens = spectok.encode_arrays(*columns, model=tiny, errors="row")
     alone = spectok.encode_arrays(wavelength, flux, sigma**-2, model=tiny)
@@ -290,8 +290,7 @@ def test_names_are_counted_before_the_work(spectrum, tiny, monkeypatch):
         ({"ivar": -np.ones(N_PIXELS)}, "inverse variance or error that is NaN or negative"),
         ({"flux": np.full(N_PIXELS, np.inf)}, "flux that is not finite"),
         ({"flux": np.zeros(N_PIXELS), "ivar": None}, "zero and came without an uncertainty"),
-        ({"mask": np.arange(N_PIXELS) % 32 != 0}, "no patch has 17 good pixels; most of the others "
-                                                  "are masked"),
+        ({"mask": np.arange(N_PIXELS) % 32 != 0}, "good pixels; most of the others are masked"),
     ],
 )  # fmt: skip
 def test_the_warning_says_what_is_bad(changes, reason, make_arrays, tiny):
