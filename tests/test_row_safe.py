@@ -62,7 +62,8 @@ def bad_rows():
 def test_a_bad_row_of_arrays_costs_only_itself(case, make_arrays, tiny):
     wavelength, flux, sigma = make_arrays(N_PIXELS)
     *bad, reason = bad_rows()[case]
-    columns = [[good, one, good] for good, one in zip((wavelength, flux, sigma**-2), bad, strict=True)]
+    whole = (wavelength, flux, sigma**-2)
+    columns = [[good, one, good] for good, one in zip(whole, bad, strict=True)]
     with pytest.warns(AstropyUserWarning, match="1 of 3 spectra cannot be used"):
         tokens = spectok.encode_arrays(*columns, model=tiny, errors="row")
     alone = spectok.encode_arrays(wavelength, flux, sigma**-2, model=tiny)
