@@ -17,6 +17,7 @@ from spectok import __version__
 from spectok.probes._classifier import ProbeClassifier
 from spectok.probes._heads import Mixture
 from spectok.probes._labels import Labels
+from spectok.probes._linear import LinearConfig, LinearNetwork
 from spectok.probes._network import ProbeConfig, ProbeNetwork
 from spectok.probes._regressor import ProbeRegressor
 from spectok.probes._sklearn import check_is_fitted
@@ -25,6 +26,7 @@ __all__ = ["load_probe", "save_probe"]
 
 _KEY = "spectok-probe"
 _KINDS = {"classifier": ProbeClassifier, "regressor": ProbeRegressor}
+_METHODS = {"attention": (ProbeNetwork, ProbeConfig), "linear": (LinearNetwork, LinearConfig)}
 
 
 def save_probe(probe: ProbeClassifier | ProbeRegressor, path: str | PathLike[str]) -> Path:
@@ -76,8 +78,9 @@ def save_probe(probe: ProbeClassifier | ProbeRegressor, path: str | PathLike[str
         raise FileExistsError(f"{path} is there already: give another name, or remove it")
     about = {
         "kind": kind,
+        "method": probe.method_,
         "spectok": __version__,
-        "parameters": probe.get_params(),
+        "parameters": {name: _pairs(value) for name, value in probe.get_params().items()},
         "config": dataclasses.asdict(probe.network_.config),
         "tokenizer": probe.tokenizer_,
         "history": probe.history_,
@@ -137,9 +140,15 @@ def load_probe(path: str | PathLike[str]) -> ProbeClassifier | ProbeRegressor:
                 raise ValueError(f"there is no {_KEY!r} in its metadata")
             about = json.loads(written)
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network = ProbeNetwork(ProbeConfig(**about["config"]))
+        # Files of version 0.1 name no method: there was one.
+        method = about.setdefault("method", "attention")
+        network_class, config_class = _METHODS[method]
+        network = network_class(config_class(**about["config"]))
         network.load_state_dict(state)
-        probe = _KINDS[about["kind"]](**{**about["parameters"], "device": "cpu"})
+        given = {**about["parameters"], "device": "cpu"}
+        if isinstance(given.get("class_weight"), list):
+            given["class_weight"] = {key: value for key, value in given["class_weight"]}  # noqa: C416
+        probe = _KINDS[about["kind"]](**given)
         probe.network_ = network.eval()
         _fitted(probe, about)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -147,6 +156,11 @@ def load_probe(path: str | PathLike[str]) -> ProbeClassifier | ProbeRegressor:
             f"{path} is no probe that save_probe of this version wrote, or it is damaged: {error}"
         ) from error
     return probe
+
+
+def _pairs(value: Any) -> Any:
+    """Weights of classes as pairs: JSON has no keys but strings."""
+    return list(value.items()) if isinstance(value, dict) else value
 
 
 def _plain(value: Any) -> Any:
@@ -163,7 +177,7 @@ def _plain(value: Any) -> Any:
 def _fitted(probe: ProbeClassifier | ProbeRegressor, about: dict[str, Any]) -> None:
     """Set what a fit has left beside the network."""
     probe.tokenizer_, probe.history_ = about["tokenizer"], about["history"]
-    probe.n_held_out_ = about["n_held_out"]
+    probe.n_held_out_, probe.method_ = about["n_held_out"], about["method"]
     if about["kind"] == "classifier":
         probe.classes_ = np.array(about["classes"], dtype=about["classes_type"])
     else:
