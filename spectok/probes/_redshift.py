@@ -7,20 +7,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from astropy import units as u
 from astropy.table import QTable
 
 from spectok.probes._estimator import Probe, say_elsewhere, say_empty
 from spectok.probes._fit import FitOptions, seeded
-from spectok.probes._items import as_items, same_tokenizer, tokenizer_of
-from spectok.probes._redshift_fit import Peaks, calibrate, find_peaks, fit_redshifts, scores
+from spectok.probes._held_out import hold_out
+from spectok.probes._items import Inputs, as_inputs, same_sizes, same_tokenizer
+from spectok.probes._redshift_fit import (
+    LIGHT,
+    WINDOW,
+    Peaks,
+    calibrate,
+    find_peaks,
+    fit_redshifts,
+    scores,
+)
 from spectok.probes._redshift_grid import log_grid, placed
+from spectok.probes._redshift_labels import log_range, read_redshifts
 from spectok.probes._redshift_network import RedshiftConfig, RedshiftNetwork
 from spectok.probes._sklearn import RegressorMixin, check_is_fitted, check_random_state
 
 __all__ = ["RedshiftProbe"]
 
-_MARGIN = 0.01  # dex: redshifts that are tried beyond those of the labels
 _SURE = 0.9  # probability within 1,000 km/s below which a redshift is flagged
 
 
@@ -157,27 +165,28 @@ class RedshiftProbe(RegressorMixin, Probe):
             numbers that do not match, and redshifts with a unit, of -1 and below, outside
             ``redshift_range``, or never known.
         """
-        items, z = _wide(as_items(tokens)), _redshifts(z)
-        rows, weight = self._training_rows(items, len(z), groups, sample_weight)
+        inputs, z = _with_widths(as_inputs(tokens)), read_redshifts(z)
+        rows, weight = self._training_rows(inputs, len(z), groups, sample_weight)
         rows = np.flatnonzero(rows & np.isfinite(z))
         if not len(rows):
             raise ValueError(
                 "no spectrum that has a valid token and a weight has a redshift: there is "
                 "nothing to learn"
             )
-        items, z, weight = items[rows], z[rows], weight[rows]
+        items, z, weight = inputs.items[rows], z[rows], weight[rows]
         groups = None if groups is None else np.asarray(groups)[rows]
         seed = self.random_state
         if seed is None or isinstance(seed, np.random.RandomState):
             seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
         seed = int(seed)
-        held_out = self._hold_out(len(items), groups, seed)
+        held_out = hold_out(len(items), self.held_out, groups, None, seed)
         first, size = log_grid(items, self.step)
-        low, high = self._range(z)
+        low, high = log_range(z, self.redshift_range)
         shift, last = math.floor(low / self.step), math.ceil(high / self.step)
         config = RedshiftConfig(
-            step=self.step, first=first, size=size, shift=shift, shifts=last - shift + 1,
-            width=self.width, blocks=self.blocks, channels=self.channels, kinds=self.kinds,
+            token_size=inputs.sizes[0], step=self.step, first=first, size=size, shift=shift,
+            shifts=last - shift + 1, width=self.width, blocks=self.blocks,
+            channels=self.channels, kinds=self.kinds,
         )  # fmt: skip
         with seeded(seed):
             network = RedshiftNetwork(config)
@@ -195,7 +204,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         temperature, factor = calibrate(watched, place[held_out], self.step / config.finer)
         network.temperature.fill_(temperature)
         network.factor.fill_(factor)
-        self.network_, self.tokenizer_ = network, tokenizer_of(items)
+        self.network_, self.tokenizer_, self.method_ = network, inputs.made_by, "correlation"
         self.n_held_out_ = len(held_out)
         return self
 
@@ -329,30 +338,29 @@ class RedshiftProbe(RegressorMixin, Probe):
         score : float
             Between 0 and 1; spectra without a valid token count as wrong.
         """
-        true, found = _redshifts(z), self.predict(tokens)
+        true, found = read_redshifts(z), self.predict(tokens)
         if len(true) != len(found):
             raise ValueError(f"{len(true)} redshifts for {len(found)} spectra: give one for each")
         known = np.isfinite(true)
-        limit = (1000 * u.km / u.s / _LIGHT).to_value(u.dimensionless_unscaled)
-        right = np.abs(found - true) <= limit * (1.0 + true)
+        right = LIGHT * np.abs(found - true) <= WINDOW * (1.0 + true)
         weight = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight)
         return float(np.average(right[known], weights=weight[known]))
 
     def _scores(self, tokens: Any) -> torch.Tensor:
         """Scores (N, Z); NaN for spectra without a valid token."""
         check_is_fitted(self)
-        items = _wide(as_items(tokens))
-        same_tokenizer(self.tokenizer_, tokenizer_of(items), "the tokens given")
+        inputs = _with_widths(as_inputs(tokens))
+        same_tokenizer(self.tokenizer_, inputs.made_by, "the tokens given")
         config = self.network_.config
+        same_sizes((inputs.sizes[0], 0), (config.token_size, 0))
         ends = 10.0 ** (config.step * (config.first + np.array([0, config.size - 1])))
-        say_elsewhere(items, ends)
-        empty = np.array([len(item) == 0 for item in items])
-        say_empty(empty, "NaN", stacklevel=4)
+        say_elsewhere(inputs.items, ends)
+        say_empty(~inputs.filled, "NaN", stacklevel=4)
         network = self.network_.to(self.device)
-        pixels = placed(items, config.first, config.size, config.step)
+        pixels = placed(inputs.items, config.first, config.size, config.step)
         found = scores(network, pixels, self.batch_size)
         network.to("cpu")
-        found[torch.from_numpy(empty)] = torch.nan
+        found[torch.from_numpy(~inputs.filled)] = torch.nan
         return found
 
     def _peaks(self, score: torch.Tensor) -> Peaks:
@@ -372,25 +380,6 @@ class RedshiftProbe(RegressorMixin, Probe):
         spread = float(self.network_.factor) * peaks.spread.numpy()
         return spread * self._place_step() * math.log(10.0) * (1.0 + self._redshift(peaks.place))
 
-    def _range(self, z: np.ndarray) -> tuple[float, float]:
-        """Logarithms of 1 + z between which redshifts are considered."""
-        if self.redshift_range is None:
-            low, high = np.log10(1.0 + z.min()) - _MARGIN, np.log10(1.0 + z.max()) + _MARGIN
-            return float(low), float(high)
-        low, high = self.redshift_range
-        if not -1.0 < low < high < math.inf:
-            raise ValueError(
-                f"redshift_range must be two redshifts above -1, the lower first, not "
-                f"{self.redshift_range}"
-            )
-        outside = (z < low) | (z > high)
-        if outside.any():
-            raise ValueError(
-                f"{int(outside.sum())} of {len(z)} redshifts are outside redshift_range, {low:g} "
-                f"to {high:g} (the first is {z[outside][0]:g}): widen it, or leave them out"
-            )
-        return math.log10(1.0 + low), math.log10(1.0 + high)
-
     def _check_settings(self) -> None:
         """Refuse settings that would fail later without a word on which it was."""
         least = {
@@ -405,3 +394,19 @@ class RedshiftProbe(RegressorMixin, Probe):
             raise ValueError(f"held_out must be a share of [0, 1), not {self.held_out}")
         if not 1e-5 <= self.step <= 1e-2:
             raise ValueError(f"step must be from 1e-5 to 1e-2 dex, not {self.step!r}")
+
+
+def _with_widths(inputs: Inputs) -> Inputs:
+    """The inputs, which must be items that know how wide their patches are."""
+    if inputs.items is None:
+        raise TypeError(
+            "these are vectors without tokens, and a redshift is read from tokens: give the token "
+            "table of spectok.encode, or spectok.group(tokens)"
+        )
+    for row, item in enumerate(inputs.items):
+        if "half" not in item.dtype.names:
+            raise ValueError(
+                f"the item of spectrum {row} has no field 'half', the widths of its patches: "
+                "spectok.group of an earlier version made it; group the token table again"
+            )
+    return inputs

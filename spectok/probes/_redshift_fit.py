@@ -15,10 +15,19 @@ from spectok._progress import progress_bar
 from spectok.probes._fit import FitOptions, seeded
 from spectok.probes._redshift_network import RedshiftNetwork
 
-__all__ = ["Peaks", "calibrate", "cross_entropy", "find_peaks", "fit_redshifts", "scores"]
+__all__ = [
+    "LIGHT",
+    "WINDOW",
+    "Peaks",
+    "calibrate",
+    "cross_entropy",
+    "find_peaks",
+    "fit_redshifts",
+    "scores",
+]
 
 LIGHT = 299792.458  # km/s
-_WINDOW = 1000.0  # km/s: what is closer is one peak, and a redshift within it is no outlier
+WINDOW = 1000.0  # km/s: what is closer is one peak, and a redshift within it is no outlier
 _KERNEL = 0.7  # places: standard deviation of what a label is blurred with
 _REACH = 4  # places of the kernel on both sides
 _WARM_UP = 30  # steps
@@ -164,7 +173,7 @@ def find_peaks(score: Tensor, step: float) -> Peaks:
     peaks : Peaks
     """
     density = score.double().softmax(1)
-    reach = max(round(_WINDOW / LIGHT / math.log(10.0) / step), 1)
+    reach = max(round(WINDOW / LIGHT / math.log(10.0) / step), 1)
     # The window that holds most, and in it the highest place.
     middle = _window(density, reach).argmax(1)
     place = _highest(density, middle, reach)
@@ -196,7 +205,7 @@ def calibrate(score: Tensor, place: Tensor, step: float) -> tuple[float, float]:
     temperature = float(tried[losses.argmin()])
     peaks = find_peaks(score / temperature, step)
     away = (peaks.place - place).abs()
-    right = away * step * math.log(10.0) * LIGHT < _WINDOW
+    right = away * step * math.log(10.0) * LIGHT < WINDOW
     if right.sum() < _FEWEST:
         return temperature, 1.0
     return temperature, float((away / peaks.spread)[right].quantile(_GAUSS).clamp(0.1, 10.0))

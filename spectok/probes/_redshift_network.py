@@ -24,6 +24,8 @@ class RedshiftConfig:
 
     Attributes
     ----------
+    token_size : int
+        Numbers of a token.
     step : float
         Of the grid of wavelengths, in dex.
     first, size : int
@@ -38,6 +40,7 @@ class RedshiftConfig:
         Numbers M that are correlated with K patterns each.
     """
 
+    token_size: int
     step: float
     first: int
     size: int
@@ -53,12 +56,6 @@ class RedshiftConfig:
     def n_outputs(self) -> int:
         """Redshifts that get a score, Z."""
         return (self.shifts - 1) * self.finer + 1
-
-    @property
-    def log1p_redshift(self) -> Tensor:
-        """log10(1 + z) of every score, float64, shape (Z,)."""
-        place = torch.arange(self.n_outputs, dtype=torch.float64) / self.finer
-        return (self.shift + place) * self.step
 
 
 class RedshiftNetwork(nn.Module):
@@ -99,8 +96,10 @@ class RedshiftNetwork(nn.Module):
             nn.Parameter(1e-3 * torch.randn(k, m, -(-self.length // scale))) for scale in _SCALES
         )
         self.level = nn.Parameter(torch.zeros(k))
-        # Scores are divided by this: set from held-out spectra, so that probabilities are right.
+        # Set from held-out spectra: what scores are divided by, so that probabilities are right,
+        # and what standard deviations of peaks are multiplied by.
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("factor", torch.ones(()))
 
     def patterns(self) -> Tensor:
         """Patterns at rest, (K, M, L)."""
