@@ -36,7 +36,7 @@ class RedshiftProbe(RegressorMixin, Probe):
     """Redshifts of spectra, with their probability density, from frozen tokens.
 
     On a grid of log wavelength a redshift is a shift, so this probe is equivariant: tokens
-    become pixels of such a grid, small filters look at them, and what they find is correlated
+    become pixels of such a grid, and what stands there (lines, breaks, continuum) is correlated
     with patterns at rest, which are learnt from the labels. Every redshift gets a score, and
     the scores are a probability density: a spectrum with one line may have several peaks.
     Classes are not asked for: galaxies, quasars and stars (redshifts near 0) learn together.
@@ -47,10 +47,10 @@ class RedshiftProbe(RegressorMixin, Probe):
         Of the grid of wavelengths, in dex; the density has twice as many places.
     redshift_range : (float, float), optional
         Redshifts that are considered; by default those of the labels and 2 % of 1 + z beyond.
-    width, blocks : int
-        Numbers of a pixel, and blocks of small filters that make them.
-    channels, kinds : int
-        Numbers that are correlated with patterns, and patterns of each: kinds of spectra.
+    kinds : int
+        Sets of patterns at rest that are learnt.
+    width : int
+        Of the small network that makes one score of the correlations with them.
     learning_rate, weight_decay : float
         Of Adam with decoupled weight decay; the rate falls to zero as half a cosine.
     batch_size : int
@@ -105,10 +105,8 @@ class RedshiftProbe(RegressorMixin, Probe):
         *,
         step: float = 4e-4,
         redshift_range: tuple[float, float] | None = None,
+        kinds: int = 6,
         width: int = 16,
-        blocks: int = 2,
-        channels: int = 8,
-        kinds: int = 4,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-3,
         batch_size: int = 64,
@@ -123,10 +121,8 @@ class RedshiftProbe(RegressorMixin, Probe):
         # (reading, heads, queries, dropout) does not exist here.
         self.step = step
         self.redshift_range = redshift_range
-        self.width = width
-        self.blocks = blocks
-        self.channels = channels
         self.kinds = kinds
+        self.width = width
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.batch_size = batch_size
@@ -185,8 +181,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         shift, last = math.floor(low / self.step), math.ceil(high / self.step)
         config = RedshiftConfig(
             token_size=inputs.sizes[0], step=self.step, first=first, size=size, shift=shift,
-            shifts=last - shift + 1, width=self.width, blocks=self.blocks,
-            channels=self.channels, kinds=self.kinds,
+            shifts=last - shift + 1, kinds=self.kinds, width=self.width,
         )  # fmt: skip
         with seeded(seed):
             network = RedshiftNetwork(config)
@@ -383,8 +378,7 @@ class RedshiftProbe(RegressorMixin, Probe):
     def _check_settings(self) -> None:
         """Refuse settings that would fail later without a word on which it was."""
         least = {
-            "width": 1, "blocks": 0, "channels": 1, "kinds": 1, "batch_size": 1, "max_epochs": 1,
-            "patience": 1,
+            "kinds": 1, "width": 1, "batch_size": 1, "max_epochs": 1, "patience": 1,
         }  # fmt: skip
         for name, smallest in least.items():
             value = getattr(self, name)

@@ -75,7 +75,7 @@ def fit_redshifts(
     Parameters
     ----------
     network : RedshiftNetwork
-    pixels : `torch.Tensor` of float16, shape (N, 6, S)
+    pixels : `torch.Tensor` of float16, shape (N, 7, S)
     place : `torch.Tensor` of float64, shape (N,)
         Where the redshifts lie among the scores.
     weight : `torch.Tensor`, shape (N,)
@@ -148,7 +148,7 @@ def fit_redshifts(
 
 def scores(network: RedshiftNetwork, pixels: Tensor, batch_size: int) -> Tensor:
     """Scores of every redshift, (N, Z) on the CPU."""
-    training, device = network.training, network.level.device
+    training, device = network.training, network.temperature.device
     network.eval()
     found = torch.empty((len(pixels), network.config.n_outputs))
     with torch.inference_mode():

@@ -15,10 +15,10 @@ from spectok.model._token import coefficients_of
 
 __all__ = ["N_CHANNELS", "channels_of", "log_grid", "on_log_grid", "placed"]
 
-N_CHANNELS = 6
+N_CHANNELS = 7
 _LARGEST = 60.0  # of a token's numbers: more would overflow
 _PIXELS = 32  # of a patch; only the size of "noise" below hangs on it
-_NARROW, _WIDE = 0.008, 0.08  # dex: running means reach this far to both sides
+_BROAD, _NARROW, _WIDE = 8e-4, 0.008, 0.08  # dex: running means reach this far to both sides
 
 
 def log_grid(items: Sequence[np.ndarray], step: float) -> tuple[int, int]:
@@ -93,19 +93,22 @@ def channels_of(flux: Tensor, noise: Tensor, covered: Tensor, step: float) -> Te
 
     Returns
     -------
-    channels : `torch.Tensor` of float16, shape (N, 6, S)
-        What the flux has beyond its narrow running mean, over the noise (asinh) and over that
-        mean; what the narrow mean has beyond a wide one, the same two; the wide one over the
-        noise; and whether a pixel is covered. Zero where it is not.
+    channels : `torch.Tensor` of float16, shape (N, 7, S)
+        What the flux has beyond its narrow running mean over the noise (asinh), the mean of that
+        over a broad line, and the same over the narrow mean; what the narrow mean has beyond a
+        wide one, over that one and over the noise; the wide one over the noise; and whether a
+        pixel is covered. Zero where it is not.
     """
     weight = covered.float()
     narrow = _running_mean(flux, weight, round(_NARROW / step))
     wide = _running_mean(flux, weight, round(_WIDE / step))
     detail, shape = flux - narrow, narrow - wide
+    line = torch.where(covered, torch.asinh(detail / noise), 0.0)
     found = [
-        torch.asinh(detail / noise),
+        line,
+        _running_mean(line, torch.ones_like(line), max(round(_BROAD / step), 1)),
         (detail / (narrow.abs() + noise)).clamp(-4.0, 4.0),
-        (shape / (wide.abs() + noise)).clamp(-3.0, 3.0),
+        2.0 * (shape / (wide.abs() + noise)).clamp(-3.0, 3.0),
         0.5 * torch.asinh(shape / noise),
         0.3 * torch.asinh(wide / noise),
         torch.ones_like(flux),
@@ -114,7 +117,7 @@ def channels_of(flux: Tensor, noise: Tensor, covered: Tensor, step: float) -> Te
 
 
 def placed(items: Sequence[np.ndarray], first: int, size: int, step: float) -> Tensor:
-    """Channels of items, (N, 6, S), a few spectra at a time."""
+    """Channels of items, (N, 7, S), a few spectra at a time."""
     found = torch.empty((len(items), N_CHANNELS, size), dtype=torch.float16)
     for start in range(0, len(items), 256):
         some = slice(start, start + 256)
