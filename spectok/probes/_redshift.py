@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from spectok.probes._sklearn import RegressorMixin, check_is_fitted, check_rando
 
 __all__ = ["RedshiftProbe"]
 
+_CHUNK = 1024  # spectra whose pixels and scores are held at once
 _SURE = 0.9  # probability within 1,000 km/s below which a redshift is flagged
 
 
@@ -228,7 +230,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         ValueError
             For tokens of another model.
         """
-        peaks = self._peaks(self._scores(tokens))
+        peaks = self._peaks(self._known(tokens))
         z = self._redshift(peaks.place)
         return (z, self._std(peaks)) if return_std else z
 
@@ -264,7 +266,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         >>> probe.predict_peaks(tokens).colnames[:3]
         ['redshift', 'std', 'confidence']
         """
-        peaks = self._peaks(self._scores(tokens))
+        peaks = self._peaks(self._known(tokens))
         confidence = peaks.share.numpy()
         return QTable(
             {
@@ -311,10 +313,12 @@ class RedshiftProbe(RegressorMixin, Probe):
         >>> np.allclose((density * np.gradient(z)).sum(1), 1.0, atol=1e-3)
         True
         """
-        score = self._scores(tokens)
-        z = self._redshift(torch.arange(score.shape[1], dtype=torch.float64))
-        place = self._place_step() * math.log(10.0)
-        return z, score.double().softmax(1).numpy() / (place * (1.0 + z))
+        inputs = self._known(tokens)
+        share = torch.cat([score.double().softmax(1) for score in self._scores(inputs)]).numpy()
+        z = self._redshift(torch.arange(share.shape[1], dtype=torch.float64))
+        density = share / (self._place_step() * math.log(10.0) * (1.0 + z))
+        density[~inputs.filled] = np.nan
+        return z, density
 
     def score(self, tokens: Any, z: Any, sample_weight: Any = None) -> float:
         """Share of the spectra whose redshift is right within 1,000 km/s, of the known ones.
@@ -341,8 +345,8 @@ class RedshiftProbe(RegressorMixin, Probe):
         weight = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight)
         return float(np.average(right[known], weights=weight[known]))
 
-    def _scores(self, tokens: Any) -> torch.Tensor:
-        """Scores (N, Z); NaN for spectra without a valid token."""
+    def _known(self, tokens: Any) -> Inputs:
+        """Spectra that this probe can read; what it cannot is refused or named."""
         check_is_fitted(self)
         inputs = _with_widths(as_inputs(tokens))
         same_tokenizer(self.tokenizer_, inputs.made_by, "the tokens given")
@@ -351,17 +355,24 @@ class RedshiftProbe(RegressorMixin, Probe):
         ends = 10.0 ** (config.step * (config.first + np.array([0, config.size - 1])))
         say_elsewhere(inputs.items, ends)
         say_empty(~inputs.filled, "NaN", stacklevel=4)
-        network = self.network_.to(self.device)
-        pixels = placed(inputs.items, config.first, config.size, config.step)
-        found = scores(network, pixels, self.batch_size)
-        network.to("cpu")
-        found[torch.from_numpy(~inputs.filled)] = torch.nan
-        return found
+        return inputs
 
-    def _peaks(self, score: torch.Tensor) -> Peaks:
-        peaks = find_peaks(score.nan_to_num(0.0), self._place_step())
-        empty = score[:, 0].isnan()
-        return Peaks(*(torch.where(empty, torch.nan, part) for part in peaks))
+    def _scores(self, inputs: Inputs) -> Iterator[torch.Tensor]:
+        """Scores (n, Z) of some spectra at a time, so that a million need no more memory."""
+        config = self.network_.config
+        network = self.network_.to(self.device)
+        for start in range(0, len(inputs), _CHUNK):
+            some = inputs.items[start : start + _CHUNK]
+            pixels = placed(some, config.first, config.size, config.step)
+            yield scores(network, pixels, self.batch_size)
+        network.to("cpu")
+
+    def _peaks(self, inputs: Inputs) -> Peaks:
+        """Peaks of all spectra; NaN for those without a valid token."""
+        step = self._place_step()
+        parts = zip(*(find_peaks(score, step) for score in self._scores(inputs)), strict=True)
+        filled = torch.from_numpy(inputs.filled)
+        return Peaks(*(torch.where(filled, torch.cat(part), torch.nan) for part in parts))
 
     def _place_step(self) -> float:
         """Dex between two scores."""

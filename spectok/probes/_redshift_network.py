@@ -110,11 +110,10 @@ class RedshiftNetwork(nn.Module):
         known = torch.fft.rfft(self.patterns(), self.length).conj()  # (K, M, F)
         # One kind after the other: faster than torch's products of complex matrices.
         both = torch.stack([(seen * one).sum(1) for one in known], 1)  # (N, K, F)
-        finer, shifts = self.config.finer, self.config.shifts
+        finer = self.config.finer
         # More places than frequencies: a band-limited interpolation between the shifts.
-        length = self.length * finer
-        found = finer * torch.fft.irfft(both, length)
-        place = torch.arange(self.config.n_outputs, device=pixels.device) - (shifts - 1) * finer
-        found = found[..., place % length]  # (N, K, Z)
-        score = self.last(gelu(self.mix(found)))[:, 0] + found[:, 0]
+        found = finer * torch.fft.irfft(both, self.length * finer)
+        # Lags from 1 - shifts, which FFTs keep at the end, to 0.
+        found = torch.cat([found[..., 1 - self.config.n_outputs :], found[..., :1]], -1)
+        score = self.last(gelu(self.mix(found)))[:, 0] + found[:, 0]  # of (N, K, Z)
         return score / self.temperature
