@@ -23,7 +23,7 @@ from spectok.probes._redshift_fit import (
     fit_redshifts,
     scores,
 )
-from spectok.probes._redshift_grid import log_grid, placed
+from spectok.probes._redshift_grid import log_grid, placed, with_widths
 from spectok.probes._redshift_labels import log_range, read_redshifts
 from spectok.probes._redshift_network import RedshiftConfig, RedshiftNetwork
 from spectok.probes._sklearn import RegressorMixin, check_is_fitted, check_random_state
@@ -119,8 +119,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         device: str = "cpu",
         progress: bool | None = None,
     ) -> None:
-        # scikit-learn reads the parameters from this signature. What `Probe` has beside them
-        # (reading, heads, queries, dropout) does not exist here.
+        # scikit-learn reads the parameters from this signature. Not all of `Probe`'s exist here.
         self.step = step
         self.redshift_range = redshift_range
         self.kinds = kinds
@@ -163,7 +162,7 @@ class RedshiftProbe(RegressorMixin, Probe):
             numbers that do not match, and redshifts with a unit, of -1 and below, outside
             ``redshift_range``, or never known.
         """
-        inputs, z = _with_widths(as_inputs(tokens)), read_redshifts(z)
+        inputs, z = with_widths(as_inputs(tokens)), read_redshifts(z)
         rows, weight = self._training_rows(inputs, len(z), groups, sample_weight)
         rows = np.flatnonzero(rows & np.isfinite(z))
         if not len(rows):
@@ -348,7 +347,7 @@ class RedshiftProbe(RegressorMixin, Probe):
     def _known(self, tokens: Any) -> Inputs:
         """Spectra that this probe can read; what it cannot is refused or named."""
         check_is_fitted(self)
-        inputs = _with_widths(as_inputs(tokens))
+        inputs = with_widths(as_inputs(tokens))
         same_tokenizer(self.tokenizer_, inputs.made_by, "the tokens given")
         config = self.network_.config
         same_sizes((inputs.sizes[0], 0), (config.token_size, 0))
@@ -399,19 +398,3 @@ class RedshiftProbe(RegressorMixin, Probe):
             raise ValueError(f"held_out must be a share of [0, 1), not {self.held_out}")
         if not 1e-5 <= self.step <= 1e-2:
             raise ValueError(f"step must be from 1e-5 to 1e-2 dex, not {self.step!r}")
-
-
-def _with_widths(inputs: Inputs) -> Inputs:
-    """The inputs, which must be items that know how wide their patches are."""
-    if inputs.items is None:
-        raise TypeError(
-            "these are vectors without tokens, and a redshift is read from tokens: give the token "
-            "table of spectok.encode, or spectok.group(tokens)"
-        )
-    for row, item in enumerate(inputs.items):
-        if "half" not in item.dtype.names:
-            raise ValueError(
-                f"the item of spectrum {row} has no field 'half', the widths of its patches: "
-                "spectok.group of an earlier version made it; group the token table again"
-            )
-    return inputs

@@ -12,13 +12,30 @@ from torch.nn.functional import pad
 
 from spectok.model._local import cosines
 from spectok.model._token import coefficients_of
+from spectok.probes._items import Inputs
 
-__all__ = ["N_CHANNELS", "channels_of", "log_grid", "on_log_grid", "placed"]
+__all__ = ["N_CHANNELS", "channels_of", "log_grid", "on_log_grid", "placed", "with_widths"]
 
 N_CHANNELS = 7
 _LARGEST = 60.0  # of a token's numbers: more would overflow
 _PIXELS = 32  # of a patch; only the size of "noise" below hangs on it
 _BROAD, _NARROW, _WIDE = 8e-4, 0.008, 0.08  # dex: running means reach this far to both sides
+
+
+def with_widths(inputs: Inputs) -> Inputs:
+    """The inputs, which must be items that know how wide their patches are."""
+    if inputs.items is None:
+        raise TypeError(
+            "these are vectors without tokens, and a redshift is read from tokens: give the token "
+            "table of spectok.encode, or spectok.group(tokens)"
+        )
+    for row, item in enumerate(inputs.items):
+        if "half" not in item.dtype.names:
+            raise ValueError(
+                f"the item of spectrum {row} has no field 'half', the widths of its patches: "
+                "spectok.group of an earlier version made it; group the token table again"
+            )
+    return inputs
 
 
 def log_grid(items: Sequence[np.ndarray], step: float) -> tuple[int, int]:
