@@ -601,6 +601,15 @@ def test_a_model_of_times_refuses_wavelengths(make_arrays):
         spectok.encode_arrays(wavelength, flux, model=spectok.SpectralTokenizer(config))
 
 
+def test_group_knows_how_wide_patches_are(tokens):
+    """Neighbouring patches of one segment touch: 32 pixels, not the 31 steps between them."""
+    item = spectok.group(tokens)[0]
+    low, high = item["wavelength"] - item["half"], item["wavelength"] + item["half"]
+    gap = (low[1:] - high[:-1]) / item["half"][1:]
+    # On an uneven grid, to a hundredth of a patch; patches that are not valid leave gaps.
+    assert (gap > -0.01).all() and np.median(gap) < 0.01
+
+
 def test_models_of_the_wrong_kind(make_arrays):
     wavelength, flux, sigma = make_arrays(64)
     with pytest.raises(TypeError, match="model must be a SpectralTokenizer, not Linear"):

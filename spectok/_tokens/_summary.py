@@ -105,8 +105,9 @@ def group(tokens: Table) -> np.ndarray:
     items : `numpy.ndarray` of object, shape (N,)
         In ascending ``spectrum_index``; each item is a structured array of the spectrum's T
         valid tokens in ascending wavelength, with the fields ``wavelength`` (float64, vacuum
-        Angstrom) and ``token`` (float32, C). ``item.dtype.metadata`` names the model that made
-        the tokens, which is how `spectok.probes` refuses those of another.
+        Angstrom), ``half`` (float64, Angstrom from there to the patch's outer edges) and
+        ``token`` (float32, C). ``item.dtype.metadata`` names the model that made the tokens,
+        which is how `spectok.probes` refuses those of another.
 
     Raises
     ------
@@ -133,12 +134,16 @@ def group(tokens: Table) -> np.ndarray:
     # What made the tokens travels with every item, so that a probe can refuse another model's.
     made_by = {key: meta[key] for key in ("MODEL", "SHA256")}
     fields = np.dtype(
-        [("wavelength", np.float64), ("token", np.float32, (size,))], metadata=made_by
+        [("wavelength", np.float64), ("half", np.float64), ("token", np.float32, (size,))],
+        metadata=made_by,
     )
+    # From the middle of the first pixel to its edge, padding of the last patch included.
+    to_edge = meta["PATCH"] / max(meta["PATCH"] - 1, 1)
     items = np.empty(len(spectra), dtype=object)
     for row, s in enumerate(spectra):
         items[row] = np.empty(int(s.valid.sum()), fields)
         items[row]["wavelength"] = s.wavelength[s.valid]
+        items[row]["half"] = to_edge * (s.wavelength - s.wavelength_min)[s.valid]
         items[row]["token"] = s.token[s.valid]
     return items
 
