@@ -1,8 +1,8 @@
 from . import plotting, probes, simulate, surveys, training
-from ._codec import decode, encode, encode_arrays
+from ._codec import decode, embed, embed_arrays, encode, encode_arrays
 from ._conf import conf
 from ._flags import TokenFlag
-from ._tokens import concatenate, group, pool
+from ._tokens import concatenate, group, pool, refusals
 from ._weights import list_models, load_model, save_model
 from .model import ModelConfig, SpectralTokenizer
 
@@ -17,6 +17,8 @@ __all__ = [
     "concatenate",
     "conf",
     "decode",
+    "embed",
+    "embed_arrays",
     "encode",
     "encode_arrays",
     "group",
@@ -25,6 +27,7 @@ __all__ = [
     "plotting",
     "pool",
     "probes",
+    "refusals",
     "save_model",
     "simulate",
     "surveys",

@@ -15,10 +15,15 @@ from astropy.table import QTable, Table
 from spectok._batch import TokenBatch, padded
 
 __all__ = [
+    "COLUMNS",
     "TokenSequence",
     "check_table",
     "column_unit",
+    "id_column",
+    "kept_of",
+    "has_unit",
     "legible",
+    "meta_entry",
     "meta_of",
     "sequences",
     "table_unit",
@@ -26,13 +31,13 @@ __all__ = [
     "to_token_batch",
 ]
 
-_COLUMNS = (
+COLUMNS = (
     "spectrum_index", "object_id", "token_index", "wavelength", "wavelength_min",
     "wavelength_max", "n_pixels", "n_valid", "valid", "scale", "flags", "token",
 )  # fmt: skip
 _FORMATS = {
     "wavelength": ".2f", "wavelength_min": ".2f", "wavelength_max": ".2f", "scale": ".4g",
-    "token": ".3f", "vector": ".3f",
+    "token": ".3f", "vector": ".3f", "embedding": ".3f",
 }  # fmt: skip
 # FITS knows eight upper-case characters; so do the tables, and nothing changes on the way.
 _META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
@@ -48,10 +53,11 @@ def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
     columns : dict
         The columns of the table by name; wavelengths as Quantities or in Angstrom.
     meta : dict
-        The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``; ``PRECIS`` where
-        the network did not compute in float32.
+        The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``; where it applies
+        ``SHAPE`` (of the array that the spectra came in), ``REFUSED`` (see `refusals`) and
+        ``PRECIS`` (in which the network computed, if not in float32).
     """
-    table = QTable({name: columns[name] for name in _COLUMNS}, copy=False)
+    table = QTable({name: columns[name] for name in COLUMNS}, copy=False)
     for name in ("wavelength", "wavelength_min", "wavelength_max"):
         table[name] = u.Quantity(table[name], u.AA, copy=False)
     table.meta.update(meta)
@@ -83,11 +89,26 @@ def meta_of(table: Table) -> dict[str, Any]:
     return {key: given[key] for key in (*_META, *_MAY_HAVE) if key in given}
 
 
+def meta_entry(table: Table, key: str) -> Any:
+    """One more entry of a table's meta, or None; files may have changed the case of its key."""
+    return next((value for name, value in table.meta.items() if str(name).upper() == key), None)
+
+
+def id_column(names: Sequence[Any]) -> np.ndarray:
+    """Identifiers as a column: of integers where all are (and fit 64 bits), else of texts."""
+    if all(isinstance(name, (int, np.integer)) for name in names):
+        try:
+            return np.array([int(name) for name in names], dtype=np.int64)
+        except OverflowError:
+            pass
+    return np.array([str(name) for name in names], dtype=str)
+
+
 def check_table(table: Table) -> None:
     """Refuse what is no token table, is empty, or says the same token twice."""
     if not isinstance(table, Table):
         raise TypeError(f"expected a token table (astropy QTable), got {type(table).__name__}")
-    missing = [name for name in _COLUMNS if name not in table.colnames]
+    missing = [name for name in COLUMNS if name not in table.colnames]
     if missing:
         raise ValueError(f"this is no token table: it lacks the columns {', '.join(missing)}")
     if len(table) == 0:
@@ -108,19 +129,21 @@ class TokenSequence:
     ----------
     index : int
         Its ``spectrum_index``.
-    object_id : str
+    object_id : str or int
     flags : int
     scale : float
         In the unit of the column.
     valid : bool array, shape (T,)
     wavelength, wavelength_min, wavelength_max : float64 arrays, shape (T,)
         Vacuum Angstrom.
-    n_pixels : int array, shape (T,)
+    n_pixels, n_valid : int arrays, shape (T,)
     token : float32 array, shape (T, C)
+    row : int
+        Its first row in the table.
     """
 
     index: int
-    object_id: str
+    object_id: str | int
     flags: int
     scale: float
     valid: np.ndarray
@@ -128,7 +151,9 @@ class TokenSequence:
     wavelength_min: np.ndarray
     wavelength_max: np.ndarray
     n_pixels: np.ndarray
+    n_valid: np.ndarray
     token: np.ndarray
+    row: int
 
     def covers(self, wavelength: np.ndarray) -> np.ndarray:
         """Where a wavelength lies within one patch of a valid token; shape of the input."""
@@ -150,9 +175,12 @@ def sequences(table: Table) -> list[TokenSequence]:
         Where the table is no token table, is empty or repeats tokens.
     """
     check_table(table)
-    arrays = {name: np.asarray(table[name]) for name in _COLUMNS}
+    arrays = {name: np.asarray(table[name]) for name in COLUMNS}
+    names = table["object_id"]
+    if getattr(names, "mask", None) is not None and names.dtype.kind in "US":
+        arrays["object_id"] = names.filled("")  # ECSV masks empty texts
     for name in ("wavelength", "wavelength_min", "wavelength_max"):
-        arrays[name] = u.Quantity(table[name], copy=False).to_value(u.AA).astype(np.float64)
+        arrays[name] = _angstrom(table[name], name)
     order = np.lexsort((arrays["wavelength"], arrays["spectrum_index"]))
     index = arrays["spectrum_index"][order]
     starts = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
@@ -160,28 +188,62 @@ def sequences(table: Table) -> list[TokenSequence]:
     for rows in np.split(order, starts[1:]):
         first = rows[0]
         name = arrays["object_id"][first]
+        if isinstance(name, np.integer):
+            name = int(name)
         out.append(
             TokenSequence(
                 int(arrays["spectrum_index"][first]),
-                name.decode() if isinstance(name, bytes) else str(name),
+                name if isinstance(name, int) else _text(name),
                 int(arrays["flags"][first]),
                 float(arrays["scale"][first]),
                 arrays["valid"][rows].astype(bool),
                 *(arrays[c][rows] for c in ("wavelength", "wavelength_min", "wavelength_max")),
                 arrays["n_pixels"][rows].astype(np.int64),
+                arrays["n_valid"][rows].astype(np.int64),
                 # FITS hands over big-endian numbers, which torch refuses.
                 arrays["token"][rows].astype(np.float32),
+                int(rows.min()),
             )
         )
     return out
 
 
+def kept_of(table: Table, spectra: Sequence[TokenSequence]) -> dict[str, Any]:
+    """What was kept of each spectrum beside its tokens: a column of N values by its name."""
+    rows = [one.row for one in spectra]
+    return {name: table[name][rows] for name in table.colnames if name not in COLUMNS}
+
+
+def _text(name: Any) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+
+
+def has_unit(column: Any) -> bool:
+    """Whether a column still has the unit that it was written with, and other tools kept it."""
+    unit = getattr(column, "unit", None)
+    return unit is not None and not isinstance(unit, u.UnrecognizedUnit)
+
+
+def _angstrom(column: Any, name: str) -> np.ndarray:
+    """Wavelengths of a table as plain numbers; without their unit they are still Angstrom."""
+    if not has_unit(column):
+        return np.asarray(column, dtype=np.float64)
+    try:
+        return u.Quantity(column, copy=False).to_value(u.AA).astype(np.float64)
+    except u.UnitConversionError as error:
+        raise ValueError(
+            f"the column {name} of the token table is in {column.unit}, which is no wavelength: "
+            "something has changed it; its numbers were Angstrom"
+        ) from error
+
+
 def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     """Token sequences padded to the longest of them."""
+    # What was refused lies nowhere (NaN), and is never looked at.
     parts = (
         padded([s.token for s in spectra], np.float32),
-        padded([s.wavelength for s in spectra], fill=None),
-        padded([s.wavelength - s.wavelength_min for s in spectra]),
+        padded([np.nan_to_num(s.wavelength, nan=1.0) for s in spectra], fill=None),
+        padded([np.nan_to_num(s.wavelength - s.wavelength_min) for s in spectra]),
         padded([s.valid for s in spectra], bool),
     )
     return TokenBatch(*map(torch.from_numpy, parts), torch.ones(len(spectra)))
@@ -204,7 +266,16 @@ def column_unit(unit: u.UnitBase) -> u.UnitBase:
     """`table_unit` without a scale that is no power of ten, which FITS cannot hold."""
     unit = table_unit(unit)
     power = math.log10(unit.scale)
-    return unit if power == round(power) else u.CompositeUnit(1, unit.bases, unit.powers)
+    if power != round(power):
+        unit = u.CompositeUnit(1, unit.bases, unit.powers)
+    try:
+        unit.to_string("fits")
+    except u.UnitScaleError:  # a name of something with a scale of its own, such as ST
+        parts = unit.decompose()
+        return u.CompositeUnit(1, parts.bases, parts.powers)
+    except ValueError:  # astropy writes it in a way of its own
+        pass
+    return unit
 
 
 def _readable(unit: u.UnitBase) -> bool:

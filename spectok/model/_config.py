@@ -9,7 +9,14 @@ __all__ = ["ModelConfig"]
 
 # Fields that came after 0.1.0, each with what it was before it could be said: how the
 # configuration of older weights is read. Not today's defaults, which may change.
-_BEFORE: dict[str, Any] = {}
+_BEFORE: dict[str, Any] = {
+    "embedding_size": 0,
+    "reader_width": 128,
+    "reader_heads": 4,
+    "reader_blocks": 3,
+    "reader_queries": 4,
+    "reader_group": 4,
+}
 # Units of the coordinate: of wavelengths in vacuum, and of times.
 _UNITS = ("Angstrom", "d")
 
@@ -41,6 +48,14 @@ class ModelConfig:
     coordinate_unit : str
         What the coordinate is: ``"Angstrom"`` for vacuum wavelengths, ``"d"`` for times in
         days. `spectok.encode` refuses spectra where the model's is not Angstrom.
+    embedding_size : int
+        Numbers of an embedding, E; 0 for a tokenizer without a reader, which makes none.
+    reader_width, reader_heads : int
+        Width of the reader, and its attention heads.
+    reader_blocks, reader_queries : int
+        Its blocks, and the learned queries that collect what they found.
+    reader_group : int
+        Neighbouring tokens that the reader joins into one.
 
     Raises
     ------
@@ -68,6 +83,12 @@ class ModelConfig:
     min_period: float = 8.0
     max_period: float = 65536.0
     coordinate_unit: str = "Angstrom"
+    embedding_size: int = 0
+    reader_width: int = 128
+    reader_heads: int = 4
+    reader_blocks: int = 3
+    reader_queries: int = 4
+    reader_group: int = 4
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -77,9 +98,16 @@ class ModelConfig:
                 f"width {self.width} over heads {self.heads} is {self.width // self.heads}, but "
                 "must be even: attention turns its channels in pairs"
             )
-        # A patch has a length, and a token holds a cosine and a noise.
-        least = {"patch_size": 2, "token_size": 2}
-        for name in ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods"):
+        if self.reader_width % (2 * self.reader_heads):
+            raise ValueError(
+                f"reader_width {self.reader_width} is not a multiple of twice reader_heads "
+                f"{self.reader_heads}: attention turns its channels in pairs"
+            )
+        # A patch has a length, a token holds a cosine and a noise; and there may be no reader.
+        least = {"patch_size": 2, "token_size": 2, "embedding_size": 0}
+        whole = ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods")
+        reader = ("reader_blocks", "reader_queries", "reader_group")
+        for name in (*whole, "embedding_size", *reader):
             if getattr(self, name) < least.get(name, 1):
                 raise ValueError(
                     f"{name} must be at least {least.get(name, 1)}, not {getattr(self, name)}"

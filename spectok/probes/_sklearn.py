@@ -4,11 +4,17 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
     from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.metrics import r2_score
-    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+    from sklearn.model_selection import (
+        GroupShuffleSplit,
+        ShuffleSplit,
+        StratifiedGroupKFold,
+        StratifiedShuffleSplit,
+    )
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.pipeline import Pipeline, make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
     from sklearn.utils import check_random_state
+    from sklearn.utils.class_weight import compute_sample_weight
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
     raise ImportError('probes need scikit-learn: pip install "spectok[probes]"') from error
@@ -16,6 +22,7 @@ except ImportError as error:
 __all__ = [
     "BaseEstimator",
     "ClassifierMixin",
+    "FunctionTransformer",
     "GroupShuffleSplit",
     "KNeighborsClassifier",
     "KNeighborsRegressor",
@@ -25,9 +32,12 @@ __all__ = [
     "RidgeCV",
     "ShuffleSplit",
     "StandardScaler",
+    "StratifiedGroupKFold",
+    "StratifiedShuffleSplit",
     "TransformerMixin",
     "check_is_fitted",
     "check_random_state",
+    "compute_sample_weight",
     "make_pipeline",
     "r2_score",
 ]

@@ -1,0 +1,144 @@
+"""The reader: a spectrum's tokens to one embedding (layer 1: torch only).
+
+Letters of shapes: N spectra of T tokens of C numbers; G groups of neighbouring tokens; D the
+reader's width; Q learned queries; E numbers of the embedding.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from spectok.model._config import ModelConfig
+from spectok.model._cosines import contrast_of
+from spectok.model._limits import LARGEST_FEATURE, LARGEST_TOKEN, LEAST_HALF
+from spectok.model._transformer import Block, attention_mask, rotation
+
+__all__ = ["Reader", "token_features"]
+
+# Periods of ln(wavelength): from a line (0.002: 600 km/s) to all that is ever observed.
+_PERIODS, _SHORTEST, _LONGEST = 24, 2e-3, 8.0
+_TOKEN_WIDTH = 64  # numbers of a token before neighbours are joined
+_LOG_LENGTH = 6.0  # ln(wavelength / half a patch) of a typical patch
+
+
+class Reader(nn.Module):
+    """Small network that turns the tokens of a spectrum into its embedding.
+
+    Every token is combined with the logarithm of its wavelength and of its length, and
+    neighbours are joined into groups. Transformer blocks, turned by *ln* wavelength so that a
+    redshift is a shift, let the groups look at each other; learned queries collect what they
+    found, and a head makes the embedding of it.
+
+    Parameters
+    ----------
+    config : `ModelConfig`
+        Its ``token_size``, ``embedding_size`` and ``reader_...``.
+
+    References
+    ----------
+    Su et al. (2021), arXiv:2104.09864 (turned queries and keys); van den Oord et al. (2018),
+    arXiv:1807.03748 (how it is trained, see `spectok.training.fit_reader`).
+    """
+
+    mean: Tensor
+    scatter: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, number = config.reader_width, 2 * config.token_size - 1
+        self.group, self.turned = config.reader_group, width // config.reader_heads // 2
+        # Of the features over many spectra: training sets them before it begins.
+        self.register_buffer("mean", torch.zeros(number))
+        self.register_buffer("scatter", torch.ones(number))
+        self.from_token = nn.Linear(number, _TOKEN_WIDTH)
+        self.from_place = nn.Linear(2 * _PERIODS + 1, 2 * _TOKEN_WIDTH)
+        self.join = nn.Linear(self.group * _TOKEN_WIDTH, width)
+        self.blocks = nn.ModuleList(
+            Block(width, config.reader_heads) for _ in range(config.reader_blocks)
+        )
+        for block in self.blocks:
+            block.attend_self.start_near(math.log(_LONGEST / _SHORTEST))
+        self.norm = nn.LayerNorm(width)
+        self.queries = nn.Parameter(width**-0.5 * torch.randn(config.reader_queries, width))
+        self.key_value = nn.Linear(width, 2 * width)
+        found = config.reader_queries * width
+        self.head = nn.Sequential(
+            nn.LayerNorm(found),
+            nn.Linear(found, 2 * width),
+            nn.GELU(),
+            nn.Linear(2 * width, config.embedding_size),
+        )
+
+    def features(self, value: Tensor, valid: Tensor) -> Tensor:
+        """What the reader sees of tokens (N, T, C): (N, T, 2 C - 1), standardised.
+
+        The numbers of the token themselves and its cosines in units of the noise; zeros where a
+        token is not valid.
+        """
+        seen = (token_features(value) - self.mean) / self.scatter
+        seen = seen.clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
+        return torch.where(valid.unsqueeze(-1), seen, 0.0)
+
+    def forward(self, features: Tensor, wavelength: Tensor, half: Tensor, valid: Tensor) -> Tensor:
+        """Embeddings of spectra.
+
+        Parameters
+        ----------
+        features : `torch.Tensor`, shape (N, T, 2 C - 1)
+            See `features`.
+        wavelength, half : `torch.Tensor`, float64, shape (N or 1, T)
+            Centre of each token's patch, ascending, and half its length.
+        valid : `torch.Tensor` of bool, shape (N, T)
+            Tokens that count.
+
+        Returns
+        -------
+        embedding : `torch.Tensor`, shape (N, E)
+        """
+        missing = -valid.shape[1] % self.group
+        if missing:
+            # Invalid tokens at the end, which are not looked at, make the last group whole.
+            features = nn.functional.pad(features, (0, 0, 0, missing))
+            valid = nn.functional.pad(valid, (0, missing))
+            last = wavelength.new_ones(1, missing)
+            wavelength = torch.cat([wavelength, wavelength[:, -1:] * last], 1)
+            half = torch.cat([half, half[:, -1:] * last], 1)
+        place = wavelength.log()
+        angle = (2.0 * math.pi) * _cycles(place, _PERIODS)
+        length = (half.clamp(min=LEAST_HALF) / wavelength).log().float() + _LOG_LENGTH
+        about = torch.cat([angle.sin(), angle.cos(), length.unsqueeze(-1)], dim=-1)
+        gain, offset = self.from_place(about.to(features.device)).chunk(2, -1)
+        x = self.from_token(features) * (1.0 + gain) + offset
+        x = x * valid.unsqueeze(-1)
+        # (N, T, 64) -> (N, G, group * 64) -> (N, G, D)
+        x = self.join(nn.functional.gelu(x.unflatten(1, (-1, self.group)).flatten(-2)))
+        valid = valid.unflatten(1, (-1, self.group)).any(-1)
+        mask = attention_mask(valid)
+        place = place.unflatten(1, (-1, self.group)).mean(-1)
+        at = rotation(_cycles(place, self.turned).to(x.device))
+        for block in self.blocks:
+            x = block(x, mask, at)
+        key, value = self.key_value(self.norm(x)).chunk(2, -1)
+        score = self.queries.to(key.dtype) @ key.transpose(-1, -2) * key.shape[-1] ** -0.5
+        if mask is not None:
+            score = score.masked_fill(~mask[:, 0], -torch.inf)
+        # (N, Q, G) @ (N, G, D) -> (N, Q * D) -> (N, E)
+        return self.head((score.float().softmax(-1).to(value.dtype) @ value).flatten(1))
+
+
+def token_features(value: Tensor) -> Tensor:
+    """Numbers of tokens (..., C), and their cosines in units of the noise: (..., 2 C - 1)."""
+    value = value.clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
+    return torch.cat([value, contrast_of(value)], -1)
+
+
+def _cycles(place: Tensor, number: int) -> Tensor:
+    """Phases of ln(wavelength), float64 (...), at so many periods, in [0, 1): (..., number)."""
+    shortest, longest = math.log(_SHORTEST), math.log(_LONGEST)
+    period = torch.linspace(shortest, longest, number, dtype=torch.float64, device=place.device)
+    # In float64: in float32 the phase of the shortest would be off by a thousandth.
+    phase = place.unsqueeze(-1) * torch.exp(-period)
+    return (phase - phase.floor()).float()

@@ -1,0 +1,147 @@
+"""The linear reading of a probe: what few labels are enough for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spectok.probes._grid import on_grid
+from spectok.probes._items import Inputs, batches_of, make_batch
+from spectok.probes._network import OnGrid, ProbeBatch
+from spectok.probes._sklearn import LogisticRegression, RidgeCV, StandardScaler
+
+__all__ = ["STRENGTH", "LinearConfig", "LinearNetwork", "fit_classes", "fit_labels"]
+
+# C of the logistic regression, over how many standardised numbers it reads: so the logits' prior
+# scatter is that of any other number of them.
+STRENGTH = 16.0
+_ALPHAS = np.logspace(0, 6, 13)
+_LEAST = 1e-3  # standard deviation of a label's errors, in that of the label
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LinearConfig:
+    """Sizes of a linear reading.
+
+    Attributes
+    ----------
+    token_size : int
+        Numbers of a token, C; 0 where only vectors are read.
+    grid_size : int
+        Places of the grid on which tokens are read, K.
+    vector_size : int
+        Numbers of the vector, E; 0 where only tokens are read.
+    n_values : int
+        Numbers that are linear in what is read: one per class or label.
+    spread : bool
+        Whether they are means of normal distributions, whose widths are given with them.
+    """
+
+    token_size: int
+    grid_size: int
+    vector_size: int
+    n_values: int
+    spread: bool
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that come out."""
+        return self.n_values * (3 if self.spread else 1)
+
+
+class LinearNetwork(OnGrid):
+    """Tokens on a grid and a vector, side by side, to numbers that are linear in them.
+
+    What scikit-learn has fitted, in the same shape as `ProbeNetwork`: batches in, outputs for
+    classes or for a `Mixture` out.
+
+    Parameters
+    ----------
+    config : LinearConfig
+    """
+
+    def __init__(self, config: LinearConfig) -> None:
+        super().__init__()
+        self.config = config
+        size = config.grid_size * config.token_size + config.vector_size
+        self.register_buffer("grid", torch.zeros(config.grid_size, dtype=torch.float64))
+        self.register_buffer("missing", torch.zeros(config.grid_size, config.token_size))
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+        self.register_buffer("weight", torch.zeros(config.n_values, size))
+        self.register_buffer("bias", torch.zeros(config.n_values))
+        self.register_buffer("log_width", torch.zeros(config.n_values))
+
+    def read(self, batch: ProbeBatch) -> Tensor:
+        """What the numbers are linear in, (N, K C + E); places without a token hold the mean."""
+        parts = []
+        if self.config.token_size:
+            value, known = self._placed(batch)
+            parts.append(torch.where(known.unsqueeze(-1), value, self.missing).flatten(1))
+        if self.config.vector_size:
+            parts.append(batch.vector)
+        return torch.cat(parts, 1)
+
+    @torch.no_grad()
+    def prepare(self, grid: Tensor, inputs: Inputs) -> np.ndarray:
+        """Set the grid, what fills gaps and the scale of every number; returns them, (N, S)."""
+        rows = list(batches_of(inputs.lengths, 256))
+        if self.config.token_size:
+            self.grid.copy_(grid)
+            total, count = torch.zeros_like(self.missing), torch.zeros(len(grid), 1)
+            for members in rows:
+                value, known = self._placed(make_batch(inputs[members]))
+                total += torch.where(known.unsqueeze(-1), value, 0.0).sum(0)
+                count += known.sum(0).unsqueeze(-1)
+            self.missing.copy_(total / count.clamp(min=1))
+        found = np.empty((len(inputs), self.mean.numel()), np.float32)
+        for members in rows:
+            found[members] = self.read(make_batch(inputs[members])).numpy()
+        scaler = StandardScaler().fit(found)
+        self.mean.copy_(torch.from_numpy(scaler.mean_))
+        self.std.copy_(torch.from_numpy(scaler.scale_))
+        return scaler.transform(found)
+
+    def forward(self, batch: ProbeBatch) -> Tensor:
+        """Spectra to (N, n_outputs)."""
+        value = ((self.read(batch) - self.mean) / self.std) @ self.weight.T + self.bias
+        if not self.config.spread:
+            return value
+        # In the order of `Mixture`: log weights, means, log widths.
+        return torch.cat([torch.zeros_like(value), value, self.log_width.expand_as(value)], 1)
+
+    def _placed(self, batch: ProbeBatch) -> tuple[Tensor, Tensor]:
+        grid = self.grid.to(batch.wavelength.device)
+        return on_grid(batch.token, batch.wavelength, batch.valid, grid)
+
+
+def fit_classes(network: LinearNetwork, x: np.ndarray, index: Tensor, weight: np.ndarray) -> None:
+    """Fit logistic regression to classes (N,), and put it into the network."""
+    model = LogisticRegression(C=STRENGTH / x.shape[1], max_iter=1000).fit(
+        x, index.numpy(), sample_weight=weight
+    )
+    weights, bias = model.coef_, model.intercept_
+    if len(weights) == 1:  # of two classes, scikit-learn gives the second
+        weights, bias = np.r_[np.zeros_like(weights), weights], np.r_[0.0, bias]
+    network.weight.copy_(torch.from_numpy(weights))
+    network.bias.copy_(torch.from_numpy(bias))
+
+
+def fit_labels(network: LinearNetwork, x: np.ndarray, label: Tensor, weight: np.ndarray) -> None:
+    """Fit ridge regression to every standardised label (N, L), NaN where unknown.
+
+    Its strength is that with the smallest leave-one-out errors, and their rms is the width.
+    """
+    for k, column in enumerate(label.double().numpy().T):
+        known = np.isfinite(column)
+        model = RidgeCV(_ALPHAS, store_cv_results=True)
+        model.fit(x[known], column[known], sample_weight=weight[known])
+        # scikit-learn keeps squared errors times weights.
+        squares = model.cv_results_[:, np.argmin(np.abs(_ALPHAS - model.alpha_))]
+        width = max(float(np.sqrt(squares.sum() / weight[known].sum())), _LEAST)
+        network.weight[k] = torch.from_numpy(model.coef_)
+        network.bias[k] = float(model.intercept_)
+        network.log_width[k] = float(np.log(width))
