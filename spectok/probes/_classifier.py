@@ -20,6 +20,7 @@ __all__ = ["ProbeClassifier"]
 
 _MANY = 10  # spectra that are seldom all of one class
 
+
 class ProbeClassifier(ClassifierMixin, Probe):
     """Classes of spectra from their frozen tokens, their embeddings, or both.
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectok.probes._grid import on_grid
 from spectok.probes._items import Inputs, batches_of, make_batch

@@ -65,9 +65,7 @@ class PoolTokens(TransformerMixin, BaseEstimator):
     (5, 16)
     """
 
-    def __init__(
-        self, how: str = "grid", *, largest: int = 512, distances: bool = False
-    ) -> None:
+    def __init__(self, how: str = "grid", *, largest: int = 512, distances: bool = False) -> None:
         self.how = how
         self.largest = largest
         self.distances = distances
@@ -162,7 +160,10 @@ class PoolTokens(TransformerMixin, BaseEstimator):
                 [("wavelength", float), ("token", np.float32, (inputs.sizes[0] - 1,))]
             )
             items[row] = np.empty(len(item), fields)
-            items[row]["wavelength"], items[row]["token"] = item["wavelength"], item["token"][:, :-1]
+            items[row]["wavelength"], items[row]["token"] = (
+                item["wavelength"],
+                item["token"][:, :-1],
+            )
         return dataclasses.replace(inputs, items=items)
 
     def _placed(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

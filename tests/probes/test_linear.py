@@ -76,7 +76,9 @@ def test_classes_are_those_of_scikit_learn(class_weight, classes, vectors):
     if classes == 2 and isinstance(class_weight, dict):
         class_weight = {"a": 1.0, "b": 5.0}
     probe = ProbeClassifier(class_weight=class_weight).fit(x[:300], kind[:300])
-    weight = np.ones(300) if class_weight is None else compute_sample_weight(class_weight, kind[:300])
+    weight = (
+        np.ones(300) if class_weight is None else compute_sample_weight(class_weight, kind[:300])
+    )
     scaler = StandardScaler().fit(x[:300])
     model = LogisticRegression(C=STRENGTH / 7, max_iter=1000)
     model.fit(scaler.transform(x[:300]), kind[:300], sample_weight=weight / weight.mean())
