@@ -12,7 +12,7 @@ try:
     )
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
     from sklearn.pipeline import Pipeline, make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
+    from sklearn.preprocessing import StandardScaler, normalize
     from sklearn.utils import check_random_state
     from sklearn.utils.class_weight import compute_sample_weight
     from sklearn.utils.validation import check_is_fitted
@@ -22,7 +22,6 @@ except ImportError as error:
 __all__ = [
     "BaseEstimator",
     "ClassifierMixin",
-    "FunctionTransformer",
     "GroupShuffleSplit",
     "KNeighborsClassifier",
     "KNeighborsRegressor",

@@ -15,7 +15,7 @@ import spectok
 from spectok import simulate
 from spectok.probes import ProbeClassifier, ProbeRegressor, load_probe, save_probe
 from spectok.probes._estimator import FEW
-from spectok.probes._linear import _ALPHAS, STRENGTH
+from spectok.probes._linear import ALPHAS, STRENGTH
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_classes_are_those_of_scikit_learn(class_weight, classes, vectors):
         np.ones(300) if class_weight is None else compute_sample_weight(class_weight, kind[:300])
     )
     scaler = StandardScaler().fit(x[:300])
-    model = LogisticRegression(C=STRENGTH / 7, max_iter=1000)
+    model = LogisticRegression(C=STRENGTH / 7, max_iter=1000)  # 7 numbers, standardised
     model.fit(scaler.transform(x[:300]), kind[:300], sample_weight=weight / weight.mean())
     expected = model.predict_proba(scaler.transform(x[300:]))
     assert np.allclose(probe.predict_proba(x[300:]), expected, atol=1e-4)
@@ -95,7 +95,7 @@ def test_labels_and_their_widths(vectors):
     probe = ProbeRegressor().fit(x, y * u.K, sample_weight=weight)
     value, std = probe.predict(x, return_std=True)
     weight = weight / weight.mean()
-    z, middle, spread = StandardScaler().fit_transform(x), y.mean(), y.std()
+    z, middle, spread = StandardScaler().fit_transform(x) / 7**0.5, y.mean(), y.std()
 
     def left_out(alpha):
         found = []
@@ -105,9 +105,9 @@ def test_labels_and_their_widths(vectors):
             found.append(model.predict(z[k : k + 1])[0] - (y[k] - middle) / spread)
         return np.average(np.square(found), weights=weight) ** 0.5
 
-    errors = [left_out(alpha) for alpha in _ALPHAS]
+    errors = [left_out(alpha) for alpha in ALPHAS]
     assert np.allclose(std.to_value(u.K), spread * min(errors), rtol=1e-3)
-    model = Ridge(alpha=_ALPHAS[np.argmin(errors)]).fit(z, (y - middle) / spread, weight)
+    model = Ridge(alpha=ALPHAS[np.argmin(errors)]).fit(z, (y - middle) / spread, weight)
     assert np.allclose(value.to_value(u.K), middle + spread * model.predict(z), atol=1e-4)
 
 
