@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from spectok._batch import PatchLayout, SpectrumBatch
-from spectok._pretrained import model_identity
+from spectok._weights import model_identity
 from spectok.simulate import Simulator
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "measured"))

@@ -44,7 +44,7 @@ from _novelty import novelty_task
 
 import spectok
 from spectok import probes, simulate
-from spectok._pretrained import model_identity
+from spectok._weights import model_identity
 
 
 @dataclass

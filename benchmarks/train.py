@@ -24,7 +24,7 @@ import torch
 
 from spectok import simulate
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.training import Batches, MockSpectra, fit
+from spectok.training import Batches, MockSpectra, fit, training_simulators
 from spectok.training._speed import matmul_peak
 
 # The mixture of recipes/small_v1, mocks alone.
@@ -52,7 +52,7 @@ def main() -> None:
     precision = args.precision or ("bf16-mixed" if cuda else "32-true")
     tokens = args.tokens or (49152 if cuda else 1024)
     templates = simulate.load_templates(args.templates) if args.templates else None
-    mocks = MockSpectra(simulate.training_simulators(templates, device=args.device))
+    mocks = MockSpectra(training_simulators(templates, device=args.device))
     batches = Batches(
         {"mock": mocks},
         {survey: {"mock": share} for survey, share in MIXTURE.items()},

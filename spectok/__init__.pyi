@@ -2,8 +2,8 @@ from . import plotting, probes, simulate, surveys, training
 from ._codec import decode, encode, encode_arrays
 from ._conf import conf
 from ._flags import TokenFlag
-from ._pretrained import list_models, load_model, save_model
 from ._tokens import concatenate, group, pool
+from ._weights import list_models, load_model, save_model
 from .model import ModelConfig, SpectralTokenizer
 
 __version__: str

@@ -14,7 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["PatchLayout", "SpectrumBatch", "TokenBatch", "buckets", "find_segments", "magnitude"]
+__all__ = [
+    "PatchLayout",
+    "SpectrumBatch",
+    "TokenBatch",
+    "buckets",
+    "find_segments",
+    "binary_scale",
+]
 
 # Adjacent steps may differ by a factor of 2. One missing pixel doubles a step, on a logarithmic
 # grid by a hair more than 2: the tolerance keeps such a spectrum in one piece.
@@ -113,7 +120,7 @@ class PatchLayout:
         return places[..., self.present]
 
 
-def magnitude(flux: np.ndarray, sigma: np.ndarray, valid: np.ndarray) -> np.ndarray:
+def binary_scale(flux: np.ndarray, sigma: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Power of two near the typical value of each spectrum.
 
     Divided by it, a spectrum in any unit (1e-17 erg/s/cm2/A, 1e-26 W/m2/Hz) fits float32, and
@@ -127,7 +134,7 @@ def magnitude(flux: np.ndarray, sigma: np.ndarray, valid: np.ndarray) -> np.ndar
 
     Returns
     -------
-    magnitude : `numpy.ndarray`, shape (N,)
+    binary_scale : `numpy.ndarray`, shape (N,)
         1 for a spectrum without a good pixel.
     """
     typical = np.ones(len(flux))

@@ -40,7 +40,7 @@ def _encode(args: argparse.Namespace) -> int:
 
     from spectok import concatenate, encode, surveys
     from spectok._convert import are_arms
-    from spectok._pretrained import resolve
+    from spectok._weights import resolve
 
     check_output(args.output)
     model = resolve(args.model, args.device)  # once, and before any file is read
@@ -181,8 +181,8 @@ def _info(args: argparse.Namespace) -> int:
     import json
 
     from spectok import list_models, load_model
-    from spectok._pretrained import describe, model_identity
     from spectok._tokens import meta_of
+    from spectok._weights import describe, model_identity
 
     _versions()
     tokens = None if args.name is None else table_or_none(args.name)

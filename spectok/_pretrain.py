@@ -48,6 +48,7 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
         "validation": ("batches", "pictures"),
     }
     _check(path, "the recipe", recipe, _SECTIONS)
+    _drop_balance(path, recipe.get("training", {}))
     for section, keys in known.items():
         _check(path, f"[{section}]", recipe.get(section, {}), keys)
     if "mixture" not in recipe:
@@ -63,6 +64,15 @@ def _check(path: str | Path, where: str, found: dict[str, Any], known: Any) -> N
         raise ValueError(
             f"{path}: {where} has {', '.join(wrong)}, which means nothing; it may have "
             f"{', '.join(known)}"
+        )
+
+
+def _drop_balance(path: str | Path, training: dict[str, Any]) -> None:
+    """Recipes of 0.1 may say how hard pixels are weighed, which is no option any more."""
+    if training.pop("balance", 0.0):
+        raise ValueError(
+            f"{path}: [training] has a balance other than 0, which slowed learning and is gone: "
+            "take the line out, and the loss is the likelihood itself"
         )
 
 
@@ -178,7 +188,7 @@ def _device_of(accelerator: str) -> str:
 def sources_of(recipe: dict[str, Any], base: Path, device: str) -> dict[str, Any]:
     """Sources by the names that the mixture gives them: ``mock``, and the packs'."""
     from spectok import simulate
-    from spectok.training import MockSpectra, RealSpectra, open_pack
+    from spectok.training import MockSpectra, RealSpectra, open_pack, training_simulators
 
     data, mock = recipe.get("data", {}), dict(recipe.get("mock", {}))
     sources: dict[str, Any] = {
@@ -189,7 +199,7 @@ def sources_of(recipe: dict[str, Any], base: Path, device: str) -> dict[str, Any
     if "mock" in used:
         templates = data.get("templates")
         lessons = {k: mock.pop(k) for k in ("pairs", "varied", "strange") if k in mock}
-        simulators = simulate.training_simulators(
+        simulators = training_simulators(
             simulate.load_templates(_from(base, templates) or templates) if templates else None,
             surveys=tuple(s for s, shares in recipe["mixture"].items() if "mock" in shares),
             device=device,

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectok._batch import PatchLayout, SpectrumBatch, buckets, find_segments, magnitude
+from spectok._batch import PatchLayout, SpectrumBatch, binary_scale, buckets, find_segments
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_magnitude_loses_no_bit(exponent, seed):
     flux = rng.normal(3.0, 1.0, (3, 50)) * 2.0**exponent
     sigma = rng.uniform(0.1, 1.0, (3, 50)) * 2.0**exponent
     valid = rng.random((3, 50)) < 0.8
-    by = magnitude(flux, sigma, valid)
+    by = binary_scale(flux, sigma, valid)
     assert (np.frexp(by)[0] == 0.5).all(), "not powers of two"
     scaled = flux / by[:, None]
     assert np.array_equal(scaled * by[:, None], flux)
@@ -135,13 +135,13 @@ def test_magnitude_loses_no_bit(exponent, seed):
 
 def test_magnitude_of_nothing_is_one():
     nothing = np.zeros((1, 4), bool)
-    assert magnitude(np.full((1, 4), np.nan), np.full((1, 4), np.inf), nothing) == 1
+    assert binary_scale(np.full((1, 4), np.nan), np.full((1, 4), np.inf), nothing) == 1
 
 
 def test_magnitude_heeds_no_outlier():
     flux, sigma = np.ones((1, 9)), np.ones((1, 9))
     sigma[0, 3] = 1e30
-    assert magnitude(flux, sigma, np.ones((1, 9), bool)) == 1
+    assert binary_scale(flux, sigma, np.ones((1, 9), bool)) == 1
 
 
 def test_batch_pads_with_what_nobody_sees():

@@ -136,7 +136,7 @@ def test_the_display_is_rounded_and_the_table_is_not(one, tmp_path):
 def test_meta_names_the_weights(one, tiny):
     import hashlib
 
-    from spectok._pretrained import model_identity
+    from spectok._weights import model_identity
 
     assert (one.meta["MODEL"], one.meta["SHA256"]) == model_identity(tiny)
     assert one.meta["PATCH"] == 32 and one.meta["SPECTOK"] == spectok.__version__
@@ -489,6 +489,13 @@ def test_group(tokens):
         assert np.array_equal(item["wavelength"], rows["wavelength"].to_value(u.AA))
         made_by = {key: tokens.meta[key] for key in ("MODEL", "SHA256")}
         assert dict(item.dtype.metadata) == dict(item[1:].dtype.metadata) == made_by
+
+
+def test_a_model_of_times_refuses_wavelengths(make_arrays):
+    config = spectok.ModelConfig.of_size("tiny", coordinate_unit="d")
+    wavelength, flux, _ = make_arrays(64)
+    with pytest.raises(ValueError, match="this model's coordinate has the unit 'd'"):
+        spectok.encode_arrays(wavelength, flux, model=spectok.SpectralTokenizer(config))
 
 
 def test_models_of_the_wrong_kind(make_arrays):

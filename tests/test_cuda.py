@@ -46,12 +46,10 @@ def test_training_on_the_device(compiled, tmp_path):
     pytest.importorskip("lightning", reason="the extra 'training' is not installed")
     import csv
 
-    from spectok.training import Batches, MockSpectra, Validation, fit
+    from spectok.training import Batches, MockSpectra, Validation, fit, training_simulators
 
     def batches(device, seed):
-        simulators = simulate.training_simulators(
-            surveys=("sdss", "apogee"), varied=1, device=device
-        )
+        simulators = training_simulators(surveys=("sdss", "apogee"), varied=1, device=device)
         mixture = {survey: {"mock": 1.0} for survey in simulators}
         return Batches(
             {"mock": MockSpectra(simulators)}, mixture, patch_size=32, n_tokens=2000, seed=seed

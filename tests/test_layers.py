@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "spectok"
 if not PACKAGE.is_dir():
     # Tests of an installed wheel stand alone.
     PACKAGE = Path(spectok.__file__).parent
-TOP = 5
+TOP = 6
 LAYER = {
     "_batch": 0,
     "_conf": 0,
@@ -23,15 +23,14 @@ LAYER = {
     "_split": 0,
     "model": 1,
     "_convert": 1,
-    "_downloads": 1,
     "_tokens": 1,
-    "_pretrained": 2,
+    "_weights": 2,
     "_codec": 3,
     "surveys": 4,
     "simulate": 4,
     "probes": 4,
     "plotting": 4,
-    "training": 4,
+    "training": 5,
     "_arguments": TOP,
     "_cli": TOP,
     "_demo": TOP,
@@ -44,14 +43,16 @@ LAYER = {
 WITHOUT_ASTROPY = ("_batch", "_pretrain", "_split", "model")
 # Simulation runs inside training steps; what reads files and makes spectra may see astropy.
 MAY_SEE_ASTROPY = {"simulate": ("_registry", "_sources", "_observe")}
+# Names that moved upwards are still found where they were, with a warning: until 0.3.
+DEPRECATED = {("simulate/__init__.py", "spectok.training.training_simulators")}
 ASTRONOMY = ("astropy", "specutils", "astroquery")
-LONGEST = 300
+LONGEST = 400
 
 MODULES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def part_of(name):
-    """The part of the package a file belongs to: 'model/_loss.py' -> 'model'."""
+    """The part of the package a file belongs to: 'model/_display.py' -> 'model'."""
     return name.removesuffix(".py").split("/")[0]
 
 
@@ -93,7 +94,7 @@ def violations(name, source):
             continue
         other = rest.split(".")[0] if rest.split(".")[0] in LAYER else "__init__"
         downwards = LAYER[other] < LAYER[own] or LAYER[own] == TOP
-        if other != own and not downwards:
+        if other != own and not downwards and (name, target) not in DEPRECATED:
             yield (
                 f"spectok/{name} (layer {LAYER[own]}) imports {target} "
                 f"(layer {LAYER[other]}): imports go downwards only"
@@ -129,15 +130,16 @@ def test_length(name):
     ("name", "source"),
     [
         ("_batch.py", "import astropy.units as u"),
-        ("model/_loss.py", "def late():\n    from astropy import units"),
-        ("model/_loss.py", "import importlib\nimportlib.import_module('specutils')"),
-        ("model/_loss.py", "from .. import _tokens"),
-        ("model/_loss.py", "from ..training.loop import fit"),
+        ("model/_display.py", "def late():\n    from astropy import units"),
+        ("model/_display.py", "import importlib\nimportlib.import_module('specutils')"),
+        ("model/_display.py", "from .. import _tokens"),
+        ("model/_display.py", "from ..training.loop import fit"),
         ("_tokens.py", "from ._convert import to_arrays"),
-        ("_pretrained.py", "from spectok import encode"),
+        ("_weights/_store.py", "from spectok import encode"),
         ("_codec.py", "import spectok"),
         ("_codec.py", "from spectok.surveys import sdss"),
-        ("training/loop.py", "from spectok.simulate import observe"),
+        ("training/loop.py", "from spectok._pretrain import pretrain"),
+        ("simulate/_scene.py", "from spectok.training import training_simulators"),
         ("simulate/_scene.py", "from astropy import units"),
         ("simulate/_scene.py", "from spectok.surveys import sdss"),
         ("plotting/_axes.py", "from .._cli import main"),
@@ -150,12 +152,16 @@ def test_rules_catch(name, source):
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("model/_tokenizer.py", "from ._loss import nll\nfrom .._batch import SpectrumBatch"),
-        ("model/_tokenizer.py", "import torch\nfrom spectok.model import _loss"),
+        (
+            "model/_tokenizer.py",
+            "from ._config import ModelConfig\nfrom .._batch import SpectrumBatch",
+        ),
+        ("model/_tokenizer.py", "import torch\nfrom spectok.model import _config"),
         ("_tokens.py", "from astropy.table import QTable\nfrom . import __version__"),
-        ("_codec.py", "from . import _batch, _convert\nfrom ._pretrained import load_model"),
+        ("_codec.py", "from . import _batch, _convert\nfrom ._weights import load_model"),
         ("surveys/desi.py", "from . import sdss\nfrom .._codec import encode"),
         ("simulate/_sources/_grids.py", "from astropy.io import fits"),
+        ("training/_curriculum.py", "from spectok.simulate import Simulator"),
         ("_cli.py", "import spectok\nfrom ._demo import run\nfrom .training import loop"),
     ],
 )
@@ -168,7 +174,7 @@ def test_rules_allow(name, source):
     [
         ("spectok", ("torch", "specutils", "astropy")),
         ("spectok.model", ("astropy", "specutils")),
-        ("spectok._pretrained", ("astropy", "specutils")),
+        ("spectok._weights", ("astropy", "specutils")),
         ("spectok._batch", ("astropy", "specutils")),
         ("spectok.surveys._multimodal", ("astropy", "specutils", "h5py", "pyarrow")),
         ("spectok.simulate", ("torch", "astropy", "specutils")),

@@ -117,6 +117,15 @@ def test_what_is_misspelt_is_named(recipe, old, new, message):
         pretrain(recipe, progress=False)
 
 
+def test_recipes_of_0_1_are_read_or_refused_with_the_reason(recipe):
+    text = recipe.read_text()
+    recipe.write_text(text.replace("accumulate = 1", "accumulate = 1\nbalance = 0.0"))
+    assert "balance" not in read_recipe(recipe)["training"]
+    recipe.write_text(text.replace("accumulate = 1", "accumulate = 1\nbalance = 0.5"))
+    with pytest.raises(ValueError, match="balance other than 0, which slowed learning"):
+        read_recipe(recipe)
+
+
 def test_the_recipes_of_the_repository_can_be_read():
     # Tests of an installed wheel stand alone; in a checkout a lost recipe fails.
     if not RECIPES.is_dir():

@@ -202,7 +202,7 @@ def main() -> None:
             model = fit(
                 model, Kept(kept, variant, seed), run, steps=args.steps, accumulate=1,
                 warmup=50, ema_decay=0.98, checkpoint_every=400, precision=args.precision,
-                accelerator="cpu", **{"balance": 0.5, "learning_rate": 4e-3, **variant.fit},
+                accelerator="cpu", **{"learning_rate": 4e-3, **variant.fit},
             )  # fmt: skip
             scores = judge(model.eval(), sets, real)
             result = {"variant": name, "about": variant.about, "seed": seed, "scores": scores}

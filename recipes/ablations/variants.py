@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from spectok.model import ModelConfig, SpectralTokenizer
+from spectok.model._cosines import asinh, fit_cosines
 from spectok.model._embedding import WavelengthEmbedding
-from spectok.model._local import fit_cosines
-from spectok.model._normalise import asinh
 from spectok.training._hide import HIDDEN_SHARE
 
 SIZE = {"width": 96, "heads": 3, "encoder_blocks": 2, "decoder_blocks": 2, "n_periods": 16}
@@ -137,8 +136,6 @@ VARIANTS = {
     "hide 1-15 %": Variant("1 to 15 % hidden in blocks (default 2-30 %)", hide=(0.01, 0.15)),
     "hide 30-60 %": Variant("30 to 60 % hidden in blocks", hide=(0.30, 0.60)),
     "floor 0.5 %": Variant("0.5 % of the flux added to the errors in the loss", floor=0.005),
-    "balance 0": Variant("balance 0 (default 0.5): the likelihood itself", fit={"balance": 0.0}),
-    "balance 1": Variant("balance 1: hard pixels weigh most", fit={"balance": 1.0}),
     "no model error": Variant("no model error (the paper)", fit={"model_error": False}),
     "AdamW": Variant(
         "AdamW at 2e-3 instead of Muon", fit={"optimizer": "adamw", "learning_rate": 2e-3}

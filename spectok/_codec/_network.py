@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from spectok._pretrained import model_identity, resolve
+from spectok._weights import model_identity, resolve
 from spectok.model import SpectralTokenizer
 
 __all__ = [
     "Model",
     "device_of",
+    "check_coordinate",
     "exact",
     "matching",
     "max_tokens",
@@ -34,12 +35,30 @@ def matching(
             f"the tokens were made by the model {meta['MODEL']!r}, which is not at hand; pass it "
             f"as model=... ({error})"
         ) from error
+    check_coordinate(network)
     name, sha256 = model_identity(network)
     if sha256 != meta["SHA256"]:
         raise ValueError(
             f"the tokens were made by the model {meta['MODEL']!r} with the sha256 "
             f"{meta['SHA256']}, but {name!r} has {sha256}: other weights cannot read them; pass "
             "the right model, or encode the spectra again"
+        )
+    return network
+
+
+def check_coordinate(network: SpectralTokenizer, unit: str = "Angstrom") -> SpectralTokenizer:
+    """The network, if its coordinate is the wavelength.
+
+    Raises
+    ------
+    ValueError
+        For a model of another coordinate: its weights know nothing of wavelengths.
+    """
+    own = network.config.coordinate_unit
+    if own != unit:
+        raise ValueError(
+            f"this model's coordinate has the unit {own!r} (its config.coordinate_unit), so it "
+            f"cannot take wavelengths in {unit}: pass a model of spectra, such as model=None"
         )
     return network
 

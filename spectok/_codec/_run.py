@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from astropy.table import QTable
 
-from spectok._batch import PatchLayout, SpectrumBatch, buckets, magnitude
-from spectok._codec._network import Model, device_of, exact, max_tokens
+from spectok._batch import PatchLayout, SpectrumBatch, binary_scale, buckets
+from spectok._codec._network import Model, check_coordinate, device_of, exact, max_tokens
 from spectok._codec._tabulate import tabulate
 from spectok._convert import FluxUnit, Rows
-from spectok._pretrained import resolve
 from spectok._progress import progress_bar
+from spectok._weights import resolve
 
 __all__ = ["encode_rows"]
 
@@ -27,10 +27,10 @@ def encode_rows(
     batch_size: int | None,
     progress: bool | None,
 ) -> QTable:
-    network = resolve(model, device)
+    network = check_coordinate(resolve(model, device))
     patch_size = network.config.patch_size
     layouts = [PatchLayout.of(part.wavelength, patch_size) for part in rows]
-    magnitudes = [magnitude(part.flux, part.sigma, part.valid) for part in rows]
+    magnitudes = [binary_scale(part.flux, part.sigma, part.valid) for part in rows]
     # Spectrum number -> (which rows, which of them).
     spectra = [(i, j) for i, part in enumerate(rows) for j in range(len(part.flux))]
     names = _names(rows, object_id, len(spectra))

@@ -13,8 +13,8 @@ from spectok import __version__
 from spectok._batch import PatchLayout
 from spectok._convert import FluxUnit, Rows
 from spectok._flags import TokenFlag
-from spectok._pretrained import model_identity
 from spectok._tokens import column_unit, table_unit, to_table
+from spectok._weights import model_identity
 from spectok.model import SpectralTokenizer
 
 __all__ = ["tabulate"]

@@ -1,7 +1,6 @@
 """The network itself, in plain PyTorch: it knows nothing of units or files."""
 
 from spectok.model._config import ModelConfig
-from spectok.model._loss import gaussian_loss
 from spectok.model._tokenizer import SpectralTokenizer
 
-__all__ = ["ModelConfig", "SpectralTokenizer", "gaussian_loss"]
+__all__ = ["ModelConfig", "SpectralTokenizer"]

@@ -7,6 +7,12 @@ from typing import Any
 
 __all__ = ["ModelConfig"]
 
+# Fields that came after 0.1.0, each with what it was before it could be said: how the
+# configuration of older weights is read. Not today's defaults, which may change.
+_BEFORE: dict[str, Any] = {}
+# Units of the coordinate: of wavelengths in vacuum, and of times.
+_UNITS = ("Angstrom", "d")
+
 _SIZES: dict[str, dict[str, int]] = {
     "tiny": {"width": 32, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "n_periods": 8},
     "small": {"width": 192, "heads": 3, "encoder_blocks": 3, "decoder_blocks": 3, "n_periods": 16},
@@ -33,12 +39,13 @@ class ModelConfig:
     min_period, max_period : float
         Shortest and longest of them, in ``coordinate_unit``.
     coordinate_unit : str
-        Unit of the coordinate; wavelengths are vacuum Angstrom.
+        What the coordinate is: ``"Angstrom"`` for vacuum wavelengths, ``"d"`` for times in
+        days. `spectok.encode` refuses spectra where the model's is not Angstrom.
 
     Raises
     ------
     ValueError
-        For sizes that do not fit each other or are too small.
+        For sizes that do not fit each other or are too small, and for an unknown unit.
 
     References
     ----------
@@ -82,6 +89,10 @@ class ModelConfig:
                 f"periods must satisfy 0 < min_period < max_period, "
                 f"not {self.min_period} and {self.max_period}"
             )
+        if self.coordinate_unit not in _UNITS:
+            raise ValueError(
+                f"coordinate_unit must be one of {', '.join(_UNITS)}, not {self.coordinate_unit!r}"
+            )
 
     @property
     def size(self) -> str:
@@ -115,3 +126,39 @@ class ModelConfig:
         if size not in _SIZES:
             raise ValueError(f"no model size {size!r}; choose one of {', '.join(_SIZES)}")
         return cls(**{**_SIZES[size], **changes})
+
+    @classmethod
+    def from_stored(cls, stored: dict[str, Any]) -> ModelConfig:
+        """The configuration that lies beside stored weights.
+
+        Parameters
+        ----------
+        stored : dict
+            Fields by name. Every field must be there, because today's defaults may not be
+            those of the weights; only fields that are younger than the weights may be missing,
+            and are what they were before they could be chosen.
+
+        Returns
+        -------
+        config : ModelConfig
+
+        Raises
+        ------
+        KeyError
+            For a field that is missing.
+        TypeError
+            For what is no dict.
+        ValueError
+            For a field that this version does not know, and for impossible sizes.
+        """
+        if not isinstance(stored, dict):
+            raise TypeError(f"it is no table of fields but {type(stored).__name__}")
+        names = {field.name for field in dataclasses.fields(cls)}
+        unknown = stored.keys() - names
+        if unknown:
+            raise ValueError(
+                f"it has the unknown {', '.join(sorted(unknown))}: was it written by a newer "
+                "spectok?"
+            )
+        given = {**_BEFORE, **stored}
+        return cls(**{name: given[name] for name in sorted(names)})

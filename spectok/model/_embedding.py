@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from spectok.model._limits import LEAST_HALF
+
 __all__ = ["WavelengthEmbedding", "patch_place", "patchify", "unpatchify"]
 
 
@@ -71,7 +73,7 @@ class WavelengthEmbedding(nn.Module):
     def forward(self, centre: Tensor, half: Tensor) -> Tensor:
         """Centres and half lengths of patches (N, T), float64 Angstrom, to (N, T, D)."""
         angle = (2.0 * math.pi) * self.cycles(centre)
-        length = half.clamp(min=1e-3).log().float().unsqueeze(-1) - 2.0
+        length = half.clamp(min=LEAST_HALF).log().float().unsqueeze(-1) - 2.0
         weight = self.project.weight
         given = torch.cat([angle.sin(), angle.cos(), length], dim=-1)
         return self.project(given.to(weight.device, weight.dtype))

@@ -1,4 +1,10 @@
-"""The network: spectra to tokens, tokens to spectra on any grid (layer 1: torch only)."""
+"""The network: spectra to tokens, tokens to spectra on any grid (layer 1: torch only).
+
+Read `SpectralTokenizer.encode` and `SpectralTokenizer.decode` first: the whole way of a spectrum
+is in these two. Letters of shapes: N spectra; T patches of P pixels that were observed; S patches
+that are asked for; C numbers of a token; D the width of the transformer; K phases. Every limit
+on a number stands in ``_limits.py``, the code of a single patch in ``_cosines.py``.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +16,26 @@ from torch import Tensor, nn
 
 from spectok._batch import SpectrumBatch, TokenBatch
 from spectok.model._config import ModelConfig
+from spectok.model._cosines import (
+    asinh,
+    coefficients_of,
+    contrast_of,
+    cosines,
+    fit_cosines,
+    make_token,
+    median_scale,
+    position_in_patch,
+    sum_of_cosines,
+)
+from spectok.model._display import Origin, as_html, as_text
 from spectok.model._embedding import WavelengthEmbedding, patch_place, patchify, unpatchify
-from spectok.model._identity import as_html, as_text
 from spectok.model._interpolate import interpolate_tokens
-from spectok.model._local import cosines, fit_cosines, position_in_patch, sum_of_cosines
-from spectok.model._normalise import asinh, median_scale
-from spectok.model._token import coefficients_of, contrast_of, make_token
+from spectok.model._limits import EXTREME, LARGEST_CHANGE, LARGEST_TOKEN, LOG_MODEL_SIGMA
 from spectok.model._transformer import Attention, Block, Rotation, attention_mask, rotation
 
 __all__ = ["SpectralTokenizer"]
 
 _CHANNELS = 4  # per pixel: flux, flux over error, one over error, validity
-_LOG_MODEL_SIGMA = (-9.0, 6.0)
-_LARGEST = 60.0  # of asinh(flux), and of log(noise)
-_LARGEST_CHANGE = 27.0  # of asinh(change / noise): with the largest noise it fits float32
-_EXTREME = 1e18  # its square fits float32
 
 
 class SpectralTokenizer(nn.Module):
@@ -43,6 +54,8 @@ class SpectralTokenizer(nn.Module):
     ----------
     card : dict
         What its maker says of the weights (data, steps, scores); empty for a new model.
+    origin : object or None
+        Name and checksum of the weights, set by `spectok.load_model`; None for a new model.
 
     See Also
     --------
@@ -60,6 +73,9 @@ class SpectralTokenizer(nn.Module):
     >>> print(model)  # print(model.encoder) shows the layers
     SpectralTokenizer unsaved...
     """
+
+    # On the class: a network pickled by an older version has none of its own.
+    origin: Origin | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -169,30 +185,37 @@ class SpectralTokenizer(nn.Module):
         Shen et al. (2025), arXiv:2510.17959, section 2 (input processing and encoding).
         """
         patch = self.config.patch_size
-        visible = batch.valid if hidden is None else batch.valid & ~hidden
-        scale, from_noise = median_scale(batch.flux, batch.sigma, visible)
+        visible = batch.valid if hidden is None else batch.valid & ~hidden  # (N, T * P)
+        scale, from_noise = median_scale(batch.flux, batch.sigma, visible)  # (N,) each
         # Numbers so far apart (S/N beyond 1e18) would overflow on the way; a token is never NaN.
-        flux = (batch.flux / scale[:, None]).clamp(-_EXTREME, _EXTREME)
-        sigma = (batch.sigma / scale[:, None]).clamp(1 / _EXTREME, _EXTREME)
-        seen = patchify(visible, patch)
-        valid = (patchify(batch.valid, patch).sum(-1) > patch // 2) & seen.any(-1)
-        flux, sigma = patchify(flux, patch), patchify(sigma, patch)
-        centre, half = patch_place(batch.wavelength, patch)
+        flux = (batch.flux / scale[:, None]).clamp(-EXTREME, EXTREME)
+        sigma = (batch.sigma / scale[:, None]).clamp(1 / EXTREME, EXTREME)
+        seen = patchify(visible, patch)  # (N, T, P)
+        valid = (patchify(batch.valid, patch).sum(-1) > patch // 2) & seen.any(-1)  # (N, T)
+        flux, sigma = patchify(flux, patch), patchify(sigma, patch)  # (N, T, P)
+        centre, half = patch_place(batch.wavelength, patch)  # (N, T), float64
+
+        # 1. Each patch on its own, and what the network sees of it.
         with _float32(flux):
             basis = self._basis(batch.wavelength, centre, half).to(flux.device)
+            # (N, T, C - 1) and (N, T, 1)
             fitted, log_noise = self.local_code(flux, sigma, seen, basis)
-            smooth = (basis @ fitted.unsqueeze(-1)).squeeze(-1)
-            x = self.embed_patch(self.features(flux, sigma, seen, smooth))
+            smooth = (basis @ fitted.unsqueeze(-1)).squeeze(-1)  # (N, T, P)
+            x = self.embed_patch(self.features(flux, sigma, seen, smooth))  # (N, T, D)
         x = x + self.embed_wavelength(centre, half)
+
+        # 2. The patches look at each other.
         mask, at = attention_mask(valid), self._rotation(centre, x)
         for block in self.encoder:
-            x = block(x, mask, at)
+            x = block(x, mask, at)  # (N, T, D)
+
+        # 3. What they learned changes the code of each.
         with _float32(x):
             x = self.norm_token(x.float())
             # In units of the noise, so that a bright spectrum is touched as gently as it needs.
-            change = self.to_token(x).clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE)
+            change = self.to_token(x).clamp(-LARGEST_CHANGE, LARGEST_CHANGE)  # (N, T, C)
             fitted = fitted + log_noise.exp() * change[..., :-1].sinh()
-            value = make_token(fitted, log_noise + change[..., -1:])
+            value = make_token(fitted, log_noise + change[..., -1:])  # (N, T, C)
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
         return TokenBatch(value, centre, half, valid, scale, from_noise)
@@ -236,29 +259,36 @@ class SpectralTokenizer(nn.Module):
         Shen et al. (2025), arXiv:2510.17959, section 2 (decoding and reconstruction).
         """
         patch = self.config.patch_size
-        centre, half = patch_place(wavelength, patch)
+        centre, half = patch_place(wavelength, patch)  # (N, S), float64
+
+        # 1. The tokens, as they are and in units of their noise; then where they are asked for.
         with _float32(tokens.value):
             # Tokens beyond e^60 are no spectrum, but what is decoded of them is finite.
-            value = tokens.value.clamp(-_LARGEST, _LARGEST)
+            value = tokens.value.clamp(-LARGEST_TOKEN, LARGEST_TOKEN)  # (N, T, C)
             coefficients, log_noise = coefficients_of(value), value[..., -1:]
-            token = self.from_token(torch.cat([value, contrast_of(value)], dim=-1))
-        x = interpolate_tokens(token, tokens.wavelength, tokens.valid, centre)
+            token = self.from_token(torch.cat([value, contrast_of(value)], dim=-1))  # (N, T, D)
+        x = interpolate_tokens(token, tokens.wavelength, tokens.valid, centre)  # (N, S, D)
         x = x + self.embed_output(centre, half)
+
+        # 2. The patches asked for look at each other and at all tokens.
         mask = None if wanted is None else attention_mask(patchify(wanted, patch).any(-1))
         at, context_at = (self._rotation(place, x) for place in (centre, tokens.wavelength))
         context, context_mask = self.norm_context(token), attention_mask(tokens.valid)
         for block in self.decoder:
-            x = block(x, mask, at, context, context_mask, context_at)
+            x = block(x, mask, at, context, context_mask, context_at)  # (N, S, D)
+
+        # 3. The curve through the tokens' own cosines, changed in units of the noise.
         with _float32(x):
+            # (N, S, P) each
             flux, log_sigma = self.to_pixels(self.norm_output(x.float())).chunk(2, -1)
             smooth = sum_of_cosines(
                 coefficients, tokens.wavelength, tokens.half, tokens.valid, wavelength, patch
             )
             noise = interpolate_tokens(log_noise, tokens.wavelength, tokens.valid, wavelength)
-            noise = noise.squeeze(-1).exp()
-            change = unpatchify(flux).clamp(-_LARGEST_CHANGE, _LARGEST_CHANGE).sinh()
+            noise = noise.squeeze(-1).exp()  # (N, S * P), as all that follows
+            change = unpatchify(flux).clamp(-LARGEST_CHANGE, LARGEST_CHANGE).sinh()
             flux = smooth + noise * change
-        return flux, noise * unpatchify(log_sigma.clamp(*_LOG_MODEL_SIGMA).exp())
+        return flux, noise * unpatchify(log_sigma.clamp(*LOG_MODEL_SIGMA).exp())
 
     def _rotation(self, centre: Tensor, like: Tensor) -> Rotation:
         """What turns the queries and keys of patches with these centres, (N, T)."""

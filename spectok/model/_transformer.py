@@ -95,6 +95,7 @@ class Attention(nn.Module):
         self, x: Tensor, context: Tensor, mask: Tensor | None, at: Rotation, context_at: Rotation
     ) -> Tensor:
         """Attend; ``mask`` (N, 1, 1, T) is True for the keys that count."""
+        # q (N, S, D), k and v (N, T, D)
         if x is context:
             # One product instead of two is faster, and the same to rounding.
             weight = torch.cat([self.query.weight, self.key_value.weight])
@@ -103,8 +104,9 @@ class Attention(nn.Module):
         else:
             q = self.query(x)
             k, v = self.key_value(context).chunk(2, -1)
+        # Heads H apart: (N, H, S or T, D / H)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
-        attended = _attend(_turn(q, at), _turn(k, context_at), v, mask)
+        attended = _attend(_turn(q, at), _turn(k, context_at), v, mask)  # (N, H, S, D / H)
         return self.out(attended.transpose(1, 2).flatten(-2))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from spectok._batch import PatchLayout, SpectrumBatch, buckets, magnitude
+from spectok._batch import PatchLayout, SpectrumBatch, binary_scale, buckets
 from spectok._codec._network import device_of, exact, max_tokens
 from spectok._convert import Rows
 from spectok._hidden import BLOCK
@@ -51,7 +51,7 @@ def hidden_pulls(
     shift = int(np.random.default_rng(seed).integers(BLOCK * _TIMES))
     layouts = [PatchLayout.of(part.wavelength, patch) for part in rows]
     groups = [(layout.index + shift) // BLOCK % _TIMES for layout in layouts]
-    units = [magnitude(part.flux, part.sigma, part.valid) for part in rows]
+    units = [binary_scale(part.flux, part.sigma, part.valid) for part in rows]
     spectra = [(i, j) for i, part in enumerate(rows) for j in range(len(part.flux))]
     out: list[np.ndarray] = [np.empty(0)] * len(spectra)
     bar = progress_bar("hiding", total=len(spectra), unit="spectrum", progress=progress)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spectok.model._token import contrast_of
+from spectok.model._cosines import contrast_of
 from spectok.model._transformer import Block, attention_mask, rotation
 from spectok.probes._grid import on_grid
 

@@ -16,8 +16,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 from spectok._codec._network import matching
 from spectok._codec._run import encode_rows
 from spectok._convert import Rows, convert_spectra
-from spectok._pretrained import model_identity, resolve
 from spectok._tokens import TokenSequence, meta_of, sequences
+from spectok._weights import model_identity, resolve
 from spectok.model import SpectralTokenizer
 from spectok.probes._embedded import Spectra, as_embedded, has_reader, named
 from spectok.probes._items import same_tokenizer

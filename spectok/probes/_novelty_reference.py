@@ -9,7 +9,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.spatial.distance import cdist
 
-from spectok._pretrained import model_identity
+from spectok._weights import model_identity
 from spectok.model import SpectralTokenizer
 
 __all__ = ["FEWEST", "PLACE", "Reference", "judge_embeddings"]

@@ -1,7 +1,6 @@
 from ._bounds import LabelBounds as LabelBounds
 from ._bounds import label_bounds as label_bounds
 from ._instrument import Instrument as Instrument
-from ._lessons import training_simulators as training_simulators
 from ._observation import Observation as Observation
 from ._observe import observe as observe
 from ._observe import observe_pairs as observe_pairs
@@ -29,5 +28,4 @@ __all__ = [
     "observe",
     "observe_pairs",
     "save_templates",
-    "training_simulators",
 ]

@@ -1,5 +1,7 @@
+from ._curriculum import training_simulators
 from ._data import Batches, Source, TrainingBatch
 from ._loop import fit
+from ._loss import gaussian_loss
 from ._mocks import MockSpectra
 from ._objective import Objective
 from ._packed import open_pack, pack_spectra
@@ -17,6 +19,8 @@ __all__ = [
     "TrainingBatch",
     "Validation",
     "fit",
+    "gaussian_loss",
     "open_pack",
     "pack_spectra",
+    "training_simulators",
 ]

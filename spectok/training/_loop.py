@@ -46,7 +46,6 @@ def fit(
     ema_decay: float = 0.999,
     clip: float = 1.0,
     model_error: bool = True,
-    balance: float = 0.5,
     accelerator: str = "auto",
     devices: int | str | list[int] = 1,
     num_nodes: int = 1,
@@ -93,9 +92,7 @@ def fit(
     clip : float
         Largest norm of a gradient.
     model_error : bool
-        False for the paper's loss.
-    balance : float
-        Weight of the pixels that are hard to predict; see `~spectok.model.gaussian_loss`.
+        False for the paper's loss; see `gaussian_loss`.
     accelerator : str
         Passed to `lightning.fabric.Fabric`.
     devices, num_nodes, strategy : int or str or list of int, int, str
@@ -153,7 +150,7 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     fabric = start(accelerator, devices, num_nodes, strategy, precision)
     model.train().requires_grad_(True)  # a loaded model is frozen
-    objective = Objective(model, model_error=model_error, balance=balance)
+    objective = Objective(model, model_error=model_error)
     objective, *optimizers = fabric.setup(
         objective,
         *optimizers_of(

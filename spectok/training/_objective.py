@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from spectok.model import SpectralTokenizer, gaussian_loss
+from spectok.model import SpectralTokenizer
 from spectok.training._data import TrainingBatch
+from spectok.training._loss import gaussian_loss
 
 __all__ = ["Objective", "Opaque"]
 
@@ -19,8 +20,6 @@ class Objective(torch.nn.Module):
         The network; it is trained in place.
     model_error : bool
         False holds the model's own error at zero: the paper's loss.
-    balance : float
-        See `~spectok.model.gaussian_loss`.
 
     References
     ----------
@@ -31,15 +30,13 @@ class Objective(torch.nn.Module):
     >>> from spectok import ModelConfig, SpectralTokenizer
     >>> from spectok.training import Objective
     >>> objective = Objective(SpectralTokenizer(ModelConfig.of_size("tiny")), model_error=False)
-    >>> objective.balance
-    0.5
+    >>> objective.model_error
+    False
     """
 
-    def __init__(
-        self, model: SpectralTokenizer, *, model_error: bool = True, balance: float = 0.5
-    ) -> None:
+    def __init__(self, model: SpectralTokenizer, *, model_error: bool = True) -> None:
         super().__init__()
-        self.model, self.model_error, self.balance = model, model_error, balance
+        self.model, self.model_error = model, model_error
 
     def forward(self, opaque: Opaque) -> tuple[torch.Tensor, torch.Tensor]:
         """Cost of a batch.
@@ -69,7 +66,6 @@ class Objective(torch.nn.Module):
             model_sigma if self.model_error else None,
             weight=batch.weight,
             noiseless=batch.noiseless,
-            balance=self.balance,
         )
 
 

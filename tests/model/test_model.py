@@ -261,7 +261,7 @@ def test_extreme_inputs_stay_finite(flux, sigma, tiny, batch):
 
 
 def test_gradients_are_finite_with_nan_under_the_mask(tiny_folder, batch):
-    from spectok.model import gaussian_loss
+    from spectok.training import gaussian_loss
 
     model = spectok.load_model(tiny_folder).requires_grad_(True)
     flux = torch.where(batch.valid, batch.flux, math.nan)
@@ -419,6 +419,7 @@ def test_what_is_not_wanted_does_not_matter(tiny, batch, rms_difference):
         ({"patch_size": 1}, "patch_size must be at least 2, not 1"),
         ({"token_size": 1}, "token_size must be at least 2, not 1"),
         ({"n_periods": 0}, "n_periods must be at least 1, not 0"),
+        ({"coordinate_unit": "nm"}, "coordinate_unit must be one of Angstrom, d, not 'nm'"),
         ({"min_period": 9.0, "max_period": 3.0}, "0 < min_period < max_period, not 9.0 and 3.0"),
     ],
 )

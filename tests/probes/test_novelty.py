@@ -155,7 +155,7 @@ class TestReference:
     def test_changed_weights_have_none(self):
         """The name is that of the embedded model, the weights are others."""
         model = spectok.load_model()
-        name, sha256 = spectok._pretrained.model_identity(model)
+        name, sha256 = spectok._weights.model_identity(model)
         with torch.no_grad():
             next(model.parameters()).add_(0.1)
         with pytest.raises(ValueError, match=f"no reference .*{name}-changed"):

@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from spectok import simulate
-from spectok.training import Batches, MockSpectra
+from spectok.training import Batches, MockSpectra, training_simulators
 from spectok.training._data import _SHUFFLED
 
 EACH_WAY = pytest.mark.parametrize("together", [1, 4])
@@ -183,7 +182,7 @@ def test_a_source_that_the_mixture_invents_is_named(waves):
 @pytest.mark.parametrize("together", [1, 4])
 def test_next_to_nothing_is_padding(padding, together):
     """In batches of all four surveys, on both sides."""
-    simulators = simulate.training_simulators()
+    simulators = training_simulators()
     batches = Batches(
         {"mock": MockSpectra(simulators)}, {name: {"mock": 1.0} for name in simulators},
         patch_size=32, n_tokens=512, seed=1, together=together,

@@ -8,7 +8,7 @@ pytest.importorskip("lightning", reason="the extra 'training' is not installed")
 
 from spectok import simulate
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.model._local import fit_cosines
+from spectok.model._cosines import fit_cosines
 from spectok.training import Batches, MockSpectra, Objective
 from spectok.training._objective import Opaque
 from spectok.training._speed import Clock, matmul_peak, training_flop

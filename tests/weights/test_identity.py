@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import spectok
-from spectok._pretrained import model_identity
+from spectok._weights import model_identity
 
 
 def test_a_model_prints_what_matters(tiny_folder):
@@ -54,6 +54,13 @@ def test_models_without_a_file_or_numbers_have_a_display():
     assert "unsaved" in text and "training mode" in text and "trained on" not in text
     with torch.device("meta"):
         assert "no numbers yet" in repr(spectok.SpectralTokenizer(config))
+
+
+def test_a_new_model_says_that_it_has_no_file_yet():
+    model = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny"))
+    assert model.origin is None and "neither loaded nor saved" in repr(model)
+    name, sha256 = model_identity(model)  # as encode asks for it
+    assert name == "unsaved" and sha256[:12] in repr(model)
 
 
 def test_html_is_escaped(tiny_folder):

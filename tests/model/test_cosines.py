@@ -1,4 +1,4 @@
-"""A patch as a sum of cosines: the fit, against numpy, and the curve through all patches."""
+"""The closed-form code: scale, fit against numpy, tokens there and back, the curve through all."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spectok.model._cosines import (
+    asinh,
+    coefficients_of,
+    contrast_of,
+    cosines,
+    fit_cosines,
+    make_token,
+    median_scale,
+    position_in_patch,
+    sum_of_cosines,
+)
 from spectok.model._embedding import patch_place, patchify
-from spectok.model._local import cosines, fit_cosines, position_in_patch, sum_of_cosines
 
 PATCH, NUMBER = 32, 15
 
@@ -295,3 +305,85 @@ def test_hidden_pixels_of_bright_patches_cost_no_digits():
     ]
     wrong = (fit(flux, sigma, visible)[0][0] - expected) @ basis_of().double().numpy().T
     assert np.abs(wrong).max() < 2e-5
+
+
+# ------------------------------------------------------------------ scale and asinh
+
+
+@pytest.mark.parametrize(
+    ("flux", "sigma", "scale", "from_noise"),
+    [
+        ([1.0, 2.0, 30.0], [0.1, 0.1, 9.0], 2.0, False),
+        ([-1.0, -2.0, -3.0], [0.1, 0.4, 9.0], 0.4, True),
+        ([0.0, 0.0, 0.0], [0.1, 0.1, 0.1], 0.1, True),
+        ([0.05, 0.2, 0.0], [0.1, 0.1, 0.1], 0.1, True),
+    ],
+)
+def test_scale(flux, sigma, scale, from_noise):
+    valid = torch.ones(1, 3, dtype=torch.bool)
+    got, noise = median_scale(torch.tensor([flux]), torch.tensor([sigma]), valid)
+    assert got.item() == pytest.approx(scale) and noise.item() is from_noise
+
+
+def test_scale_heeds_good_pixels_only():
+    flux = torch.tensor([[1.0, np.nan, 3.0, 1e30, 2.0]])
+    sigma = torch.tensor([[1.0, np.nan, 1.0, np.inf, 1.0]])
+    valid = torch.tensor([[True, False, True, False, True]])
+    assert median_scale(flux, sigma, valid)[0].item() == 2.0
+    scale, _ = median_scale(flux, sigma, torch.zeros_like(valid))
+    assert scale.item() == 1.0
+
+
+def test_asinh_over_all_magnitudes():
+    x = np.concatenate(
+        [-np.geomspace(1e-30, 1e18, 500)[::-1], [0], np.geomspace(1e-30, 1e18, 500)]
+    )
+    got = asinh(torch.from_numpy(x).float()).double().numpy()
+    assert np.allclose(got, np.arcsinh(x.astype(np.float32).astype(float)), rtol=3e-7, atol=0)
+    assert torch.isfinite(asinh(torch.tensor([3e38, -3e38, torch.inf]))).all()
+
+
+# ------------------------------------------------------------------ what a token holds
+
+COEFFICIENT = st.floats(-1e4, 1e4, width=32)
+
+
+@given(st.lists(COEFFICIENT, min_size=1, max_size=6), st.floats(-20, 20, width=32))
+def test_coefficients_come_back(cosines, log_noise):
+    cosines = torch.tensor([cosines], dtype=torch.float32)
+    token = make_token(cosines, torch.tensor([[log_noise]]))
+    assert token.shape == (1, cosines.shape[1] + 1)
+    assert token[0, -1] == log_noise
+    assert np.allclose(token[..., :-1], np.arcsinh(8.0 * cosines.numpy()), rtol=1e-5, atol=1e-6)
+    assert torch.allclose(coefficients_of(token), cosines, rtol=1e-4, atol=1e-7)
+
+
+def test_contrast_is_in_units_of_the_noise():
+    cosines = torch.tensor([[2.0, -0.3]]).expand(3, 2)
+    log_noise = torch.tensor([[-3.0], [0.0], [3.0]])
+    found = contrast_of(make_token(cosines, log_noise))
+    expected = 0.5 * np.arcsinh(cosines.numpy() / np.exp(log_noise.numpy()))
+    assert np.allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("log_noise", [-60.0, 60.0])
+@pytest.mark.parametrize("value", [-60.0, 0.0, 60.0])
+def test_contrast_of_what_no_spectrum_has_is_finite(value, log_noise):
+    token = torch.tensor([[value, value, log_noise]])
+    assert torch.isfinite(contrast_of(token)).all()
+
+
+def test_tokens_of_the_network_are_made_so(tiny, make_arrays):
+    """The decoder and the probes read what the encoder wrote."""
+    import spectok
+
+    wavelength, flux, sigma = make_arrays(128)
+    one, brighter = (
+        spectok.encode_arrays(wavelength, flux + k, sigma**-2, model=tiny) for k in (0.0, 20.0)
+    )
+    level = [
+        float(coefficients_of(torch.as_tensor(np.asarray(t["token"])))[0, 0] * t["scale"][0].value)
+        for t in (one, brighter)
+    ]
+    # The tiny model changes its tokens a little, but the first cosine is the patch's level.
+    assert level[1] - level[0] == pytest.approx(20.0, rel=0.3)

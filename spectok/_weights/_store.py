@@ -1,4 +1,4 @@
-"""Weights: embedded ones, downloads, folders of one's own; their checksums (layer 2)."""
+"""Weights on the disk: embedded ones, downloads, folders of one's own."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
-from spectok._downloads import CONFIG, DOWNLOADS, WEIGHTS, find_file
+from spectok._weights._downloads import CONFIG, DOWNLOADS, WEIGHTS, find_file
+from spectok._weights._identity import Identity, is_changed, serialise, state_of
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.model._identity import Identity, is_changed, model_identity, serialise, state_of
 
 __all__ = [
     "DEFAULT",
     "describe",
     "list_models",
     "load_model",
-    "model_identity",
     "resolve",
     "save_model",
 ]
@@ -226,12 +225,7 @@ def _embedded_names() -> list[str]:
 def _read(name: str, config_file: Any, weights_file: Any) -> SpectralTokenizer:
     try:
         described = json.loads(config_file.read_text(encoding="utf-8"))
-        given = described["config"]
-        # Every field must be there: today's defaults may not be those of the weights.
-        config = ModelConfig(**{f.name: given[f.name] for f in dataclasses.fields(ModelConfig)})
-        unknown = given.keys() - dataclasses.asdict(config).keys()
-        if unknown:
-            raise ValueError(f"it has the unknown {', '.join(sorted(unknown))}")
+        config = ModelConfig.from_stored(described["config"])
         expected = described["sha256"]
     except KeyError as error:
         raise ValueError(
@@ -256,6 +250,6 @@ def _read(name: str, config_file: Any, weights_file: Any) -> SpectralTokenizer:
             f"the weights in {weights_file} do not fit their configuration: {error}"
         ) from error
     model.eval().requires_grad_(False)
-    model._spectok_identity = Identity(name, sha256, stored, state_of(model))
+    model.origin = Identity(name, sha256, stored, state_of(model))
     model.card = described.get("card", {})
     return model

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import spectok
-from spectok._pretrained import DEFAULT, describe, model_identity, resolve
+from spectok._weights import DEFAULT, describe, model_identity, resolve
 
 FIELDS = json.dumps(dataclasses.asdict(spectok.ModelConfig.of_size("tiny")))[1:-1].encode()
 
@@ -164,6 +164,25 @@ def test_weights_that_are_no_safetensors(folder):
     (folder / "model.safetensors").write_bytes(junk)
     rewrite(folder, sha256=hashlib.sha256(junk).hexdigest())
     with pytest.raises(ValueError, match="do not fit their configuration"):
+        spectok.load_model(folder)
+
+
+def test_weights_older_than_a_field_are_read_as_what_they_were(folder, monkeypatch):
+    from spectok.model import _config
+
+    config = json.loads((folder / "config.json").read_text())["config"]
+    del config["max_period"]
+    rewrite(folder, config=config)
+    # As if the longest period could be chosen since yesterday only, and was 5e4 before.
+    monkeypatch.setitem(_config._BEFORE, "max_period", 5e4)
+    assert spectok.load_model(folder).config.max_period == 5e4
+    assert spectok.ModelConfig().max_period != 5e4
+
+
+@pytest.mark.parametrize("config", [[], "tiny", 3])
+def test_a_configuration_that_is_no_table_is_refused(folder, config):
+    rewrite(folder, config=config)
+    with pytest.raises(ValueError, match="is not a model's configuration: it is no table"):
         spectok.load_model(folder)
 
 

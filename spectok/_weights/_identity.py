@@ -1,21 +1,16 @@
-"""Which weights a network has, and how it shows itself."""
+"""Which weights a network has: a name and a checksum that follow every change."""
 
 from __future__ import annotations
 
 import hashlib
-import html
 from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save as tensor_bytes
 from torch import nn
 
-from spectok.model._config import ModelConfig
-
 __all__ = [
     "Identity",
-    "as_html",
-    "as_text",
     "is_changed",
     "model_identity",
     "serialise",
@@ -26,12 +21,20 @@ _CHANGED = "-changed"  # at the end of the name
 
 
 class Identity(NamedTuple):
-    """What is known of a model's weights, and the state in which it is true."""
+    """What is known of a model's weights, and the state in which it is true: ``model.origin``."""
 
     name: str
     sha256: str
     stored: torch.dtype
     state: tuple[Any, ...]
+
+    def about(self, model: Any) -> tuple[str, dict[str, str]]:
+        """Name and lines for the display of a model, whose weights may have changed since."""
+        name, sha256 = model_identity(model)
+        lines = {"sha256": f"{sha256[:12]}..."}
+        if model.card.get("trained_on") and not is_changed(model):
+            lines["trained on"] = str(model.card["trained_on"])
+        return name, lines
 
 
 def state_of(model: nn.Module) -> tuple[Any, ...]:
@@ -49,7 +52,7 @@ def model_identity(model: Any) -> tuple[str, str]:
     were loaded; of weights changed or made in memory, that of the file that `save_model` would
     write.
     """
-    known = getattr(model, "_spectok_identity", Identity("unsaved", "", torch.float32, ()))
+    known = model.origin or Identity("unsaved", "", torch.float32, ())
     now = state_of(model)
     if known.state != now:
         # Something touched the parameters: a training step, or a mere copy or move.
@@ -60,7 +63,7 @@ def model_identity(model: Any) -> tuple[str, str]:
             sha256 = hashlib.sha256(serialise(model, torch.float32)).hexdigest()
             name = f"{known.name}{_CHANGED}" if known.sha256 else known.name
             known = Identity(name, sha256, torch.float32, now)
-        model._spectok_identity = known
+        model.origin = known
     return known.name, known.sha256
 
 
@@ -73,43 +76,3 @@ def serialise(model: nn.Module, dtype: torch.dtype) -> bytes:
     """The content of a safetensors file with the weights."""
     state = model.state_dict()
     return tensor_bytes({k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()})
-
-
-def as_text(model: Any) -> str:
-    """The few lines that a model prints."""
-    title, rows = _about(model)
-    width = max(map(len, rows))
-    return "\n".join([title, *(f"  {key:{width}}  {value}" for key, value in rows.items())])
-
-
-def as_html(model: Any) -> str:
-    """The same as a table for notebooks."""
-    title, rows = _about(model)
-    body = "".join(
-        f'<tr><th style="text-align: left">{html.escape(key)}</th>'
-        f'<td style="text-align: left">{html.escape(value)}</td></tr>'
-        for key, value in rows.items()
-    )
-    return f"<div><i>{html.escape(title)}</i><table>{body}</table></div>"
-
-
-def _about(model: Any) -> tuple[str, dict[str, str]]:
-    config: ModelConfig = model.config
-    first = next(model.parameters())
-    number = sum(p.numel() for p in model.parameters())
-    blocks = f"{config.encoder_blocks} + {config.decoder_blocks} blocks of width {config.width}"
-    size = config.size
-    mode = "training" if model.training else "evaluation"
-    # Without numbers (torch's "meta" device) there is no checksum.
-    name, sha256 = ("unsaved", "") if first.is_meta else model_identity(model)
-    rows = {
-        "size": f"{size}: {blocks}" if size else blocks,
-        "parameters": f"{number:,}",
-        "token": f"{config.token_size} numbers for each patch of {config.patch_size} pixels",
-        "sha256": f"{sha256[:12]}..." if sha256 else "none, it has no numbers yet",
-    }
-    if model.card.get("trained_on") and not is_changed(model):
-        rows["trained on"] = str(model.card["trained_on"])
-    dtype = str(first.dtype).removeprefix("torch.")
-    rows["computes"] = f"on {first.device}, {dtype}, {mode} mode"
-    return f"{type(model).__name__} {name}".rstrip(), rows

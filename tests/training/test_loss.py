@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from spectok.model import gaussian_loss
+from spectok.training import gaussian_loss
 
 
 @pytest.fixture
@@ -66,34 +66,14 @@ def test_noiseless_truth_costs_what_noise_would_on_average(numbers):
     assert one - none == pytest.approx(extra)
 
 
-@pytest.mark.parametrize("balance", [0.5, 1.0])
-def test_balance_weighs_what_is_hard(balance, numbers):
-    flux, sigma, valid, predicted, model_sigma = numbers
-    ratio = 1 + (model_sigma / sigma) ** 2
-    cost = ((flux - predicted) / sigma) ** 2 / ratio + np.log(ratio)
-    expected = cost * np.minimum(ratio, 100.0) ** balance
-    assert loss(*numbers, balance=balance)[0] == pytest.approx(expected[valid].sum())
-
-
-def test_full_balance_has_the_papers_gradient(numbers):
-    flux, sigma, valid, predicted, model_sigma = (torch.as_tensor(a) for a in numbers)
-    model_sigma = model_sigma.clamp(max=0.9 * sigma)  # below the bound of the weight
-    gradients = []
-    for options in ({"model_sigma": model_sigma, "balance": 1.0}, {}):
-        at = predicted.clone().requires_grad_()
-        gaussian_loss(flux, sigma, valid, at, **options)[0].backward()
-        gradients.append(at.grad)
-    assert torch.allclose(*gradients)
-
-
 @pytest.mark.parametrize("junk", [np.nan, np.inf, 0.0])
 def test_bad_pixels_cost_nothing_and_pull_nothing(junk, numbers):
     flux, sigma, valid, predicted, model_sigma = numbers
-    reference = loss(*numbers, balance=0.5)
+    reference = loss(*numbers)
     flux, sigma = np.where(valid, flux, junk), np.where(valid, sigma, junk)
     at = [torch.as_tensor(a).requires_grad_() for a in (predicted, model_sigma)]
     total, count = gaussian_loss(
-        torch.as_tensor(flux), torch.as_tensor(sigma), torch.as_tensor(valid), *at, balance=0.5
+        torch.as_tensor(flux), torch.as_tensor(sigma), torch.as_tensor(valid), *at
     )
     assert (total.item(), count.item()) == pytest.approx(reference)
     total.backward()

@@ -17,10 +17,9 @@ from astropy.utils.data import conf as data_conf
 from astropy.utils.data import is_url_in_cache
 
 import spectok
-from spectok import _pretrained
 from spectok._cli import main
-from spectok._downloads import CONFIG, DOWNLOADS, WEIGHTS, Download
-from spectok._pretrained import DEFAULT, describe, model_identity, resolve
+from spectok._weights import DEFAULT, _store, describe, model_identity, resolve
+from spectok._weights._downloads import CONFIG, DOWNLOADS, WEIGHTS, Download
 
 NAME = "elsewhere-v1"
 PAGE = b"\n<!DOCTYPE html><html>Please log in</html>"
@@ -68,7 +67,7 @@ def fresh(monkeypatch, tmp_path):
     (tmp_path / "cache" / "spectok").mkdir(parents=True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("SPECTOK_WEIGHTS", raising=False)
-    monkeypatch.setattr(_pretrained, "_loaded", {})
+    monkeypatch.setattr(_store, "_loaded", {})
     with spectok.conf.set_temp("weights", ""):
         yield
 
@@ -150,7 +149,7 @@ def test_names_of_downloads_follow_the_embedded_ones(server, monkeypatch, tmp_pa
         (tmp_path / "embedded" / name).mkdir(parents=True)
         if name != "no model":
             (tmp_path / "embedded" / name / CONFIG).touch()
-    monkeypatch.setattr(_pretrained, "_embedded", lambda: tmp_path / "embedded")
+    monkeypatch.setattr(_store, "_embedded", lambda: tmp_path / "embedded")
     monkeypatch.setitem(DOWNLOADS, "b-v1", DOWNLOADS[NAME])
     names = spectok.list_models()
     assert names[:3] == [DEFAULT, "a-v1", "z-v1"]

@@ -1,4 +1,13 @@
-"""A patch on its own as a sum of cosines: where tokens start from (layer 1: torch only)."""
+"""The closed-form code: what a token starts from, and what its numbers mean (layer 1: torch only).
+
+A spectrum is divided by its scale (`median_scale`). A patch of it on its own is described by the
+most probable coefficients of C - 1 cosines and the log of its noise (`fit_cosines`); a token
+holds them as ``asinh(8 c)`` and ``ln(noise)`` (`make_token`), and from tokens come the cosines
+again (`coefficients_of`), the same in units of the noise (`contrast_of`), and the flux at any
+wavelength (`sum_of_cosines`). The network changes the code of a patch and never replaces it.
+
+Shapes: N spectra of T patches of P pixels; C numbers a token; S wavelengths asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +17,58 @@ import torch
 from torch import Tensor
 
 from spectok.model._interpolate import bracket, pick
+from spectok.model._limits import (
+    EXTREME,
+    LARGEST_SIGNAL,
+    LARGEST_VARIANCE,
+    LARGEST_WEIGHT,
+    LEAST_LOG_WEIGHT,
+    LEAST_POWER,
+    LEAST_SIZE,
+    LEAST_WEIGHT,
+)
 
-__all__ = ["cosines", "fit_cosines", "position_in_patch", "sum_of_cosines"]
+__all__ = [
+    "asinh",
+    "coefficients_of",
+    "contrast_of",
+    "cosines",
+    "fit_cosines",
+    "make_token",
+    "median_scale",
+    "position_in_patch",
+    "sum_of_cosines",
+]
 
 # Prior of the coefficients: variance falls as k^-2, as for a smooth continuum with lines as wide
 # as an instrument makes them. Slopes of 1 and 3 give the same errors within a tenth.
 _SLOPE = 2.0
-# In units of a pixel's noise. More would say nothing: 1e3 shrinks a seen pixel by 3e-5. It
-# bounds the condition of the matrix, to 1e6.
-_LARGEST_VARIANCE = 1e3
-_LEAST_POWER = 0.02
-_LARGEST_WEIGHT = 30.0
-_LARGEST = 1e15  # of a pixel in units of its noise: the square fits float32
+# Tokens hold asinh(gain * coefficient): contrasts of a spectrum are a tenth of its level.
+_GAIN = 8.0
+
+
+def median_scale(flux: Tensor, sigma: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """What a spectrum is divided by: the larger of its median flux and median error.
+
+    The paper's median flux for every spectrum that rises above its noise, and otherwise
+    continuous, never negative and never zero (1 for a spectrum without a good pixel).
+
+    Parameters
+    ----------
+    flux, sigma : `torch.Tensor`, shape (N, L)
+    valid : `torch.Tensor` of bool, shape (N, L)
+
+    Returns
+    -------
+    scale : `torch.Tensor`, shape (N,)
+    from_noise : `torch.Tensor` of bool, shape (N,)
+        Where the error won.
+    """
+    nan = torch.nan
+    flux_median = torch.where(valid, flux, nan).nanmedian(1).values
+    sigma_median = torch.where(valid, sigma, nan).nanmedian(1).values
+    scale = torch.maximum(flux_median, sigma_median).nan_to_num(1.0)
+    return scale, sigma_median > flux_median
 
 
 def position_in_patch(wavelength: Tensor, centre: Tensor, half: Tensor, patch_size: int) -> Tensor:
@@ -29,7 +78,7 @@ def position_in_patch(wavelength: Tensor, centre: Tensor, half: Tensor, patch_si
     pixel; all float64 and of shapes that broadcast. Beyond the edges it goes on.
     """
     size = half * (2.0 * patch_size / (patch_size - 1))
-    return (wavelength - centre) / size.clamp(min=1e-9) + 0.5
+    return (wavelength - centre) / size.clamp(min=LEAST_SIZE) + 0.5
 
 
 def cosines(position: Tensor, number: int) -> Tensor:
@@ -75,20 +124,24 @@ def fit_cosines(
     # Relative to the patch's own error, the weights can neither overflow nor all vanish.
     log_mean = torch.where(visible, log_sigma, 0.0).sum(-1, keepdim=True) / count
     noise = log_mean.exp()
-    weight = (2.0 * (log_mean - log_sigma)).clamp(-20.0, math.log(_LARGEST_WEIGHT)).exp()
+    weight = (2.0 * (log_mean - log_sigma)).clamp(LEAST_LOG_WEIGHT, math.log(LARGEST_WEIGHT)).exp()
     weight = torch.where(visible, weight, 0.0)
     flux = torch.where(visible, flux, 0.0)
-    mean = (weight * flux).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True).clamp(min=1e-12)
-    signal = torch.where(visible, ((flux - mean) / noise).clamp(-_LARGEST, _LARGEST), 0.0)
+    mean = (weight * flux).sum(-1, keepdim=True) / weight.sum(-1, keepdim=True).clamp(
+        min=LEAST_WEIGHT
+    )
+    signal = torch.where(
+        visible, ((flux - mean) / noise).clamp(-LARGEST_SIGNAL, LARGEST_SIGNAL), 0.0
+    )
     power = (weight * signal.square()).sum(-1, keepdim=True) / count - 1.0
     order = torch.arange(1, basis.shape[-1], device=flux.device, dtype=flux.dtype)
     shape = order**-_SLOPE
-    variance = power.clamp(min=_LEAST_POWER) * (2.0 * shape / shape.sum())
+    variance = power.clamp(min=LEAST_POWER) * (2.0 * shape / shape.sum())
     # The constant is free: the mean is known as well as the pixels allow.
     inverse = torch.cat(
         [
-            torch.full_like(power, 1.0 / _LARGEST_VARIANCE),
-            variance.clamp(max=_LARGEST_VARIANCE).reciprocal(),
+            torch.full_like(power, 1.0 / LARGEST_VARIANCE),
+            variance.clamp(max=LARGEST_VARIANCE).reciprocal(),
         ],
         dim=-1,
     )
@@ -98,6 +151,21 @@ def fit_cosines(
     solved = torch.cholesky_solve(weighted @ signal.unsqueeze(-1), factor).squeeze(-1) * noise
     coefficients = torch.cat([mean + solved[..., :1], solved[..., 1:]], dim=-1)
     return coefficients.to(kind), log_mean.to(kind)
+
+
+def make_token(coefficients: Tensor, log_noise: Tensor) -> Tensor:
+    """Cosines of a patch (..., C - 1) and the log of its noise (..., 1), to tokens (..., C)."""
+    return torch.cat([asinh(_GAIN * coefficients), log_noise], dim=-1)
+
+
+def coefficients_of(value: Tensor) -> Tensor:
+    """The cosines of tokens (..., C), in units of the spectrum's scale: (..., C - 1)."""
+    return value[..., :-1].sinh() / _GAIN
+
+
+def contrast_of(value: Tensor) -> Tensor:
+    """The cosines of tokens (..., C) in units of the noise, half their asinh: (..., C - 1)."""
+    return 0.5 * asinh(coefficients_of(value) * torch.exp(-value[..., -1:]))
 
 
 def sum_of_cosines(
@@ -137,3 +205,13 @@ def sum_of_cosines(
         distances.append((place - inside).abs() * width)
     weight = (distances[0] / (distances[0] + distances[1])).nan_to_num(0.5)
     return torch.lerp(values[0], values[1], weight.to(values[0].device, torch.float32))
+
+
+def asinh(x: Tensor) -> Tensor:
+    """Inverse hyperbolic sine, from functions that PyTorch computes several at a time.
+
+    ``torch.asinh`` goes one by one on CPUs and took a seventh of the small encoder's time.
+    Beyond `EXTREME`, whose square still fits float32, it stays constant.
+    """
+    size = x.abs().clamp(max=EXTREME)
+    return torch.log1p(size + size * size / (1.0 + (1.0 + size * size).sqrt())).copysign(x)

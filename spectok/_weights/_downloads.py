@@ -1,4 +1,4 @@
-"""Weights that do not come with the package: where they lie, and how they get here (layer 1)."""
+"""Weights that do not come with the package: where they lie, and how they get here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objective: a Gaussian likelihood of the good pixels (layer 1: torch only)."""
+"""The objective: a Gaussian likelihood of the good pixels (torch only)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ def gaussian_loss(
     *,
     weight: Tensor | None = None,
     noiseless: Tensor | None = None,
-    balance: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Sum of the pixels' negative log likelihoods, and their number.
 
@@ -34,7 +33,6 @@ def gaussian_loss(
         Pixels that count.
     model_sigma : `torch.Tensor`, shape (N, L), optional
         Standard deviation of the model.
-
     weight : `torch.Tensor`, shape (N, L), optional
         What each pixel counts for; 1 by default.
     noiseless : `torch.Tensor` of bool, shape (N, 1), optional
@@ -43,12 +41,6 @@ def gaussian_loss(
         the same mean gradient as from noisy fluxes that the network has not seen, without
         their scatter.
 
-    balance : float, optional
-        Weigh each pixel by ``(v / sigma^2) ** balance``, the ratio held constant and at most
-        100. At 0 (the likelihood itself) pixels that are hard to predict, the lines of bright
-        spectra, are excused by a large ``model_sigma`` and hardly learned; at 1 they count as
-        in the paper's loss.
-
     Returns
     -------
     total, count : `torch.Tensor`, scalars
@@ -56,8 +48,15 @@ def gaussian_loss(
 
     References
     ----------
-    Shen et al. (2025), arXiv:2510.17959, section 2; Seitzer et al. (2022), ICLR,
-    arXiv:2203.09168 (``balance``).
+    Shen et al. (2025), arXiv:2510.17959, section 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from spectok.training import gaussian_loss
+    >>> flux, predicted = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.5, 2.0]])
+    >>> gaussian_loss(flux, torch.full((1, 2), 0.5), torch.tensor([[True, True]]), predicted)
+    (tensor(1.), tensor(2.))
     """
     # Bad pixels are replaced before anything is computed: NaN * 0 would be NaN.
     sigma = torch.where(valid, sigma, 1.0)
@@ -70,7 +69,5 @@ def gaussian_loss(
     else:
         ratio = 1.0 + (torch.where(valid, model_sigma, 0.0) / sigma) ** 2
         cost = square / ratio + ratio.log()
-        if balance:
-            cost = cost * ratio.detach().clamp(max=100.0) ** balance
     counted = valid.to(cost.dtype) if weight is None else torch.where(valid, weight, 0.0)
     return (cost * counted).sum(), counted.sum()

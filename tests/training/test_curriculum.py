@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from spectok import simulate
+from spectok.training import training_simulators
 
 
 @pytest.fixture(scope="module")
 def simulators():
-    return simulate.training_simulators()  # analytic templates
+    return training_simulators()  # analytic templates
 
 
 def test_three_mocks_in_ten_are_asked_for_on_another_grid(simulators):
@@ -60,8 +60,19 @@ def test_what_they_cannot_be_is_said():
     with pytest.raises(
         ValueError, match="surveys must be of sdss, desi, galah, apogee, not lamost"
     ):
-        simulate.training_simulators(surveys=("lamost",))
+        training_simulators(surveys=("lamost",))
     with pytest.raises(ValueError, match="pairs must be a share below 1"):
-        simulate.training_simulators(pairs=1.0)
-    native = simulate.training_simulators(surveys=("galah",), pairs=0.0)["galah"]
+        training_simulators(pairs=1.0)
+    native = training_simulators(surveys=("galah",), pairs=0.0)["galah"]
     assert [(share, len(one.instruments)) for share, one in native] == [(1.0, 1)]
+
+
+def test_the_old_name_is_found_for_one_release():
+    from spectok import simulate
+
+    with pytest.warns(FutureWarning, match="import it from spectok.training"):
+        found = simulate.training_simulators
+    assert found is training_simulators
+    assert "training_simulators" not in dir(simulate)
+    with pytest.raises(AttributeError):
+        simulate.no_such_name  # noqa: B018

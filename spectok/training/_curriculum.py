@@ -13,10 +13,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from spectok.simulate._instrument import Instrument
-from spectok.simulate._simulator import Simulator
-from spectok.simulate._spectrographs import instrument
-from spectok.simulate._templates import Templates
+from spectok.simulate import Instrument, Simulator, Templates, instrument
 
 __all__ = ["training_simulators"]
 
@@ -40,7 +37,7 @@ def training_simulators(
     device: str | torch.device = "cpu",
     seed: int = 0,
 ) -> dict[str, list[tuple[float, Simulator]]]:
-    """Simulators of each survey with their shares, for `spectok.training.MockSpectra`.
+    """Simulators of each survey with their shares, for `MockSpectra`.
 
     Parameters
     ----------
@@ -72,8 +69,8 @@ def training_simulators(
 
     Examples
     --------
-    >>> from spectok import simulate
-    >>> found = simulate.training_simulators(surveys=("galah",), varied=2)
+    >>> from spectok.training import training_simulators
+    >>> found = training_simulators(surveys=("galah",), varied=2)
     >>> [len(one.instruments) for _, one in found["galah"]]
     [1, 2, 2, 2, 2]
     """

@@ -1,0 +1,21 @@
+"""Weights: embedded ones, downloads, folders of one's own; which ones a network has."""
+
+from spectok._weights._identity import model_identity
+from spectok._weights._store import (
+    DEFAULT,
+    describe,
+    list_models,
+    load_model,
+    resolve,
+    save_model,
+)
+
+__all__ = [
+    "DEFAULT",
+    "describe",
+    "list_models",
+    "load_model",
+    "model_identity",
+    "resolve",
+    "save_model",
+]
