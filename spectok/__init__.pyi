@@ -1,5 +1,5 @@
 from . import plotting, probes, simulate, surveys, training
-from ._codec import decode, encode, encode_arrays
+from ._codec import decode, embed, embed_arrays, encode, encode_arrays
 from ._conf import conf
 from ._flags import TokenFlag
 from ._tokens import concatenate, group, pool
@@ -17,6 +17,8 @@ __all__ = [
     "concatenate",
     "conf",
     "decode",
+    "embed",
+    "embed_arrays",
     "encode",
     "encode_arrays",
     "group",

@@ -1,5 +1,6 @@
 """The token table, and what is made from it (layer 1)."""
 
+from spectok._tokens._embeddings import to_embedding_table
 from spectok._tokens._summary import concatenate, group, pool
 from spectok._tokens._table import (
     TokenSequence,
@@ -20,6 +21,7 @@ __all__ = [
     "pool",
     "sequences",
     "table_unit",
+    "to_embedding_table",
     "to_table",
     "to_token_batch",
 ]

@@ -17,7 +17,10 @@ _POOLS = {"mean": np.mean, "max": np.max, "median": np.median}
 
 
 def pool(tokens: Table, how: str = "mean") -> QTable:
-    """One vector per spectrum.
+    """The plain mean, maximum or median of each spectrum's tokens.
+
+    It says how bright, noisy and coloured a spectrum is, and little of what the object is: for
+    classes, labels, searches and maps take `spectok.embed`.
 
     Parameters
     ----------
@@ -40,6 +43,7 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
 
     See Also
     --------
+    spectok.embed : One vector per spectrum that was learned for these purposes.
     group : All tokens of every spectrum.
 
     References

@@ -32,7 +32,7 @@ _COLUMNS = (
 )  # fmt: skip
 _FORMATS = {
     "wavelength": ".2f", "wavelength_min": ".2f", "wavelength_max": ".2f", "scale": ".4g",
-    "token": ".3f", "vector": ".3f",
+    "token": ".3f", "vector": ".3f", "embedding": ".3f",
 }  # fmt: skip
 # FITS knows eight upper-case characters; so do the tables, and nothing changes on the way.
 _META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
@@ -112,7 +112,7 @@ class TokenSequence:
     valid : bool array, shape (T,)
     wavelength, wavelength_min, wavelength_max : float64 arrays, shape (T,)
         Vacuum Angstrom.
-    n_pixels : int array, shape (T,)
+    n_pixels, n_valid : int arrays, shape (T,)
     token : float32 array, shape (T, C)
     """
 
@@ -125,6 +125,7 @@ class TokenSequence:
     wavelength_min: np.ndarray
     wavelength_max: np.ndarray
     n_pixels: np.ndarray
+    n_valid: np.ndarray
     token: np.ndarray
 
     def covers(self, wavelength: np.ndarray) -> np.ndarray:
@@ -166,6 +167,7 @@ def sequences(table: Table) -> list[TokenSequence]:
                 arrays["valid"][rows].astype(bool),
                 *(arrays[c][rows] for c in ("wavelength", "wavelength_min", "wavelength_max")),
                 arrays["n_pixels"][rows].astype(np.int64),
+                arrays["n_valid"][rows].astype(np.int64),
                 # FITS hands over big-endian numbers, which torch refuses.
                 arrays["token"][rows].astype(np.float32),
             )

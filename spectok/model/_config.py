@@ -9,7 +9,14 @@ __all__ = ["ModelConfig"]
 
 # Fields that came after 0.1.0, each with what it was before it could be said: how the
 # configuration of older weights is read. Not today's defaults, which may change.
-_BEFORE: dict[str, Any] = {}
+_BEFORE: dict[str, Any] = {
+    "embedding_size": 0,
+    "reader_width": 128,
+    "reader_heads": 4,
+    "reader_latents": 16,
+    "reader_rounds": 4,
+    "reader_group": 2,
+}
 # Units of the coordinate: of wavelengths in vacuum, and of times.
 _UNITS = ("Angstrom", "d")
 
@@ -41,6 +48,14 @@ class ModelConfig:
     coordinate_unit : str
         What the coordinate is: ``"Angstrom"`` for vacuum wavelengths, ``"d"`` for times in
         days. `spectok.encode` refuses spectra where the model's is not Angstrom.
+    embedding_size : int
+        Numbers of an embedding, E; 0 for a tokenizer without a reader, which makes none.
+    reader_width, reader_heads : int
+        Width of the reader's latent vectors, and its attention heads.
+    reader_latents, reader_rounds : int
+        Latent vectors, and how many times they look at the tokens.
+    reader_group : int
+        Neighbouring tokens that the reader joins into one.
 
     Raises
     ------
@@ -68,6 +83,12 @@ class ModelConfig:
     min_period: float = 8.0
     max_period: float = 65536.0
     coordinate_unit: str = "Angstrom"
+    embedding_size: int = 0
+    reader_width: int = 128
+    reader_heads: int = 4
+    reader_latents: int = 16
+    reader_rounds: int = 4
+    reader_group: int = 2
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -77,9 +98,16 @@ class ModelConfig:
                 f"width {self.width} over heads {self.heads} is {self.width // self.heads}, but "
                 "must be even: attention turns its channels in pairs"
             )
-        # A patch has a length, and a token holds a cosine and a noise.
-        least = {"patch_size": 2, "token_size": 2}
-        for name in ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods"):
+        if self.reader_width % self.reader_heads:
+            raise ValueError(
+                f"reader_width {self.reader_width} is not a multiple of reader_heads "
+                f"{self.reader_heads}"
+            )
+        # A patch has a length, a token holds a cosine and a noise; and there may be no reader.
+        least = {"patch_size": 2, "token_size": 2, "embedding_size": 0}
+        whole = ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods")
+        reader = ("reader_latents", "reader_rounds", "reader_group")
+        for name in (*whole, "embedding_size", *reader):
             if getattr(self, name) < least.get(name, 1):
                 raise ValueError(
                     f"{name} must be at least {least.get(name, 1)}, not {getattr(self, name)}"

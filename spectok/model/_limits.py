@@ -41,3 +41,8 @@ LOG_MODEL_SIGMA = (-9.0, 6.0)
 # Lengths [Angstrom]: half a patch under its logarithm, a patch as a divisor. No grid is so fine.
 LEAST_HALF = 1e-3
 LEAST_SIZE = 1e-9
+
+# The reader.
+# -----------
+# A feature of a token in units of its scatter over many spectra: one token must not decide.
+LARGEST_FEATURE = 8.0

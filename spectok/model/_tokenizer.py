@@ -31,6 +31,7 @@ from spectok.model._display import Origin, as_html, as_text
 from spectok.model._embedding import WavelengthEmbedding, patch_place, patchify, unpatchify
 from spectok.model._interpolate import interpolate_tokens
 from spectok.model._limits import EXTREME, LARGEST_CHANGE, LARGEST_TOKEN, LOG_MODEL_SIGMA
+from spectok.model._reader import Reader
 from spectok.model._transformer import Attention, Block, Rotation, attention_mask, rotation
 
 __all__ = ["SpectralTokenizer"]
@@ -100,6 +101,7 @@ class SpectralTokenizer(nn.Module):
         self.norm_output = nn.LayerNorm(width)
         self.to_pixels = nn.Linear(width, 2 * patch)
         self._initialise()
+        self.reader = Reader(config) if config.embedding_size else None
 
     # A few lines in place of torch's hundred.
     __repr__, _repr_html_ = as_text, as_html
@@ -289,6 +291,39 @@ class SpectralTokenizer(nn.Module):
             change = unpatchify(flux).clamp(-LARGEST_CHANGE, LARGEST_CHANGE).sinh()
             flux = smooth + noise * change
         return flux, noise * unpatchify(log_sigma.clamp(*LOG_MODEL_SIGMA).exp())
+
+    def embed(self, tokens: TokenBatch) -> Tensor:
+        """Tokens to one vector for each spectrum.
+
+        Parameters
+        ----------
+        tokens : `~spectok._batch.TokenBatch`
+            What `encode` returned, or what a token table holds: N spectra of T tokens.
+
+        Returns
+        -------
+        embedding : `torch.Tensor`, shape (N, E)
+            Zeros for a spectrum without a valid token.
+
+        Raises
+        ------
+        ValueError
+            For a model without a reader.
+        """
+        if self.reader is None:
+            raise ValueError(
+                "this model has no reader (its embedding_size is 0), so it makes no embeddings; "
+                "load one of spectok.list_models() that has"
+            )
+        # Arms that overlap come one after the other; a group is of neighbours in wavelength.
+        wavelength, order = tokens.wavelength.sort(dim=1, stable=True)
+        half, order = tokens.half.gather(1, order), order.to(tokens.value.device)
+        valid = tokens.valid.gather(1, order)
+        value = tokens.value.gather(1, order.unsqueeze(-1).expand_as(tokens.value))
+        with _float32(value):
+            features = self.reader.features(value, valid)
+            embedding = self.reader(features, wavelength, half, valid)
+        return torch.where(valid.any(1, keepdim=True), embedding, 0.0)
 
     def _rotation(self, centre: Tensor, like: Tensor) -> Rotation:
         """What turns the queries and keys of patches with these centres, (N, T)."""
