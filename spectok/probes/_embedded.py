@@ -9,6 +9,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from spectok._codec import embed
 from spectok._codec._network import matching
 from spectok._tokens import meta_of, sequences
 from spectok.probes._items import as_inputs
@@ -92,7 +93,7 @@ def named(given: Any, what: str) -> Spectra:
 
 def has_reader(network: SpectralTokenizer) -> bool:
     """Whether a model makes embeddings."""
-    return getattr(network, "reader", None) is not None
+    return network.reader is not None
 
 
 def can_embed(side: Spectra, model: SpectralTokenizer | str | None) -> bool:
@@ -108,7 +109,5 @@ def as_embedded(
     """Spectra with their embeddings, made of the tokens where there are none."""
     if side.vector is not None:
         return side
-    from spectok._codec import embed
-
     made = embed(side.table, model=model, device=device)
     return dataclasses.replace(side, vector=np.asarray(made["embedding"], np.float32))

@@ -109,7 +109,7 @@ def as_inputs(given: Any) -> Inputs:
         for row, one in enumerate(given):
             both[row] = one
         return _of_both(both)
-    if not names and np.ndim(given) == 2 and _is_numbers(given):
+    if not names and _is_numbers(given) and np.ndim(given) == 2:
         return _of_array(np.ma.filled(np.ma.asarray(given, np.float32), np.nan))
     return _of_items(given)
 

@@ -13,6 +13,7 @@ import torch
 from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyUserWarning
 
+from spectok._codec import embed
 from spectok._codec._network import matching
 from spectok._codec._run import encode_rows
 from spectok._convert import Rows, convert_spectra
@@ -319,8 +320,6 @@ def _measure(
         }
     )
     if has_reader(network):
-        from spectok._codec import embed
-
         table["embedding"] = np.asarray(embed(tokens, model=network)["embedding"], np.float32)
     meta = meta_of(tokens)
     table.meta.update({key: meta[key] for key in ("MODEL", "SHA256", "SPECTOK")})
