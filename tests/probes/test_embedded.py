@@ -23,7 +23,7 @@ from spectok.probes import (
 def reads(tmp_path_factory):
     """A tiny tokenizer whose reader has random weights: alike spectra have alike embeddings."""
     torch.manual_seed(3)
-    model = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny"))
+    model = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny", embedding_size=24))
     assert model.reader is not None
     return spectok.load_model(
         spectok.save_model(model, tmp_path_factory.mktemp("models") / "reads-test")
@@ -77,8 +77,7 @@ def test_the_other_view_is_the_nearest(tokens, embeddings, reads):
 
 
 def test_a_model_without_a_reader_compares_flux(spectra):
-    config = spectok.ModelConfig.of_size("tiny", embedding_size=0)
-    model = spectok.SpectralTokenizer(config)
+    model = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny"))
     wavelength, flux, ivar = spectra
     tokens = spectok.encode_arrays(wavelength, flux[:4], ivar[:4], model=model, progress=False)
     assert neighbours(tokens, n=1, model=model).meta["METHOD"] == "flux"
