@@ -143,9 +143,9 @@ def scales(x: np.ndarray, vector_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def fit_classes(network: LinearNetwork, x: np.ndarray, index: Tensor, weight: np.ndarray) -> None:
     """Fit logistic regression to classes (N,), and put it into the network."""
-    model = LogisticRegression(C=STRENGTH, max_iter=1000).fit(
-        x, index.numpy(), sample_weight=weight
-    )
+    # Gradients of numbers that are so small are small long before the end.
+    model = LogisticRegression(C=STRENGTH, tol=1e-6, max_iter=5000)
+    model.fit(x, index.numpy(), sample_weight=weight)
     weights, bias = model.coef_, model.intercept_
     if len(weights) == 1:  # of two classes, scikit-learn gives the second
         weights, bias = np.r_[np.zeros_like(weights), weights], np.r_[0.0, bias]

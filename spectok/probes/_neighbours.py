@@ -59,9 +59,9 @@ def neighbours(
         ``"auto"``: embeddings where both sides have one or their model makes one, else flux.
         ``"flux"`` takes token tables only.
     continuum : bool
-        For flux: False compares lines and breaks only, what is left after subtracting a running
-        mean. The same object in another survey is found more often with the continuum; objects
-        of the same class and redshift without it.
+        False compares lines and breaks of the flux only, what is left after subtracting a running
+        mean, and so not embeddings. The same object in another survey is found more often with
+        the continuum; objects of the same class and redshift without it.
     model : `~spectok.SpectralTokenizer`, str or path, optional
         By default the one that the tables name.
     device : str or `torch.device`, optional
@@ -106,10 +106,16 @@ def neighbours(
         raise ValueError(f"n must be at least 1, not {n}")
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
+    if method == "embedding" and not continuum:
+        raise ValueError(
+            "an embedding has no continuum that could be left out: use method='flux', or leave "
+            "continuum=False out"
+        )
     own = reference is None
     sides = [named(tokens, "tokens"), *([] if own else [named(reference, "reference")])]
     if method == "auto":
-        method = "embedding" if all(can_embed(side, model) for side in sides) else "flux"
+        able = continuum and all(can_embed(side, model) for side in sides)
+        method = "embedding" if able else "flux"
     if method == "embedding":
         sides = [as_embedded(side, model, device) for side in sides]
     _same_model(sides)

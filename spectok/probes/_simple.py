@@ -232,7 +232,7 @@ def linear_probe(task: str, *, how: str = "grid") -> Pipeline:
     """
     model = _choose(
         task,
-        LogisticRegression(C=STRENGTH, max_iter=1000, class_weight="balanced"),
+        LogisticRegression(C=STRENGTH, tol=1e-6, max_iter=5000, class_weight="balanced"),
         RidgeCV(alphas=ALPHAS),
     )
     return make_pipeline(PoolTokens(how, purpose="linear"), model)

@@ -154,6 +154,11 @@ def test_what_cannot_be_compared(shapes):
             neighbours(*given)
     with pytest.raises(TypeError, match="'flux' decodes, and reference holds no token table"):
         neighbours(tokens, numbers, method="flux")
+    for given in (tokens, numbers):
+        with pytest.raises(ValueError, match="no continuum that could be left out"):
+            neighbours(given, method="embedding", continuum=False)
+    with pytest.raises(TypeError, match="'flux' decodes, and tokens holds no token table"):
+        neighbours(numbers, continuum=False)
     with pytest.raises(TypeError, match="this is a Spectrum, .* spectok.encode"):
         neighbours(simulate.observe("sdss", 1, seed=1)[0])
     with pytest.raises(ValueError, match="method must be one of auto, embedding, flux, not 'x'"):
