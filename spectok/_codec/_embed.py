@@ -102,8 +102,8 @@ def embed(
         useless = [name for name, value in given.items() if value is not None]
         if useless:
             raise ValueError(
-                f"{', '.join(useless)} cannot be changed in a token table: leave it out, or encode "
-                "the spectra again"
+                f"{', '.join(useless)} cannot be changed in a token table: leave it out, or "
+                "encode the spectra again"
             )
         return _embed_table(spectra, model, device, batch_size, progress)
     network = _with_reader(resolve(model, device))

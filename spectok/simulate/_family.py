@@ -117,7 +117,12 @@ class Family:
         return torch.cat(parts, -1).contiguous()
 
     def draw(
-        self, n: int, generator: torch.Generator, *, nudge: tuple[str, float] | None = None
+        self,
+        n: int,
+        generator: torch.Generator,
+        *,
+        nudge: tuple[str, float] | None = None,
+        given: Mapping[str, Tensor] | None = None,
     ) -> Drawn:
         """Draw n spectra.
 
@@ -129,6 +134,9 @@ class Family:
             A label, and what is added to it after all is drawn, in units of the family's
             ``jitter``: for derivatives, with the same draws. Emulating forms only; in others,
             and for names that are none of its labels, nothing changes. It computes in float64.
+        given : mapping of str to `torch.Tensor`, shape (n,), optional
+            Labels that are not drawn but have these values. Emulating forms only; other names
+            than its labels are not looked at.
 
         Returns
         -------
@@ -155,6 +163,9 @@ class Family:
             flux = (coeff @ arrays["vectors"]).clamp(min=0)
         else:
             value, entry = self.draw_labels(n, generator)
+            for k, name in enumerate(self.about["labels"]):
+                if given is not None and name in given:
+                    value[:, k] = given[name]
             if nudge is not None:
                 value = self._nudged(value, *nudge)
             labels = dict(zip(self.about["labels"], value.unbind(1), strict=True))
@@ -166,13 +177,22 @@ class Family:
             labels, entry,
         )  # fmt: skip
 
-    def draw_labels(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw_labels(
+        self,
+        n: int,
+        generator: torch.Generator,
+        *,
+        within: Mapping[str, tuple[float, float]] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Draw labels around real ones, and tell which: for the emulating forms only.
 
         Parameters
         ----------
         n : int
         generator : `torch.Generator`
+        within : mapping of str to (float, float), optional
+            Bounds of labels: only real stars inside of all are drawn around, and nothing leaves
+            them.
 
         Returns
         -------
@@ -180,11 +200,22 @@ class Family:
         entry : `torch.Tensor` of int64, shape (n,)
         """
         arrays, device = self.arrays, generator.device
-        entry = torch.randint(len(arrays["labels"]), (n,), generator=generator, device=device)
+        low, high = arrays["low"], arrays["high"]
+        stars = torch.arange(len(arrays["labels"]), device=device)
+        if within is not None:
+            low, high = low.clone(), high.clone()
+            for k, name in enumerate(self.about["labels"]):
+                if name in within:
+                    low[k], high[k] = max(low[k], within[name][0]), min(high[k], within[name][1])
+            inside = (arrays["labels"] >= low) & (arrays["labels"] <= high)
+            stars = stars[inside.all(1)]
+            if not len(stars):
+                raise ValueError(f"no star of the templates {self.name} has labels in {within}")
+        entry = stars[torch.randint(len(stars), (n,), generator=generator, device=device)]
         value = arrays["labels"][entry]
         noise = torch.randn(value.shape, generator=generator, device=device)
         value = value + arrays["jitter"] * noise
-        return torch.maximum(torch.minimum(value, arrays["high"]), arrays["low"]), entry
+        return torch.maximum(torch.minimum(value, high), low), entry
 
     def _nudged(self, value: Tensor, label: str, amount: float) -> Tensor:
         """Labels with one of them changed, in float64: differences of spectra need the digits."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,6 +70,7 @@ def draw_scene(
     at_rest: bool = False,
     strange: float = 0.0,
     nudge: tuple[str, float] | None = None,
+    given: Mapping[str, Tensor] | None = None,
 ) -> Scene:
     """Draw n objects, those of one family one after the other.
 
@@ -90,6 +91,9 @@ def draw_scene(
     nudge : (str, float), optional
         One drawn quantity and by how much it is changed, all else the same: a label of
         emulated stars [the family's jitter], ``velocity`` of stars [km/s] or ``vsini`` [dex].
+    given : mapping of str to `torch.Tensor`, shape (n,), optional
+        Labels of emulated stars, ``redshift`` and ``vsini``, which are then not drawn: the same
+        stars as another scene's. With one family only.
 
     Returns
     -------
@@ -110,7 +114,7 @@ def draw_scene(
     for family, count in zip(families, counts, strict=True):
         if count:
             cut = slice(start, start + count)
-            own = _draw_family(family, fine, count, generator, at_rest, strange, nudge)
+            own = _draw_family(family, fine, count, generator, at_rest, strange, nudge, given)
             flux[cut], low[cut], high[cut] = own.pop("flux"), own.pop("low"), own.pop("high")
             for name in own.keys() & labels.keys():
                 labels[name][cut] = own[name].to(labels[name].dtype)
@@ -135,6 +139,7 @@ def _draw_family(
     at_rest: bool,
     strange: float,
     nudge: tuple[str, float] | None,
+    given: Mapping[str, Tensor] | None,
 ) -> dict[str, Tensor]:
     """Flux and labels of n objects of one family."""
     device = generator.device
@@ -145,7 +150,8 @@ def _draw_family(
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, device=device)
 
-    drawn = family.draw(n, generator, nudge=nudge)
+    drawn = family.draw(n, generator, nudge=nudge, given=given)
+    given = given or {}
     change = dict([nudge]) if nudge else {}
     if "redshift" in family.arrays:
         own = family.arrays["redshift"][drawn.entry].double()
@@ -160,6 +166,7 @@ def _draw_family(
         spread = torch.where(uniform(n) < HALO[0], HALO[1], HALO[2])
         velocity = (torch.tensor(AT_REST, device=device) if at_rest else spread) * normal(n)
         redshift = (velocity.double() + change.get("velocity", 0.0)) / LIGHT
+    redshift = given.get("redshift", redshift)
     log_shift = (1 + redshift).log10()
     flux = family.place(drawn, log_shift)
     low, high = family.known(drawn, log_shift)
@@ -171,6 +178,7 @@ def _draw_family(
         typical, scatter = family.about["vsini"]
         # Faster ones would break up.
         rotation = (typical * 10 ** (scatter * normal(n))).clamp(max=400.0)
+        rotation = given.get("vsini", rotation)
         if "vsini" in change:
             rotation = rotation * 10 ** change["vsini"]
     if sigma is not None or rotation is not None:

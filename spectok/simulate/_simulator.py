@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spectok.simulate._across import draw_across, emulators_across
 from spectok.simulate._analytic import analytic_templates
-from spectok.simulate._grid import FINE
+from spectok.simulate._family import Family
+from spectok.simulate._grid import FINE, FineGrid
 from spectok.simulate._instrument import Instrument
 from spectok.simulate._observation import Observation, expose, join
 from spectok.simulate._scene import KINDS, Scene, draw_scene
@@ -30,7 +32,8 @@ class Simulator:
     ----------
     *instruments : str or `Instrument`
         What the objects are observed with: names of `INSTRUMENTS`, or instruments of one's
-        own. Several must cover the same family of wavelengths (SDSS and DESI do).
+        own. Those of one family of wavelengths (SDSS, BOSS and DESI) observe all kinds of
+        objects; of different ones (GALAH and APOGEE) the same stars, drawn by their labels.
     templates : `~spectok.simulate.Templates`, optional
         Default: analytic ones.
     kind : str, optional
@@ -44,7 +47,8 @@ class Simulator:
     Raises
     ------
     ValueError
-        For instruments of different families, or a kind without a template.
+        For a kind without a template, and for instruments of different wavelengths without
+        emulators of the same stars, or that are to share other objects than stars.
 
     Examples
     --------
@@ -68,17 +72,8 @@ class Simulator:
         if not self.instruments:
             raise ValueError("a simulator needs at least one instrument, such as 'desi'")
         self.fine = self.instruments[0].grid
-        if any(i.grid != self.fine for i in self.instruments):
-            names = ", ".join(i.name for i in self.instruments)
-            raise ValueError(
-                f"{names} do not observe the same wavelengths, so no object can be seen by all"
-            )
-        name = next((key for key, grid in FINE.items() if grid == self.fine), None)
-        if name is None:
-            raise ValueError(
-                f"{self.instruments[0].name} has a fine grid of its own, on which there is no "
-                "template: take the grid of one of the surveys' instruments"
-            )
+        names = [_family_of(one) for one in self.instruments]
+        name = names[0]
         templates = analytic_templates() if templates is None else templates
         families = templates.families(name, self.fine, self.device)
         if kind is not None and kind not in KINDS:
@@ -101,6 +96,17 @@ class Simulator:
         self.shares = [
             _SHARES[f.kind] * f.about["weight"] / weights[f.kind] for f in self.families
         ]
+        # Where the instruments see different wavelengths: the same stars by their labels.
+        self.across: dict[FineGrid, Family] = {}
+        if len(set(names)) > 1:
+            if kind not in (None, "star"):
+                raise ValueError(
+                    f"{', '.join(i.name for i in self.instruments)} do not observe the same "
+                    f"wavelengths, so they can only share stars, by their labels, and no {kind}"
+                )
+            grids = {one.grid: known for one, known in zip(self.instruments, names, strict=True)}
+            self.across = emulators_across(templates, grids, self.device)
+            self.families, self.shares = [self.across[self.fine]], [1.0]
 
     def observe(
         self, n: int, *, seed: int = 0, snr: float | Sequence[float] | None = None
@@ -115,7 +121,8 @@ class Simulator:
             The same seed gives the same objects; the first of many are those of few.
         snr : float or (float, float), optional
             Median signal to noise per pixel with the first instrument, or the range it is drawn
-            from; by default as in the survey.
+            from; by default as in the survey. An instrument of other wavelengths than the first
+            has one of its own from the same range.
 
         Returns
         -------
@@ -193,12 +200,40 @@ class Simulator:
         ValueError
             For a signal to noise that is not positive and finite.
         """
-        scene = self.scene(n, generator)
-        first = expose(scene, self.instruments[0], generator, snr=snr)
+        scenes = self.scenes(n, generator)
+        first = expose(scenes[self.fine], self.instruments[0], generator, snr=snr)
         rest = [
-            expose(scene, other, generator, level=first.level) for other in self.instruments[1:]
+            # How bright a star is at other wavelengths its labels do not tell.
+            expose(scenes[other.grid], other, generator, level=first.level)
+            if other.grid == self.fine
+            else expose(scenes[other.grid], other, generator, snr=snr)
+            for other in self.instruments[1:]
         ]
         return [first, *rest]
+
+    def scenes(self, n: int, generator: torch.Generator) -> dict[FineGrid, Scene]:
+        """The same n objects on the fine grid of every instrument, drawn from the generator.
+
+        Parameters
+        ----------
+        n : int
+            Number of objects.
+        generator : `torch.Generator`
+            On this simulator's device.
+
+        Returns
+        -------
+        scenes : dict of `~spectok.simulate._grid.FineGrid` to Scene
+            One where all instruments see the same wavelengths; else one for each kind of
+            instrument, the stars of which have the same labels, velocities and rotation.
+        """
+        if not self.across:
+            return {self.fine: self.scene(n, generator)}
+        at_rest = {
+            grid: all(i.traits.get("at_rest", False) for i in self.instruments if i.grid == grid)
+            for grid in self.across
+        }
+        return draw_across(self.across, n, generator, at_rest=at_rest, strange=self.strange)
 
     @property
     def at_rest(self) -> bool:
@@ -234,3 +269,14 @@ class Simulator:
             strange=self.strange,
             nudge=nudge,
         )
+
+
+def _family_of(one: Instrument) -> str:
+    """Name of the wavelengths that an instrument sees, or a ValueError."""
+    for name, grid in FINE.items():
+        if one.grid == grid:
+            return name
+    raise ValueError(
+        f"{one.name} has a fine grid of its own, on which there is no template: take the grid of "
+        "one of the surveys' instruments"
+    )
