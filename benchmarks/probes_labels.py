@@ -24,6 +24,7 @@ import argparse
 import csv
 import datetime
 import json
+import re
 import sys
 import time
 import warnings
@@ -34,6 +35,7 @@ import torch
 from _probe_data import CLASSES, SEED, bin_flux
 from _probe_fit import STELLAR
 from _probe_scratch import Scratch
+from _rst import list_table
 from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
@@ -292,6 +294,8 @@ def run(task, options, models):
     found, rng = [], np.random.default_rng(0)
     classes = y.dtype.kind in "US"
     for name, (make, read, pretrained, slow) in methods(classes).items():
+        if not re.search(options.methods, name):
+            continue
         try:
             learnt, asked = pick(read)
         except KeyError:
@@ -377,22 +381,51 @@ def lost(found):
     return out
 
 
+def tables(results):
+    """Tables of all tasks, in reStructuredText, and where pretraining does not win."""
+    out = []
+    for task, about in results.items():
+        found = about["results"]
+        counts = sorted({r["n_train"] for r in found})
+        for of in dict.fromkeys(r["of"] for r in found):
+            rows = [("method", *(f"{n:,} labels" for n in counts))]
+            for method in dict.fromkeys(r["method"] for r in found):
+                at = {
+                    r["n_train"]: f"{r['value']:.3g} ({r['low']:.3g} to {r['high']:.3g})"
+                    for r in found
+                    if (r["of"], r["method"]) == (of, method)
+                }
+                rows.append((method, *(at.get(n, "") for n in counts)))
+            what = "balanced accuracy" if of == "class" else f"scaled MAD of {of}"
+            out.append(f"**{task}, {what}, {found[0]['n']:,} test spectra**\n\n{list_table(rows)}")
+        worse = lost(found)
+        out.append("\n".join(f"- {line}" for line in worse) + "\n" if worse else "")
+    return "\n".join(out)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--templates", required=True)
+    parser.add_argument("--templates", help="needed, but for the task real and for --rst")
     parser.add_argument("--model", default=None)
     parser.add_argument("--data", type=Path, help="real spectra, for the task real")
     parser.add_argument("--more", type=Path, help="further real SDSS spectra, packed")
     parser.add_argument("--tasks", default="sdss,desi,real,redshift,apogee,galah")
+    parser.add_argument("--methods", default="", help="a regular expression; default: all")
+    parser.add_argument("--rst", type=Path, help="write tables from --out, and do nothing else")
     parser.add_argument("--scratch", type=int, default=0, help="labels of the row from scratch")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("labels.json"))
     options = parser.parse_args()
+    if options.rst:
+        options.rst.write_text(tables(json.loads(options.out.read_text())))
+        return
     unknown = [name for name in options.tasks.split(",") if name not in TASKS]
     if unknown:
         parser.error(f"no task {', '.join(unknown)}; there are {', '.join(TASKS)}")
+    if options.templates is None and options.tasks != "real":
+        parser.error("give --templates, from recipes/small_v1/pack.py")
     model = spectok.load_model(options.model)
     torch.manual_seed(0)
     models = {"pretrained": model, "untrained": SpectralTokenizer(model.config).eval()}
