@@ -246,8 +246,8 @@ def _one_class(probe: ProbeClassifier, found: np.ndarray, classes: np.ndarray) -
         tries.append("class_weight='balanced'")
     return (
         f"all {len(found)} spectra are said to be {classes.tolist()[found[0]]!r}, of "
-        f"{len(classes)} classes that the probe knows: unless they are, it has learnt little else than which "
-        f"class is frequent; try {' or '.join(tries)}, and look at "
+        f"{len(classes)} classes that the probe knows: unless they are, it has learnt little else "
+        f"than which class is frequent; try {' or '.join(tries)}, and look at "
         "sklearn.metrics.balanced_accuracy_score on spectra with labels"
     )
 
