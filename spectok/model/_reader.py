@@ -16,7 +16,7 @@ from spectok.model._cosines import contrast_of
 from spectok.model._limits import LARGEST_FEATURE, LARGEST_TOKEN, LEAST_HALF
 from spectok.model._transformer import Block, attention_mask, rotation
 
-__all__ = ["Reader"]
+__all__ = ["Reader", "token_features"]
 
 # Periods of ln(wavelength): from a line (0.002: 600 km/s) to all that is ever observed.
 _PERIODS, _SHORTEST, _LONGEST = 24, 2e-3, 8.0
@@ -78,8 +78,7 @@ class Reader(nn.Module):
         The numbers of the token themselves and its cosines in units of the noise; zeros where a
         token is not valid.
         """
-        value = value.clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
-        seen = (torch.cat([value, contrast_of(value)], -1) - self.mean) / self.scatter
+        seen = (token_features(value) - self.mean) / self.scatter
         seen = seen.clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
         return torch.where(valid.unsqueeze(-1), seen, 0.0)
 
@@ -128,6 +127,12 @@ class Reader(nn.Module):
             score = score.masked_fill(~mask[:, 0], -torch.inf)
         # (N, Q, G) @ (N, G, D) -> (N, Q * D) -> (N, E)
         return self.head((score.float().softmax(-1).to(value.dtype) @ value).flatten(1))
+
+
+def token_features(value: Tensor) -> Tensor:
+    """Numbers of tokens (..., C), and their cosines in units of the noise: (..., 2 C - 1)."""
+    value = value.clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
+    return torch.cat([value, contrast_of(value)], -1)
 
 
 def _cycles(place: Tensor, number: int) -> Tensor:
