@@ -4,7 +4,7 @@
         [--data DIR] [--more DIR] [--tasks sdss,apogee] [--quick] --out labels.json
 
 At 10, 30, 100, 300, 1,000 and 3,000 labels: classes of mocks of SDSS and DESI and of real SDSS
-spectra (``--data``, and further ones of the layout of ``--more``), redshifts of mock galaxies and
+spectra (``--data``, and the second set, ``--more``), redshifts of mock galaxies and
 quasars, and labels of mock stars of APOGEE and GALAH. The tokenizer is frozen and was trained
 without labels. Beside it stand the same network with random weights, frozen; linear readings of
 the flux in bins and of its principal components; and the same network trained from scratch on the
@@ -21,7 +21,6 @@ draws and test objects, and takes one or two.
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
 import json
 import re
@@ -42,7 +41,6 @@ from sklearn.pipeline import make_pipeline
 
 import spectok
 from spectok import probes, simulate
-from spectok._split import sky_split
 from spectok._weights import model_identity
 from spectok.model import SpectralTokenizer
 from spectok.probes import metrics
@@ -116,31 +114,20 @@ def mocks(options, models, survey, n, part, kind, label):
 
 def real_sdss(options, models):
     """Real SDSS spectra with a class, and the set that each is in; one for every object."""
-    import real
+    import more
 
-    entries = []
-    for one in real.read_sdss(options.data):
-        if one is not None:
-            about = one["record"]
-            entries.append((one, about["class"], float(about["ra"]), float(about["dec"])))
-    if options.more:
-        entries += list(_more_sdss(options.more))
-    seen, kept = set(), []
-    for one in entries:
-        place = f"{one[2]:.3f} {one[3]:.3f}"
-        if one[1] in CLASSES and place not in seen:
-            seen.add(place)
-            kept.append(one)
-    found = None
-    for one, kind, _, _ in kept:
-        arrays = [np.asarray(one[k])[None] for k in ("flux", "sigma", "valid")]
-        flux, sigma, valid = (_onto(one["wavelength"], a[0]) for a in arrays)
-        part = flux[None], np.where(sigma > 0, sigma, 1.0)[None], (valid > 0.99)[None]
-        found = [[*f, p] for f, p in zip(found or [[], [], [], []], (*part, kind), strict=True)]
-    flux, sigma, valid = (np.concatenate(f) for f in found[:3])
-    everything = Objects(flux, sigma, valid, GRID, np.array(found[3]), models)
-    split = sky_split([k[2] for k in kept], [k[3] for k in kept])
-    return everything, split
+    spectra = more.first_set(options.data) + (more.coadds(options.more) if options.more else [])
+    kept = {one.place: one for one in reversed(spectra) if one.kind in CLASSES}.values()
+    arrays = [
+        np.array([_onto(one.wavelength, getattr(one, name)) for one in kept])
+        for name in ("flux", "sigma", "valid")
+    ]
+    flux, sigma, valid = arrays
+    everything = Objects(
+        flux, np.where(sigma > 0, sigma, 1.0), valid > 0, GRID,
+        np.array([one.kind for one in kept]), models,
+    )  # fmt: skip
+    return everything, np.array([one.split for one in kept])
 
 
 GRID = 10 ** (3.58 + 1e-4 * np.arange(3820))  # what both spectrographs of SDSS see
@@ -151,24 +138,6 @@ def _onto(wavelength, values):
     place = np.rint((np.log10(GRID) - np.log10(wavelength[0])) * 1e4).astype(int)
     inside = (place >= 0) & (place < len(values))
     return np.where(inside, values[np.clip(place, 0, len(values) - 1)], 0.0).astype(float)
-
-
-def _more_sdss(folder):
-    """Spectra of the packed layout: npz files with offsets, and labels.csv."""
-    files = {}
-    for row in csv.DictReader(open(folder / "labels.csv")):
-        if row["file"] not in files:
-            with np.load(folder / row["file"]) as file:
-                files[row["file"]] = {key: file[key] for key in file.files}
-        data, k = files[row["file"]], int(row["row"])
-        a, b = data["offsets"][k : k + 2]
-        flux, ivar = data["flux"][a:b].astype(float), data["ivar"][a:b].astype(float)
-        valid = np.isfinite(flux) & (ivar > 0)
-        sigma = np.zeros(len(flux))
-        sigma[valid] = ivar[valid] ** -0.5
-        wavelength = 10 ** (data["loglam0"][k] + 1e-4 * np.arange(b - a))
-        entry = {"wavelength": wavelength, "flux": flux, "sigma": sigma, "valid": valid}
-        yield entry, row["cls"], float(row["ra"]), float(row["dec"])
 
 
 def kinds(labels):
@@ -410,7 +379,7 @@ def main():
     parser.add_argument("--templates", help="needed, but for the task real and for --rst")
     parser.add_argument("--model", default=None)
     parser.add_argument("--data", type=Path, help="real spectra, for the task real")
-    parser.add_argument("--more", type=Path, help="further real SDSS spectra, packed")
+    parser.add_argument("--more", type=Path, help="the second set of real spectra")
     parser.add_argument("--tasks", default="sdss,desi,real,redshift,apogee,galah")
     parser.add_argument("--methods", default="", help="a regular expression; default: all")
     parser.add_argument("--rst", type=Path, help="write tables from --out, and do nothing else")
