@@ -218,9 +218,9 @@ def novelty_reference(
 
 def _is_read(given: Any) -> bool:
     """Whether this holds tokens or vectors, and not spectra."""
-    if isinstance(given, (Table, np.ndarray)):
+    if isinstance(given, Table) or (isinstance(given, np.ndarray) and given.dtype != object):
         return True
-    some = given[:1] if isinstance(given, (list, tuple)) else []
+    some = given[:1] if isinstance(given, (list, tuple, np.ndarray)) else []
     return any(isinstance(one, (np.ndarray, np.void)) for one in some)
 
 

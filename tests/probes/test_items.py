@@ -189,5 +189,8 @@ def test_vectors_that_are_refused(make_items, table):
         as_inputs(QTable({"embedding": np.zeros(4)}))
     with pytest.raises(ValueError, match="no spectrum to work on"):
         as_inputs(np.zeros((0, 4)))
+    with pytest.raises(TypeError, match="have the unit Jy, and vectors have none"):
+        as_inputs(VECTORS * u.Jy)
+    assert as_inputs(VECTORS * u.one).sizes == (0, 3)
     with pytest.raises(TypeError, match=r"this is a Spectrum, .* spectok.encode\(spectra\)"):
         as_inputs(Spectrum(flux=np.ones((2, 9)) * u.Jy, spectral_axis=np.arange(1, 10) * u.um))
