@@ -20,6 +20,7 @@ __all__ = ["ProbeClassifier"]
 
 _MANY = 10  # spectra that are seldom all of one class
 
+
 class ProbeClassifier(ClassifierMixin, Probe):
     """Classes of spectra from their frozen tokens, their embeddings, or both.
 
@@ -244,9 +245,9 @@ def _one_class(probe: ProbeClassifier, found: np.ndarray, classes: np.ndarray) -
     if probe.class_weight is None:
         tries.append("class_weight='balanced'")
     return (
-        f"all {len(found)} spectra are said to be {classes[found[0]]!r}, of {len(classes)} "
-        "classes that the probe knows: unless they are, it has learnt little else than which "
-        f"class is frequent; try {' or '.join(tries)}, and look at "
+        f"all {len(found)} spectra are said to be {classes.tolist()[found[0]]!r}, of "
+        f"{len(classes)} classes that the probe knows: unless they are, it has learnt little else "
+        f"than which class is frequent; try {' or '.join(tries)}, and look at "
         "sklearn.metrics.balanced_accuracy_score on spectra with labels"
     )
 

@@ -109,7 +109,13 @@ def as_inputs(given: Any) -> Inputs:
         for row, one in enumerate(given):
             both[row] = one
         return _of_both(both)
-    if not names and np.ndim(given) == 2 and _is_numbers(given):
+    if not names and _is_numbers(given) and np.ndim(given) == 2:
+        unit = getattr(given, "unit", None)
+        if unit is not None and unit.physical_type != "dimensionless":
+            raise TypeError(
+                f"these numbers have the unit {unit}, and vectors have none: give "
+                "spectok.embed_arrays(wavelength, flux) of fluxes, or the plain values"
+            )
         return _of_array(np.ma.filled(np.ma.asarray(given, np.float32), np.nan))
     return _of_items(given)
 

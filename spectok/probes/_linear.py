@@ -6,19 +6,27 @@ import dataclasses
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spectok.probes._grid import on_grid
 from spectok.probes._items import Inputs, batches_of, make_batch
 from spectok.probes._network import OnGrid, ProbeBatch
 from spectok.probes._sklearn import LogisticRegression, RidgeCV, StandardScaler
 
-__all__ = ["STRENGTH", "LinearConfig", "LinearNetwork", "fit_classes", "fit_labels"]
+__all__ = [
+    "ALPHAS",
+    "STRENGTH",
+    "LinearConfig",
+    "LinearNetwork",
+    "fit_classes",
+    "fit_labels",
+    "scales",
+]
 
-# C of the logistic regression, over how many standardised numbers it reads: so the logits' prior
-# scatter is that of any other number of them.
+# For numbers whose squares add up to one, however many they are: the C of logistic regression, and
+# what the strength of ridge regression is chosen from.
 STRENGTH = 16.0
-_ALPHAS = np.logspace(0, 6, 13)
+ALPHAS = np.logspace(-3, 3, 13)
 _LEAST = 1e-3  # standard deviation of a label's errors, in that of the label
 
 
@@ -70,7 +78,7 @@ class LinearNetwork(OnGrid):
         self.register_buffer("grid", torch.zeros(config.grid_size, dtype=torch.float64))
         self.register_buffer("missing", torch.zeros(config.grid_size, config.token_size))
         self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("std", torch.ones(size))
+        self.register_buffer("std", torch.ones(size))  # times the root of how many there are
         self.register_buffer("weight", torch.zeros(config.n_values, size))
         self.register_buffer("bias", torch.zeros(config.n_values))
         self.register_buffer("log_width", torch.zeros(config.n_values))
@@ -100,10 +108,10 @@ class LinearNetwork(OnGrid):
         found = np.empty((len(inputs), self.mean.numel()), np.float32)
         for members in rows:
             found[members] = self.read(make_batch(inputs[members])).numpy()
-        scaler = StandardScaler().fit(found)
-        self.mean.copy_(torch.from_numpy(scaler.mean_))
-        self.std.copy_(torch.from_numpy(scaler.scale_))
-        return scaler.transform(found)
+        mean, std = scales(found, self.config.vector_size)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.std.copy_(torch.from_numpy(std))
+        return (found - mean) / std
 
     def forward(self, batch: ProbeBatch) -> Tensor:
         """Spectra to (N, n_outputs)."""
@@ -118,11 +126,26 @@ class LinearNetwork(OnGrid):
         return on_grid(batch.token, batch.wavelength, batch.valid, grid)
 
 
+def scales(x: np.ndarray, vector_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """What to subtract from numbers (N, S) and to divide them by, (S,) each.
+
+    So that they are standardised, and the squares of those that come of tokens add up to one on
+    average, as do those of the vector, the last ones: few numbers that were learnt to say what a
+    spectrum is are not drowned by the many of its tokens.
+    """
+    scaler = StandardScaler().fit(x)
+    sizes = np.r_[
+        np.full(x.shape[1] - vector_size, x.shape[1] - vector_size),
+        np.full(vector_size, vector_size),
+    ]
+    return scaler.mean_, scaler.scale_ * np.sqrt(sizes)
+
+
 def fit_classes(network: LinearNetwork, x: np.ndarray, index: Tensor, weight: np.ndarray) -> None:
     """Fit logistic regression to classes (N,), and put it into the network."""
-    model = LogisticRegression(C=STRENGTH / x.shape[1], max_iter=1000).fit(
-        x, index.numpy(), sample_weight=weight
-    )
+    # Gradients of numbers that are so small are small long before the end.
+    model = LogisticRegression(C=STRENGTH, tol=1e-6, max_iter=5000)
+    model.fit(x, index.numpy(), sample_weight=weight)
     weights, bias = model.coef_, model.intercept_
     if len(weights) == 1:  # of two classes, scikit-learn gives the second
         weights, bias = np.r_[np.zeros_like(weights), weights], np.r_[0.0, bias]
@@ -137,10 +160,10 @@ def fit_labels(network: LinearNetwork, x: np.ndarray, label: Tensor, weight: np.
     """
     for k, column in enumerate(label.double().numpy().T):
         known = np.isfinite(column)
-        model = RidgeCV(_ALPHAS, store_cv_results=True)
+        model = RidgeCV(ALPHAS, store_cv_results=True)
         model.fit(x[known], column[known], sample_weight=weight[known])
         # scikit-learn keeps squared errors times weights.
-        squares = model.cv_results_[:, np.argmin(np.abs(_ALPHAS - model.alpha_))]
+        squares = model.cv_results_[:, np.argmin(np.abs(ALPHAS - model.alpha_))]
         width = max(float(np.sqrt(squares.sum() / weight[known].sum())), _LEAST)
         network.weight[k] = torch.from_numpy(model.coef_)
         network.bias[k] = float(model.intercept_)

@@ -150,8 +150,8 @@ class ProbeRegressor(RegressorMixin, Probe):
         Raises
         ------
         TypeError, ValueError
-            For what holds neither tokens nor vectors, for numbers that do not match, and for labels
-            that are infinite, no numbers, never known or all equal.
+            For what holds neither tokens nor vectors, for numbers that do not match, and for
+            labels that are infinite, no numbers, never known or all equal.
         """
         if self.n_components < 1:
             raise ValueError(f"n_components must be at least 1, not {self.n_components}")

@@ -10,16 +10,14 @@ import torch
 
 from spectok.probes._grid import choose_grid, on_grid
 from spectok.probes._items import Inputs, as_inputs, make_batch, same_sizes, same_tokenizer
-from spectok.probes._linear import STRENGTH
+from spectok.probes._linear import ALPHAS, STRENGTH, scales
 from spectok.probes._sklearn import (
     BaseEstimator,
-    FunctionTransformer,
     KNeighborsClassifier,
     KNeighborsRegressor,
     LogisticRegression,
     Pipeline,
     RidgeCV,
-    StandardScaler,
     TransformerMixin,
     check_is_fitted,
     make_pipeline,
@@ -45,8 +43,9 @@ class PoolTokens(TransformerMixin, BaseEstimator):
         that have one. ``"mean"``: the mean token, as `spectok.pool` gives it, C numbers.
     largest : int
         Most places of the grid.
-    distances : bool
-        Whether distances are measured between the vectors. Then the last number of a token, the
+    purpose : {"any", "linear", "distances"}
+        For what is ``"linear"`` in them, numbers are standardised, and those of tokens and of
+        the spectra's vectors count alike. For ``"distances"``, the last number of a token, the
         log of its noise, is left out, which would rule them; and tokens are not read where there
         are vectors.
 
@@ -65,12 +64,10 @@ class PoolTokens(TransformerMixin, BaseEstimator):
     (5, 16)
     """
 
-    def __init__(
-        self, how: str = "grid", *, largest: int = 512, distances: bool = False
-    ) -> None:
+    def __init__(self, how: str = "grid", *, largest: int = 512, purpose: str = "any") -> None:
         self.how = how
         self.largest = largest
-        self.distances = distances
+        self.purpose = purpose
 
     def fit(self, tokens: Any, y: Any = None) -> PoolTokens:
         """Learn the grid, and the mean token of each of its places.
@@ -100,14 +97,15 @@ class PoolTokens(TransformerMixin, BaseEstimator):
             raise ValueError("not one spectrum has a valid token: there is nothing to learn from")
         self.tokenizer_, self.sizes_ = inputs.made_by, inputs.sizes
         items = inputs.items
-        if items is None:
-            self.grid_, self.mean_ = np.zeros(0), None
-            return self
-        self.grid_ = choose_grid(items, self.largest) if self.how == "grid" else np.zeros(0)
-        value, known = self._placed(items)
-        count = np.maximum(known.sum(0), 1)[:, None]
-        mean = (value * known[..., None]).sum(0, dtype=np.float64) / count
-        self.mean_ = mean.astype(np.float32)
+        self.grid_ = np.zeros(0)
+        if items is not None:
+            self.grid_ = choose_grid(items, self.largest) if self.how == "grid" else self.grid_
+            value, known = self._placed(items)
+            count = np.maximum(known.sum(0), 1)[:, None]
+            mean = (value * known[..., None]).sum(0, dtype=np.float64) / count
+            self.mean_ = mean.astype(np.float32)
+        if self.purpose == "linear":
+            self.scales_ = scales(self._pooled(inputs[inputs.filled]), inputs.sizes[1])
         return self
 
     def transform(self, tokens: Any) -> np.ndarray:
@@ -140,6 +138,13 @@ class PoolTokens(TransformerMixin, BaseEstimator):
                 f"{empty[0]}): leave out the empty items"
             )
         same_sizes(inputs.sizes, self.sizes_)
+        found = self._pooled(inputs)
+        if self.purpose == "linear":
+            found = ((found - self.scales_[0]) / self.scales_[1]).astype(np.float32)
+        return found
+
+    def _pooled(self, inputs: Inputs) -> np.ndarray:
+        """Tokens and vectors of spectra side by side, (N, S)."""
         parts = []
         if inputs.items is not None:
             value, known = self._placed(inputs.items)
@@ -151,7 +156,7 @@ class PoolTokens(TransformerMixin, BaseEstimator):
     def _read(self, tokens: Any) -> Inputs:
         """What is pooled."""
         inputs = as_inputs(tokens)
-        if not self.distances or inputs.items is None:
+        if self.purpose != "distances" or inputs.items is None:
             return inputs
         if inputs.vector is not None:
             return dataclasses.replace(inputs, items=None)
@@ -162,7 +167,8 @@ class PoolTokens(TransformerMixin, BaseEstimator):
                 [("wavelength", float), ("token", np.float32, (inputs.sizes[0] - 1,))]
             )
             items[row] = np.empty(len(item), fields)
-            items[row]["wavelength"], items[row]["token"] = item["wavelength"], item["token"][:, :-1]
+            items[row]["wavelength"] = item["wavelength"]
+            items[row]["token"] = item["token"][:, :-1]
         return dataclasses.replace(inputs, items=items)
 
     def _placed(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -199,9 +205,9 @@ def linear_probe(task: str, *, how: str = "grid") -> Pipeline:
     Returns
     -------
     probe : `sklearn.pipeline.Pipeline`
-        Of `~sklearn.preprocessing.StandardScaler` and
-        `~sklearn.linear_model.LogisticRegression`, in which all classes count alike
-        (``class_weight="balanced"``), or `~sklearn.linear_model.RidgeCV`. It takes what
+        Standardised vectors, and `~sklearn.linear_model.LogisticRegression`, in which all
+        classes count alike (``class_weight="balanced"``), or
+        `~sklearn.linear_model.RidgeCV`. It takes what
         `ProbeClassifier` takes. Labels are plain numbers or classes: scikit-learn knows no units.
 
     Raises
@@ -226,10 +232,10 @@ def linear_probe(task: str, *, how: str = "grid") -> Pipeline:
     """
     model = _choose(
         task,
-        LogisticRegression(C=STRENGTH, max_iter=1000, class_weight="balanced"),
-        RidgeCV(alphas=np.logspace(-3, 3, 13)),
+        LogisticRegression(C=STRENGTH, tol=1e-6, max_iter=5000, class_weight="balanced"),
+        RidgeCV(alphas=ALPHAS),
     )
-    return make_pipeline(PoolTokens(how), StandardScaler(), FunctionTransformer(_evenly), model)
+    return make_pipeline(PoolTokens(how, purpose="linear"), model)
 
 
 def knn_probe(task: str, *, n_neighbors: int = 10, how: str = "mean") -> Pipeline:
@@ -274,12 +280,7 @@ def knn_probe(task: str, *, n_neighbors: int = 10, how: str = "mean") -> Pipelin
         KNeighborsClassifier(n_neighbors, weights="distance"),
         KNeighborsRegressor(n_neighbors, weights="distance"),
     )
-    return make_pipeline(PoolTokens(how, distances=True), model)
-
-
-def _evenly(x: np.ndarray) -> np.ndarray:
-    """Numbers whose squares add up to one, on average, however many they are."""
-    return x / x.shape[1] ** 0.5
+    return make_pipeline(PoolTokens(how, purpose="distances"), model)
 
 
 def _choose(task: str, classifier: Any, regressor: Any) -> Any:

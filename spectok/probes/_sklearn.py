@@ -3,16 +3,16 @@
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
     from sklearn.linear_model import LogisticRegression, RidgeCV
-    from sklearn.metrics import r2_score
+    from sklearn.metrics import pairwise_distances_chunked, r2_score
     from sklearn.model_selection import (
         GroupShuffleSplit,
         ShuffleSplit,
         StratifiedGroupKFold,
         StratifiedShuffleSplit,
     )
-    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestNeighbors
     from sklearn.pipeline import Pipeline, make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+    from sklearn.preprocessing import StandardScaler, normalize
     from sklearn.utils import check_random_state
     from sklearn.utils.class_weight import compute_sample_weight
     from sklearn.utils.validation import check_is_fitted
@@ -22,11 +22,11 @@ except ImportError as error:
 __all__ = [
     "BaseEstimator",
     "ClassifierMixin",
-    "FunctionTransformer",
     "GroupShuffleSplit",
     "KNeighborsClassifier",
     "KNeighborsRegressor",
     "LogisticRegression",
+    "NearestNeighbors",
     "Pipeline",
     "RegressorMixin",
     "RidgeCV",
@@ -39,5 +39,7 @@ __all__ = [
     "check_random_state",
     "compute_sample_weight",
     "make_pipeline",
+    "normalize",
+    "pairwise_distances_chunked",
     "r2_score",
 ]

@@ -93,8 +93,8 @@ def test_a_line_of_real_tokens():
     tokens = spectok.encode_arrays(wavelength, flux, np.ones(flux.shape), progress=False)
     items, label = spectok.group(tokens), depth * u.AA
     probe = ProbeRegressor(
-        method="attention", reading=16, width=16, heads=2, batch_size=16, max_epochs=10, learning_rate=1e-2,
-        dropout=0.1, held_out=0.0,
+        method="attention", reading=16, width=16, heads=2, batch_size=16, max_epochs=10,
+        learning_rate=1e-2, dropout=0.1, held_out=0.0,
     ).fit(items[:240], label[:240])  # fmt: skip
     assert probe.score(items[240:], label[240:]) > 0.7
     rows = tokens[tokens["spectrum_index"] < 5]
