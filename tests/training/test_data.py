@@ -205,7 +205,8 @@ def test_heavier_hiding_comes_on_top(waves, batches_of):
     plain, heavy = (batches_of(sources={"waves": waves()}, hidden=kind)[3] for kind in ({}, lines))
     assert torch.equal(plain.seen.flux, heavy.seen.flux)
     assert (heavy.hidden | plain.hidden).equal(heavy.hidden)
-    assert (heavy.hidden & ~plain.hidden).sum(1).float().mean() > 20
+    # Three windows of 20 pixels in spectra of 32, part of them in what is hidden anyway.
+    assert 10 < (heavy.hidden & ~plain.hidden).sum(1).float().mean() < 32
     assert (heavy.weight[heavy.hidden] == 1).all()
 
 
