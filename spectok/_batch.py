@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +17,15 @@ from torch import Tensor
 
 __all__ = [
     "PatchLayout",
+    "Prepared",
     "SpectrumBatch",
     "TokenBatch",
+    "batches",
+    "binary_scale",
     "buckets",
     "find_segments",
-    "binary_scale",
+    "padded",
+    "prepare",
 ]
 
 # Adjacent steps may differ by a factor of 2. One missing pixel doubles a step, on a logarithmic
@@ -148,6 +153,92 @@ def binary_scale(flux: np.ndarray, sigma: np.ndarray, valid: np.ndarray) -> np.n
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """One spectrum, ready for the network.
+
+    Attributes
+    ----------
+    layout : `PatchLayout`
+        Of its grid; spectra of one grid share it.
+    flux, sigma : `numpy.ndarray`, shape (L,)
+        As they came, or views of it: what stands under bad pixels is never looked at.
+    valid : `numpy.ndarray` of bool, shape (L,)
+        True for good pixels.
+    unit : float
+        Power of two by which flux and sigma are divided on their way into a batch, and by which
+        the scale that the network finds is multiplied; see `binary_scale`.
+    """
+
+    layout: PatchLayout
+    flux: np.ndarray
+    sigma: np.ndarray
+    valid: np.ndarray
+    unit: float = 1.0
+
+    def places(self, values: np.ndarray, good: np.ndarray, fill: float) -> np.ndarray:
+        """Pixels (L,) over the unit, at the places (T * P,) that are good."""
+        with np.errstate(all="ignore"):  # junk under bad pixels is nobody's business
+            return np.where(good, self.layout.gather(values) / self.unit, fill)
+
+
+def prepare(
+    wavelength: np.ndarray,
+    flux: np.ndarray,
+    sigma: np.ndarray,
+    valid: np.ndarray,
+    patch_size: int,
+) -> list[Prepared]:
+    """Prepare N spectra (N, L) of one grid (L,)."""
+    layout = PatchLayout.of(wavelength, patch_size)
+    unit = binary_scale(flux, sigma, valid)
+    return [Prepared(layout, *row) for row in zip(flux, sigma, valid, unit, strict=True)]
+
+
+def padded(
+    rows: Sequence[np.ndarray], dtype: Any = np.float64, *, fill: float | None = 0
+) -> np.ndarray:
+    """Rows (L_i, ...) as one array (N, L, ...), as long as the longest.
+
+    Parameters
+    ----------
+    rows : sequence of `numpy.ndarray`
+    dtype : `numpy.dtype`
+    fill : float, optional
+        What stands beyond a row's end; None: its last value again.
+    """
+    longest = max(map(len, rows))
+    out = np.full((len(rows), longest, *rows[0].shape[1:]), fill or 0, dtype)
+    for to, row in zip(out, rows, strict=True):
+        to[: len(row)] = row
+        if fill is None:
+            to[len(row) :] = row[-1]
+    return out
+
+
+def batches(
+    spectra: Sequence[Prepared], *, batch_size: int | None = None, max_tokens: int = 1024
+) -> Iterator[tuple[np.ndarray, SpectrumBatch]]:
+    """Spectra in batches of similar length.
+
+    Parameters
+    ----------
+    spectra : sequence of `Prepared`
+    batch_size, max_tokens : int
+        As for `buckets`.
+
+    Yields
+    ------
+    rows : `numpy.ndarray` of int
+        Which spectra: positions in the sequence.
+    batch : `SpectrumBatch`
+        In memory until the next one is asked for.
+    """
+    lengths = [one.layout.n_patches for one in spectra]
+    for rows in buckets(lengths, batch_size=batch_size, max_tokens=max_tokens):
+        yield rows, SpectrumBatch.of([spectra[k] for k in rows])
+
+
+@dataclass(frozen=True)
 class SpectrumBatch:
     """Spectra laid out in patches and padded to one number of patches.
 
@@ -167,6 +258,23 @@ class SpectrumBatch:
     valid: Tensor
 
     @classmethod
+    def of(cls, spectra: Sequence[Prepared]) -> SpectrumBatch:
+        """Pad N spectra to the longest of them."""
+        flux, sigma, valid = [], [], []
+        for one in spectra:
+            good = one.layout.gather(one.valid) & one.layout.present
+            # Good pixels beyond float32 (a cosmic ray of 1e60, an error of 1e-60) stop short.
+            flux.append(one.places(one.flux, good, 0.0).clip(-_MOST, _MOST))
+            sigma.append(one.places(one.sigma, good, 1.0).clip(1 / _MOST, _MOST))
+            valid.append(good)
+        return cls(
+            torch.from_numpy(padded(flux, np.float32)),
+            torch.from_numpy(padded(sigma, np.float32, fill=1.0)),
+            torch.from_numpy(padded([one.layout.wavelength for one in spectra], fill=None)),
+            torch.from_numpy(padded(valid, bool)),
+        )
+
+    @classmethod
     def from_layouts(
         cls,
         layouts: Sequence[PatchLayout],
@@ -174,23 +282,10 @@ class SpectrumBatch:
         sigma: Sequence[np.ndarray],
         valid: Sequence[np.ndarray],
     ) -> SpectrumBatch:
-        """Pad N spectra, each (L_i,) with its layout, to the longest of them."""
-        n_places = max(layout.index.size for layout in layouts)
-        shape = (len(layouts), n_places)
-        flux_, sigma_ = np.zeros(shape, np.float32), np.ones(shape, np.float32)
-        wavelength_, valid_ = np.empty(shape), np.zeros(shape, bool)
-        for row, layout in enumerate(layouts):
-            size = layout.index.size
-            good = layout.gather(valid[row]) & layout.present
-            # Good pixels beyond float32 (a cosmic ray of 1e60, an error of 1e-60) stop short.
-            flux_[row, :size] = np.where(good, layout.gather(flux[row]), 0.0).clip(-_MOST, _MOST)
-            sigma_[row, :size] = np.where(good, layout.gather(sigma[row]), 1.0).clip(
-                1 / _MOST, _MOST
-            )
-            wavelength_[row, :size] = layout.wavelength
-            wavelength_[row, size:] = layout.wavelength[-1]
-            valid_[row, :size] = good
-        return cls(*(torch.from_numpy(a) for a in (flux_, sigma_, wavelength_, valid_)))
+        """The same from the parts of N spectra, each (L_i,) with its layout."""
+        return cls.of(
+            [Prepared(*parts) for parts in zip(layouts, flux, sigma, valid, strict=True)]
+        )
 
     def __getitem__(self, rows: slice | Tensor) -> SpectrumBatch:
         """Some of the spectra."""

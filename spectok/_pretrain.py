@@ -13,7 +13,8 @@ from typing import Any
 __all__ = ["pretrain", "read_recipe", "sources_of"]
 
 # Keys of the sections of a recipe; those of [training] are the arguments of fit.
-_DATA = ("templates", "packs", "tokens", "together", "seed", "seen_weight", "hidden_share")
+_DATA = ("templates", "packs", "tokens", "together", "seed", "seen_weight", "hidden_share",
+         "hidden")  # fmt: skip
 _MOCK = ("pairs", "varied", "strange", "jitter", "snr", "snr_share")
 _SECTIONS = ("folder", "start", "model", "data", "mock", "mixture", "training", "validation")
 
@@ -136,7 +137,7 @@ def pretrain(
             n_tokens=tokens,
             seed=seed,
             together=together,
-            **{k: data[k] for k in ("seen_weight", "hidden_share") if k in data},
+            **{k: data[k] for k in ("seen_weight", "hidden_share", "hidden") if k in data},
         )
 
     watched = recipe.get("validation", {})

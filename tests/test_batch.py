@@ -6,7 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectok._batch import PatchLayout, SpectrumBatch, binary_scale, buckets, find_segments
+from spectok._batch import (
+    PatchLayout,
+    SpectrumBatch,
+    batches,
+    binary_scale,
+    buckets,
+    find_segments,
+    padded,
+    prepare,
+)
 
 
 @pytest.mark.parametrize(
@@ -178,3 +187,80 @@ def test_some_of_a_batch(rows):
     for name in ("flux", "sigma", "wavelength", "valid"):
         assert torch.equal(getattr(some, name), getattr(batch, name)[rows])
     assert len(some.flux) == 2
+
+
+# ------------------------------------------------------------------ prepared spectra
+
+
+@pytest.mark.parametrize("fill", [0, -1, 2.5, None])
+def test_padded_rows(fill):
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(n, 3)) for n in (4, 1, 6)]
+    found = padded(rows, np.float32, fill=fill)
+    assert found.shape == (3, 6, 3) and found.dtype == np.float32
+    for to, row in zip(found, rows, strict=True):
+        assert np.array_equal(to[: len(row)], row.astype(np.float32))
+        beyond = row[-1].astype(np.float32) if fill is None else fill
+        assert (to[len(row) :] == beyond).all()
+
+
+def spectra_of(seed=0, sizes=(40, 300, 64, 290, 31)):
+    """Prepared spectra of several grids, two of each, as bright as a survey's files hold them."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for n in sizes:
+        flux = rng.normal(3e-17, 1e-17, (2, n))
+        valid = rng.random((2, n)) < 0.9
+        flux[~valid] = np.nan
+        wavelength = 4000.0 + np.arange(n) * rng.uniform(0.5, 2)
+        found += prepare(wavelength, flux, np.full((2, n), 2e-18), valid, 32)
+    return found
+
+
+def test_prepared_spectra_of_one_grid_share_its_layout():
+    spectra = spectra_of()
+    assert spectra[0].layout is spectra[1].layout is not spectra[2].layout
+    for one in spectra:
+        assert np.log2(one.unit) == np.round(np.log2(one.unit))
+        assert 0.3 < np.nanmedian(one.flux) / one.unit < 3
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 3}, {"max_tokens": 12}])
+def test_batches_hold_every_spectrum_once_as_it_is_alone(options):
+    spectra, seen = spectra_of(), []
+    for rows, batch in batches(spectra, **options):
+        seen += rows.tolist()
+        assert len(rows) == len(batch.flux) <= options.get("batch_size", 99)
+        for row, k in enumerate(rows):
+            alone, size = SpectrumBatch.of([spectra[k]]), spectra[k].layout.index.size
+            for name in ("flux", "sigma", "wavelength", "valid"):
+                together, own = getattr(batch, name)[row], getattr(alone, name)[0]
+                assert torch.equal(together[:size], own)
+            assert not batch.valid[row, size:].any()
+            assert torch.isfinite(batch.flux[row]).all() and (batch.sigma[row] > 0).all()
+    assert sorted(seen) == list(range(len(spectra)))
+
+
+def test_a_batch_is_made_when_it_is_asked_for(monkeypatch):
+    """So that memory does not grow with the number of spectra."""
+    made = []
+    of = SpectrumBatch.of
+    monkeypatch.setattr(
+        SpectrumBatch, "of", lambda spectra: made.append(len(spectra)) or of(spectra)
+    )
+    stream = batches(spectra_of(), batch_size=1)
+    assert not made
+    next(stream), next(stream)
+    assert made == [1, 1]
+
+
+def test_junk_under_bad_pixels_is_not_even_divided():
+    before = np.seterr(all="raise")
+    try:
+        flux = np.array([[1e-17, 1e308, 5e-324, np.nan, np.inf, 2e-17]])
+        valid = np.array([[True, False, False, False, False, True]])
+        (one,) = prepare(4000.0 + np.arange(6), flux, np.full((1, 6), 1e-300), valid, 2)
+        batch = SpectrumBatch.of([one])
+    finally:
+        np.seterr(**before)
+    assert batch.flux[0, 1:5].eq(0).all() and torch.isfinite(batch.flux).all()

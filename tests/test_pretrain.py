@@ -117,6 +117,16 @@ def test_what_is_misspelt_is_named(recipe, old, new, message):
         pretrain(recipe, progress=False)
 
 
+def test_a_recipe_may_hide_more(recipe):
+    text = recipe.read_text()
+    heavy = "[data.hidden]\npatches = {share = [0.5, 0.7], visible = [1, 2]}\n[mock]"
+    recipe.write_text(text.replace("[mock]", heavy))
+    pretrain(recipe, progress=False, steps=1)
+    recipe.write_text(text.replace("[mock]", heavy.replace("visible", "shown")))
+    with pytest.raises(ValueError, match="patches may have chance, share, visible, not shown"):
+        pretrain(recipe, progress=False, steps=1)
+
+
 def test_recipes_of_0_1_are_read_or_refused_with_the_reason(recipe):
     text = recipe.read_text()
     recipe.write_text(text.replace("accumulate = 1", "accumulate = 1\nbalance = 0.0"))

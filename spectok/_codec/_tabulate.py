@@ -55,6 +55,8 @@ class TableBuilder:
     ----------
     network : `~spectok.SpectralTokenizer`
         What encodes them.
+    precision : str, optional
+        In which it computes, where that is not float32.
 
     Attributes
     ----------
@@ -62,8 +64,8 @@ class TableBuilder:
         Spectra so far.
     """
 
-    def __init__(self, network: SpectralTokenizer) -> None:
-        self._network = network
+    def __init__(self, network: SpectralTokenizer, precision: str | None = None) -> None:
+        self._network, self._precision = network, precision
         self._columns: dict[str, list[np.ndarray]] = {name: [] for name in _PER_TOKEN}
         self._n_tokens: list[int] = []
         self._names: list[Any] = []
@@ -129,6 +131,8 @@ class TableBuilder:
             "FLUXUNIT": table_unit(unit_in).to_string(),
             "SPECTOK": __version__,
         }
+        if self._precision:
+            meta["PRECIS"] = self._precision
         if self._shape is not None and -int(np.prod(self._shape)) == self.count:
             meta["SHAPE"] = " ".join(map(str, self._shape))
         if self._told.reasons:

@@ -233,6 +233,9 @@ def concatenate(tables: Sequence[Table]) -> QTable:
                     f"table 0 by {first['MODEL']!r} ({first[key]}): their tokens mean different "
                     "things; encode the spectra again with one model"
                 )
+        if meta.get("PRECIS") != first.get("PRECIS"):
+            # The table says the worse of what its parts are.
+            first = {**first, "PRECIS": meta.get("PRECIS") or first["PRECIS"]}
         part = QTable(table, copy=True)
         part.meta.clear()
         index = np.asarray(part["spectrum_index"])

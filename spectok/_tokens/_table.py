@@ -12,7 +12,7 @@ import torch
 from astropy import units as u
 from astropy.table import QTable, Table
 
-from spectok._batch import TokenBatch
+from spectok._batch import TokenBatch, padded
 
 __all__ = [
     "COLUMNS",
@@ -41,6 +41,8 @@ _FORMATS = {
 }  # fmt: skip
 # FITS knows eight upper-case characters; so do the tables, and nothing changes on the way.
 _META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
+# Said where it is not float32: in what the network computed.
+_MAY_HAVE = ("PRECIS",)
 
 
 def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
@@ -52,7 +54,8 @@ def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
         The columns of the table by name; wavelengths as Quantities or in Angstrom.
     meta : dict
         The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``; where it applies
-        ``SHAPE`` (of the array that the spectra came in) and ``REFUSED`` (see `refusals`).
+        ``SHAPE`` (of the array that the spectra came in), ``REFUSED`` (see `refusals`) and
+        ``PRECIS`` (in which the network computed, if not in float32).
     """
     table = QTable({name: columns[name] for name in COLUMNS}, copy=False)
     for name in ("wavelength", "wavelength_min", "wavelength_max"):
@@ -83,7 +86,7 @@ def meta_of(table: Table) -> dict[str, Any]:
             f"the token table lacks {', '.join(missing)} in its meta: it was not made by "
             "spectok.encode, or an operation dropped its meta (copy it with table.meta.update)"
         )
-    return {key: given[key] for key in _META}
+    return {key: given[key] for key in (*_META, *_MAY_HAVE) if key in given}
 
 
 def meta_entry(table: Table, key: str) -> Any:
@@ -236,22 +239,14 @@ def _angstrom(column: Any, name: str) -> np.ndarray:
 
 def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     """Token sequences padded to the longest of them."""
-    longest = max(len(s.valid) for s in spectra)
-    value = np.zeros((len(spectra), longest, spectra[0].token.shape[-1]), np.float32)
-    wavelength, half = np.empty((2, len(spectra), longest))
-    valid = np.zeros((len(spectra), longest), bool)
-    for row, s in enumerate(spectra):
-        value[row, : len(s.valid)] = s.token
-        if np.isnan(s.wavelength).any():  # refused: it lies nowhere, and is never looked at
-            wavelength[row], half[row] = 1.0, 0.0
-            continue
-        wavelength[row, : len(s.valid)] = s.wavelength
-        wavelength[row, len(s.valid) :] = s.wavelength[-1]
-        half[row, : len(s.valid)] = s.wavelength - s.wavelength_min
-        half[row, len(s.valid) :] = 0.0
-        valid[row, : len(s.valid)] = s.valid
-    scale = torch.ones(len(spectra))
-    return TokenBatch(*(torch.from_numpy(a) for a in (value, wavelength, half, valid)), scale)
+    # What was refused lies nowhere (NaN), and is never looked at.
+    parts = (
+        padded([s.token for s in spectra], np.float32),
+        padded([np.nan_to_num(s.wavelength, nan=1.0) for s in spectra], fill=None),
+        padded([np.nan_to_num(s.wavelength - s.wavelength_min) for s in spectra]),
+        padded([s.valid for s in spectra], bool),
+    )
+    return TokenBatch(*map(torch.from_numpy, parts), torch.ones(len(spectra)))
 
 
 def table_unit(unit: u.UnitBase) -> u.UnitBase:

@@ -1,5 +1,6 @@
 """Weights: embedded ones, downloads, folders of one's own; which ones a network has."""
 
+from spectok._weights._copies import bfloat16_copy
 from spectok._weights._identity import model_identity
 from spectok._weights._store import (
     DEFAULT,
@@ -12,6 +13,7 @@ from spectok._weights._store import (
 
 __all__ = [
     "DEFAULT",
+    "bfloat16_copy",
     "describe",
     "list_models",
     "load_model",

@@ -42,7 +42,10 @@ def state_of(model: nn.Module) -> tuple[Any, ...]:
     # Writing through ``.data`` leaves no trace but the values: a thousandth of them is looked at.
     some = [p.detach().flatten()[::1009].sum() for p in model.parameters()]
     checksum = float(torch.stack(some).sum())
-    return checksum, *((p._version, p.data_ptr(), p.dtype) for p in model.parameters())
+    # A tensor that was made in inference mode counts no versions.
+    return checksum, *(
+        (-1 if p.is_inference() else p._version, p.data_ptr(), p.dtype) for p in model.parameters()
+    )
 
 
 def model_identity(model: Any) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
+from spectok._weights._copies import working_copy
 from spectok._weights._downloads import CONFIG, DOWNLOADS, WEIGHTS, find_file
 from spectok._weights._identity import Identity, is_changed, serialise, state_of
 from spectok.model import ModelConfig, SpectralTokenizer
@@ -169,27 +170,15 @@ def resolve(
     if isinstance(model, torch.nn.Module):
         if not isinstance(model, SpectralTokenizer):
             raise TypeError(f"model must be a SpectralTokenizer, not {type(model).__name__}")
-        return model if device is None else _to_device(model, device)
+        return working_copy(model, device)
     name = DEFAULT if model is None else fspath(model)
     device = "cpu" if device is None else device
     if name not in list_models():
-        return _to_device(load_model(name), device)  # a folder may change
+        return working_copy(load_model(name), device)  # a folder may change
     key = (name, str(device))
     if key not in _loaded:
-        _loaded[key] = _to_device(load_model(name), device)
+        _loaded[key] = working_copy(load_model(name), device)
     return _loaded[key]
-
-
-def _to_device(model: SpectralTokenizer, device: str | torch.device) -> SpectralTokenizer:
-    try:
-        return model.to(device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        # Torch's ways to say: no such device, not compiled for it, not all there.
-        usable = [name for name in ("cuda", "mps") if getattr(torch, name).is_available()]
-        raise ValueError(
-            f"device {str(device)!r} cannot be used; at hand: {', '.join(['cpu', *usable])} "
-            f"({str(error).splitlines()[0][:100]})"
-        ) from error
 
 
 def _locate(name_or_path: str | PathLike[str] | None, *files: str) -> tuple[Any, ...]:
@@ -240,15 +229,18 @@ def _read(name: str, config_file: Any, weights_file: Any) -> SpectralTokenizer:
             f"{weights_file} has the sha256 {sha256}, but {CONFIG} says {expected}: the "
             f"file ({len(content)} bytes) is truncated or was changed; get it again"
         )
-    model = SpectralTokenizer(config)
-    try:
-        tensors = load_tensors(content)
-        stored = next(iter(tensors.values())).dtype
-        model.load_state_dict({k: v.float() for k, v in tensors.items()})
-    except (RuntimeError, SafetensorError) as error:
-        raise ValueError(
-            f"the weights in {weights_file} do not fit their configuration: {error}"
-        ) from error
+    # Whatever the session says (its default dtype, an inference mode around the call): what is
+    # stored is computed with in float32, and can be trained on.
+    with torch.inference_mode(False):
+        model = SpectralTokenizer(config).float()
+        try:
+            tensors = load_tensors(content)
+            stored = next(iter(tensors.values())).dtype
+            model.load_state_dict({k: v.float() for k, v in tensors.items()})
+        except (RuntimeError, SafetensorError) as error:
+            raise ValueError(
+                f"the weights in {weights_file} do not fit their configuration: {error}"
+            ) from error
     model.eval().requires_grad_(False)
     model.origin = Identity(name, sha256, stored, state_of(model))
     model.card = described.get("card", {})

@@ -29,6 +29,22 @@ def _turn(x: Tensor, by: Rotation) -> Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
+def _turn_both(both: Tensor, by: Rotation) -> Tensor:
+    """The same for queries and keys at once, (N, T, 2, H, d), in four operations.
+
+    Without gradients: what is computed is written where it belongs.
+    """
+    cos, sin = (part.transpose(1, 2).unsqueeze(2).to(both.dtype) for part in by)
+    first, second = both.chunk(2, -1)
+    turned = torch.empty_like(both)
+    left, right = turned.chunk(2, -1)
+    torch.mul(first, cos, out=left)
+    left.addcmul_(second, sin, value=-1)
+    torch.mul(second, cos, out=right)
+    right.addcmul_(first, sin)
+    return turned
+
+
 def attention_mask(valid: Tensor) -> Tensor | None:
     """Mask over the keys for ``scaled_dot_product_attention``: (N, 1, 1, T), or None.
 
@@ -95,15 +111,23 @@ class Attention(nn.Module):
         self, x: Tensor, context: Tensor, mask: Tensor | None, at: Rotation, context_at: Rotation
     ) -> Tensor:
         """Attend; ``mask`` (N, 1, 1, T) is True for the keys that count."""
+        kind = self.query.weight.dtype  # bfloat16 in a copy that computes so
         # q (N, S, D), k and v (N, T, D)
         if x is context:
+            x = x.to(kind)
             # One product instead of two is faster, and the same to rounding.
             weight = torch.cat([self.query.weight, self.key_value.weight])
             bias = torch.cat([self.query.bias, self.key_value.bias])
-            q, k, v = functional.linear(x, weight, bias).chunk(3, -1)
+            together = functional.linear(x, weight, bias)
+            if kind == torch.bfloat16 and not torch.is_grad_enabled():
+                parts = together.unflatten(-1, (3, self.heads, -1))  # (N, T, 3, H, D / H)
+                q, k = (part.transpose(1, 2) for part in _turn_both(parts[:, :, :2], at).unbind(2))
+                attended = _attend(q, k, parts[:, :, 2].transpose(1, 2), mask)
+                return self.out(attended.transpose(1, 2).flatten(-2))
+            q, k, v = together.chunk(3, -1)
         else:
-            q = self.query(x)
-            k, v = self.key_value(context).chunk(2, -1)
+            q = self.query(x.to(kind))
+            k, v = self.key_value(context.to(kind)).chunk(2, -1)
         # Heads H apart: (N, H, S or T, D / H)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
         attended = _attend(_turn(q, at), _turn(k, context_at), v, mask)  # (N, H, S, D / H)
@@ -141,4 +165,4 @@ class Block(nn.Module):
         x = x + self.attend_self(normed, normed, mask, at, at)
         if self.attend_cross is not None and context is not None:
             x = x + self.attend_cross(self.norm_cross(x), context, context_mask, at, context_at)
-        return x + self.feed(self.norm_feed(x))
+        return x + self.feed(self.norm_feed(x).to(self.feed[0].weight.dtype))

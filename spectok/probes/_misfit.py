@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from spectok._batch import PatchLayout, SpectrumBatch, binary_scale, buckets
+from spectok._batch import SpectrumBatch, batches, padded, prepare
 from spectok._codec._network import device_of, exact, max_tokens
 from spectok._convert import Rows
 from spectok._hidden import BLOCK
@@ -49,26 +49,19 @@ def hidden_pulls(
     """
     patch = network.config.patch_size
     shift = int(np.random.default_rng(seed).integers(BLOCK * _TIMES))
-    layouts = [PatchLayout.of(part.wavelength, patch) for part in rows]
-    groups = [(layout.index + shift) // BLOCK % _TIMES for layout in layouts]
-    units = [binary_scale(part.flux, part.sigma, part.valid) for part in rows]
-    spectra = [(i, j) for i, part in enumerate(rows) for j in range(len(part.flux))]
+    spectra = [
+        one
+        for part in rows
+        for one in prepare(part.wavelength, part.flux, part.sigma, part.valid, patch)
+    ]
     out: list[np.ndarray] = [np.empty(0)] * len(spectra)
     bar = progress_bar("hiding", total=len(spectra), unit="spectrum", progress=progress)
     with bar, exact(network):
-        lengths = [layouts[i].n_patches for i, _ in spectra]
-        for members in buckets(lengths, max_tokens=max_tokens(network)):
-            which = [spectra[k] for k in members]
-            batch = SpectrumBatch.from_layouts(
-                [layouts[i] for i, _ in which],
-                [rows[i].flux[j] / units[i][j] for i, j in which],
-                [rows[i].sigma[j] / units[i][j] for i, j in which],
-                [rows[i].valid[j] for i, j in which],
-            ).to(device_of(network))
-            group = np.full(batch.valid.shape, -1)
-            for row, (i, _) in enumerate(which):
-                group[row, : groups[i].size] = groups[i]
-            pull = _pulls(batch, torch.from_numpy(group).to(batch.valid.device), network)
+        for members, batch in batches(spectra, max_tokens=max_tokens(network)):
+            batch = batch.to(device_of(network))
+            groups = [(spectra[k].layout.index + shift) // BLOCK % _TIMES for k in members]
+            group = torch.from_numpy(padded(groups, int, fill=-1))
+            pull = _pulls(batch, group.to(batch.valid.device), network)
             for row, k in enumerate(members):
                 found = pull[row]
                 out[k] = found[np.isfinite(found)]

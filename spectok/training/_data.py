@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spectok._batch import SpectrumBatch
-from spectok.training._hide import HIDDEN_SHARE, hide
+from spectok.training._hide import HIDDEN_SHARE, check_hidden, hide, hide_more
 from spectok.training._window import Drawn
 
 __all__ = ["Batches", "Source", "TrainingBatch"]
@@ -156,6 +156,13 @@ class Batches(Dataset):
         truth is known, counts 1. Copying noise teaches nothing.
     hidden_share : (float, float)
         Range of the share of pixels that is hidden in blocks; (0, 0) hides nothing.
+    hidden : mapping of str to mapping, optional
+        What is hidden beside the blocks: ``patches``, ``stretches`` and ``lines``, such as
+        ``{"patches": {"chance": 0.5, "share": (0.3, 0.75), "visible": (0, 2)}}``; each spectrum
+        draws by itself, with a ``chance``, whether it has them. Of the patches a ``share`` is
+        hidden but for ``visible`` pixels in each; of the spectrum one stretch that covers a
+        ``share``, like an arm; and ``{"lines": {"number": (1, 12), "pixels": (8, 48)}}`` hides
+        so many windows as wide as lines.
     together : int
         Batches whose spectra are drawn at once, which then come apart among those of other
         draws. Small batches on a CPU are made faster so; more ranks than one draw for each
@@ -166,8 +173,9 @@ class Batches(Dataset):
     Raises
     ------
     ValueError
-        For a survey of unknown length, and, when a batch is asked for, where a source hands
-        out nothing that is good.
+        For a survey of unknown length, for shares that are negative or all zero, for a
+        ``hidden`` that means nothing, and, when a batch is asked for, where a source hands out
+        nothing that is good.
 
     Examples
     --------
@@ -191,6 +199,7 @@ class Batches(Dataset):
         seed: int,
         seen_weight: float = 0.2,
         hidden_share: tuple[float, float] = HIDDEN_SHARE,
+        hidden: Mapping[str, Mapping[str, Any]] | None = None,
         together: int = 1,
         patches: Mapping[str, int] | None = None,
     ) -> None:
@@ -207,11 +216,20 @@ class Batches(Dataset):
                 f"the mixture names {', '.join(sorted(lost))}, but the sources are "
                 f"{', '.join(self.sources) or 'none'}"
             )
+        for survey, own in mixture.items():
+            shares = np.array(list(own.values()), float)
+            if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
+                raise ValueError(
+                    f"the mixture's shares of {survey} must be numbers of 0 or more, not all 0, "
+                    f"not {dict(own)}: leave the survey out if you want nothing of it"
+                )
+        if not mixture:
+            raise ValueError("the mixture names no survey: there is nothing to learn from")
         if together < 1:
             raise ValueError(f"together must be at least 1, not {together}")
         self.patch_size, self.n_tokens, self.seed = patch_size, n_tokens, seed
         self.seen_weight, self.hidden_share = seen_weight, tuple(hidden_share)
-        self.together = together
+        self.together, self.hidden = together, check_hidden(hidden)
         self._kept: OrderedDict[int, Drawn] = OrderedDict()
 
     def __getitem__(self, number: int) -> TrainingBatch:
@@ -229,7 +247,11 @@ class Batches(Dataset):
 
     def _hide(self, rng: np.random.Generator, drawn: Drawn) -> TrainingBatch:
         seen, target = drawn.seen, drawn.target
-        hidden = hide(rng, tuple(seen.flux.shape), self.hidden_share).to(seen.flux.device)
+        shape = tuple(seen.flux.shape)
+        hidden = hide(rng, shape, self.hidden_share)
+        if self.hidden:
+            hidden |= hide_more(rng, shape, self.patch_size, self.hidden)
+        hidden = hidden.to(seen.flux.device)
         weight = torch.ones_like(target.flux)
         if target is seen and not drawn.noiseless:
             weight = torch.where(hidden, weight, self.seen_weight)

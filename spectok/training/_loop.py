@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -17,18 +18,14 @@ from spectok.model import SpectralTokenizer
 from spectok.training._data import Batches, TrainingBatch
 from spectok.training._objective import Objective, Opaque
 from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate
-from spectok.training._ranks import record, start
+from spectok.training._ranks import record, resume, start
 from spectok.training._speed import Clock, matmul_peak
 
 __all__ = ["fit"]
 
-# Not float16: its scaled gradients would be clipped as they are.
-_DTYPES = {
-    "32-true": torch.float32,
-    "64-true": torch.float64,
-    "bf16-mixed": torch.bfloat16,
-    "bf16-true": torch.bfloat16,
-}
+# Not float16: its scaled gradients would be clipped as they are. Not bfloat16 alone: pixels enter
+# and leave in float32, and small steps would be lost in the weights.
+_DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 
 
 def fit(
@@ -100,7 +97,7 @@ def fit(
         passed to `lightning.fabric.Fabric`. Under ``torchrun`` and ``fabric run`` the numbers
         are the launcher's.
     precision : str
-        ``"32-true"``, ``"bf16-mixed"``, ``"bf16-true"`` or ``"64-true"``.
+        ``"32-true"`` or ``"bf16-mixed"``.
     num_workers : int
         Processes that prepare batches, for each rank.
     compile : bool
@@ -121,7 +118,9 @@ def fit(
     Raises
     ------
     ValueError
-        For an unknown precision, optimizer or schedule.
+        For an unknown precision, optimizer or schedule; for ``steps``, ``accumulate`` or
+        ``checkpoint_every`` below 1, and ``warmup`` or ``num_workers`` below 0; where the
+        checkpoint in ``folder`` is damaged, or of another model or optimizer.
     FloatingPointError
         On all ranks, where the loss is no longer finite; the last checkpoint is kept.
     OSError
@@ -146,6 +145,11 @@ def fit(
     """
     if precision not in _DTYPES:
         raise ValueError(f"precision must be one of {', '.join(_DTYPES)}, not {precision!r}")
+    least = {"steps": 1, "accumulate": 1, "checkpoint_every": 1, "warmup": 0, "num_workers": 0}
+    counts = (steps, accumulate, checkpoint_every, warmup, num_workers)
+    for (name, low), count in zip(least.items(), counts, strict=True):
+        if count < low:
+            raise ValueError(f"{name} must be at least {low}, not {count}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = start(accelerator, devices, num_nodes, strategy, precision)
@@ -171,8 +175,9 @@ def fit(
     state = {"objective": objective, "average": average, "step": 0}
     state |= {f"optimizer{k}": one for k, one in enumerate(optimizers)}
     kept = folder / "checkpoint.pt"
+    made_with = {"optimizer": optimizer, "model": dataclasses.asdict(model.config)}
     if fabric.broadcast(kept.exists()):
-        fabric.load(kept, state)
+        resume(fabric, kept, state, made_with)
     ranks, of_step = fabric.world_size, accumulate * fabric.world_size
     numbers = range(state["step"] * of_step + fabric.global_rank, steps * of_step, ranks)
     loader = iter(DataLoader(batches, sampler=numbers, batch_size=None, num_workers=num_workers))
@@ -238,7 +243,7 @@ def fit(
             total_loss, logged = 0.0, state["step"]
             if validate is not None and fabric.is_global_zero:
                 row |= validate(average.module)
-            record(fabric, kept, state, row)
+            record(fabric, kept, {**state, "made_with": made_with}, row)
             clock.read()  # what validation and writing took is no training
             bar.set_postfix(loss=f"{row['loss']:.4f}")
     bar.close()

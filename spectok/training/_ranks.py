@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ except ImportError as error:
 
 from spectok.training._log import write_log
 
-__all__ = ["record", "start"]
+__all__ = ["record", "resume", "start"]
 
 
 def start(
@@ -42,6 +43,50 @@ def start(
     if "LT_CLI_USED" not in os.environ:
         fabric.launch()
     return fabric
+
+
+def resume(fabric: Fabric, path: Path, state: dict[str, Any], made_with: dict[str, Any]) -> None:
+    """Go on from a checkpoint.
+
+    Parameters
+    ----------
+    fabric : `lightning.fabric.Fabric`
+    path : path
+        What `record` wrote.
+    state : dict
+        Model, average, optimizers and step, which take what the checkpoint holds.
+    made_with : dict
+        Name of the optimizer and configuration of the model: those of the checkpoint must agree.
+
+    Raises
+    ------
+    ValueError
+        Where the file is no checkpoint, is damaged, or is one of another model or optimizer.
+    """
+    mend = (
+        "; go on with the model and the optimizer of that run, or give a folder of its own to a "
+        "new one"
+    )
+    try:
+        rest = fabric.load(path, state)
+    # What torch and Fabric raise for a file cut short, for other keys, shapes and groups.
+    except (
+        RuntimeError, ValueError, KeyError, EOFError, OSError, pickle.UnpicklingError,
+    ) as error:  # fmt: skip
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"the checkpoint {path} does not fit this run, or is damaged ({said[:200]}){mend}"
+        ) from error
+    # Without it (written by 0.1) all that is known is that the shapes agree.
+    before = rest.get("made_with", made_with)
+    own = {"optimizer": made_with["optimizer"], **made_with["model"]}
+    other = {"optimizer": before["optimizer"], **before["model"]}
+    differ = [key for key in own if key in other and own[key] != other[key]]
+    if differ:
+        what = ", ".join(f"{key} {other[key]} instead of {own[key]}" for key in differ)
+        raise ValueError(f"the checkpoint {path} was made with {what}{mend}")
 
 
 def record(fabric: Fabric, path: Path, state: dict[str, Any], row: dict[str, Any]) -> None:

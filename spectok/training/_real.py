@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.polynomial import chebyshev
 
-from spectok._batch import PatchLayout, SpectrumBatch
+from spectok._batch import PatchLayout, Prepared, SpectrumBatch
 from spectok.training._window import Drawn, choose_window
 
 __all__ = ["RealSpectra"]
@@ -116,14 +116,13 @@ class RealSpectra:
                 f"there is no spectrum of {survey!r} in the pack: leave its real spectra out of "
                 "the mixture"
             )
-        layouts, parts = [], []
+        parts = []
         for row in rng.choice(rows, n).tolist():
             wavelength, *rest = self.spectrum(row)
             window, _ = choose_window(rng, wavelength, rest[-1], n_patches * patch_size)
-            layouts.append(PatchLayout.of(wavelength[window], patch_size))
-            parts.append([a[window] for a in rest])
-        batch = SpectrumBatch.from_layouts(layouts, *zip(*parts, strict=True))
-        seen = self._augment(rng, survey, batch.to(self.device))
+            layout = PatchLayout.of(wavelength[window], patch_size)
+            parts.append(Prepared(layout, *(a[window] for a in rest)))
+        seen = self._augment(rng, survey, SpectrumBatch.of(parts).to(self.device))
         return Drawn(seen, seen, noiseless=False)
 
     def _augment(

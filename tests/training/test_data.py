@@ -5,7 +5,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from spectok.training import Batches, MockSpectra, training_simulators
+from spectok.training import (
+    Batches,
+    MockSpectra,
+    RealSpectra,
+    pack_spectra,
+    training_simulators,
+)
 from spectok.training._data import _SHUFFLED
 
 EACH_WAY = pytest.mark.parametrize("together", [1, 4])
@@ -191,3 +197,32 @@ def test_next_to_nothing_is_padding(padding, together):
     assert padding(found) < 0.05
     # Nor are there few pixels in the patches.
     assert np.mean([float(b.seen.valid.float().mean()) for b in found]) > 0.85
+
+
+def test_heavier_hiding_comes_on_top(waves, batches_of):
+    """The blocks stay those that they were, and so does all else."""
+    lines = {"lines": {"number": (3, 3), "pixels": (20, 20)}}
+    plain, heavy = (batches_of(sources={"waves": waves()}, hidden=kind)[3] for kind in ({}, lines))
+    assert torch.equal(plain.seen.flux, heavy.seen.flux)
+    assert (heavy.hidden | plain.hidden).equal(heavy.hidden)
+    assert (heavy.hidden & ~plain.hidden).sum(1).float().mean() > 20
+    assert (heavy.weight[heavy.hidden] == 1).all()
+
+
+@pytest.mark.parametrize(
+    "shares", [{"waves": 0.0}, {"waves": -0.2}, {"waves": float("nan")}, {}], ids=str
+)
+def test_a_mixture_of_nothing_is_refused_at_once(waves, batches_of, shares):
+    with pytest.raises(ValueError, match="the mixture's shares of sdss must be"):
+        Batches({"waves": waves()}, {"sdss": shares}, patch_size=32, n_tokens=9, seed=1)
+    with pytest.raises(ValueError, match="names no survey"):
+        Batches({"waves": waves()}, {}, patch_size=32, n_tokens=9, seed=1)
+
+
+def test_few_short_spectra_fill_large_batches():
+    ones = np.ones(20)
+    pack = pack_spectra([(0, 4000 + ones.cumsum(), ones, 0.1 * ones, ones > 0)])
+    source = {"mine": RealSpectra(pack)}
+    batches = Batches(source, {"sdss": {"mine": 1.0}}, patch_size=32, n_tokens=30000, seed=1)
+    batch = batches[0]
+    assert len(batch.seen.flux) > 100 and batch.seen.flux.isfinite().all()

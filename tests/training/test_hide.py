@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectok.training._hide import HIDDEN_SHARE, hide
+from spectok.training._hide import HIDDEN_SHARE, check_hidden, hide, hide_more
 
 
 def drawn(shape, seed=0, share=HIDDEN_SHARE):
@@ -96,3 +96,74 @@ def test_hiding_is_neither_little_nor_all():
 def test_each_spectrum_draws_its_own():
     rows = drawn((40, 400))
     assert len({row.tobytes() for row in rows}) > 35
+
+
+# ------------------------------------------------------------------ heavier hiding
+
+PATCH = 32
+
+
+def more(shape=(200, 20 * PATCH), seed=0, **hidden):
+    rng = np.random.default_rng(seed)
+    return hide_more(rng, shape, PATCH, check_hidden(hidden)).numpy()
+
+
+@pytest.mark.parametrize("visible", [(0, 0), (0, 3), (2, 2)])
+def test_patches_are_hidden_whole_but_for_a_few_pixels(visible):
+    found = more(patches={"share": (0.3, 0.75), "visible": visible}).reshape(200, 20, PATCH)
+    count = found.sum(2)
+    shown = PATCH - count[count > 0]
+    assert set(shown) == set(range(visible[0], visible[1] + 1))
+    share = (count > 0).mean(1)
+    assert share.min() == 0.3 and share.max() == 0.75
+    assert share.mean() == pytest.approx(0.525, abs=0.03)
+    # Any patch, and any pixel of it.
+    assert (found.mean((0, 2)) > 0.35).all() and (found.mean((0, 1)) > 0.35).all()
+
+
+def test_one_patch_is_left_whatever_is_asked():
+    found = more((50, 2 * PATCH), patches={"share": (1.0, 1.0)}).reshape(50, 2, PATCH)
+    assert (found.all(2).sum(1) == 1).all()
+    assert not more((5, PATCH), patches={"share": (1.0, 1.0)}).any()
+
+
+def test_a_stretch_is_one_piece_anywhere():
+    found = more(stretches={"share": (0.2, 0.5)})
+    edges = np.diff(np.pad(found, ((0, 0), (1, 1))).astype(int), axis=1)
+    assert ((edges == 1).sum(1) == 1).all()
+    share = found.mean(1)
+    assert 0.2 - 1e-3 <= share.min() < 0.23 and 0.47 < share.max() <= 0.5 + 1e-3
+    assert found[:, :20].any() and found[:, -20:].any()
+
+
+def test_windows_are_as_many_and_as_wide_as_said():
+    found = more(lines={"number": (1, 3), "pixels": (8, 10)})
+    runs = np.concatenate([runs_of(row) for row in found])
+    single = runs[runs <= 10]
+    assert set(single) == {8, 9, 10} and len(single) > 0.9 * len(runs)
+    count = np.array([len(runs_of(row)) for row in found])
+    assert count.max() == 3 and count.min() <= 1
+
+
+@pytest.mark.parametrize("kind", ["patches", "stretches", "lines"])
+def test_each_spectrum_draws_whether_it_has_a_kind(kind):
+    share = more((2000, 4 * PATCH), **{kind: {"chance": 0.25}}).any(1).mean()
+    assert share == pytest.approx(0.25, abs=0.03)
+    assert not more(**{kind: {"chance": 0.0}}).any()
+    assert np.array_equal(more(**{kind: {}}), more(**{kind: {}}))
+    assert not np.array_equal(more(**{kind: {}}), more(seed=1, **{kind: {}}))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "message"),
+    [
+        ({"arms": {}}, "hidden may have patches, stretches, lines, not arms"),
+        ({"lines": {"width": 3}}, "lines may have chance, number, pixels, not width"),
+        ({"patches": {"share": (0.5, 1.5)}}, "share of patches must be a range"),
+        ({"stretches": {"share": (0.5, 0.2)}}, "share of stretches must be a range"),
+        ({"lines": {"chance": 2}}, "chance of lines must be from 0 to 1, not 2"),
+    ],
+)
+def test_what_means_nothing_is_refused(hidden, message):
+    with pytest.raises(ValueError, match=message):
+        check_hidden(hidden)

@@ -93,9 +93,10 @@ def test_resumed_is_uninterrupted_to_the_last_bit(
         assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-12)
 
 
-def test_a_precision_that_it_does_not_know_is_refused(model, batches, tmp_path):
-    with pytest.raises(ValueError, match="precision must be one of 32-true, .*, not '16-mixed'"):
-        fit(model, batches, tmp_path / "run", steps=1, precision="16-mixed", **OPTIONS)
+@pytest.mark.parametrize("name", ["16-mixed", "bf16-true", "64-true"])
+def test_a_precision_that_it_does_not_know_is_refused(name, model, batches, tmp_path):
+    with pytest.raises(ValueError, match=f"precision must be one of 32-true, .*, not '{name}'"):
+        fit(model, batches, tmp_path / "run", steps=1, precision=name, **OPTIONS)
     assert not (tmp_path / "run").exists()
 
 
@@ -205,3 +206,93 @@ def test_objective_without_model_error_is_the_papers(model, waves, batches_of):
     weight = batch.weight * batch.target.valid
     assert float(total) == pytest.approx(float((weight * residual**2).sum()), rel=1e-5)
     assert float(count) == pytest.approx(float(weight.sum()), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["steps", "accumulate", "checkpoint_every"])
+def test_counts_of_nothing_are_refused_by_name(name, model, batches, tmp_path):
+    options = OPTIONS | {"steps": 2, name: 0}
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, not 0"):
+        fit(model, batches, tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused_in_a_sentence(batches, tmp_path):
+    def run(steps=2, optimizer="muon", **changes):
+        config = ModelConfig.of_size("tiny", **changes)
+        options = OPTIONS | {"steps": steps, "optimizer": optimizer}
+        return fit(SpectralTokenizer(config), batches, tmp_path, **options)
+
+    run(1)
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+    for changes, reason in (
+        ({"width": 64}, "does not fit this run"),
+        ({"optimizer": "adamw"}, "does not fit this run"),
+        # Its weights have the same shapes, and would be taken without a word.
+        ({"heads": 4}, "was made with heads 2 instead of 4"),
+        ({"max_period": 9e4}, "was made with max_period 65536.0 instead of 90000.0"),
+    ):
+        with pytest.raises(ValueError, match=reason) as raised:
+            run(**changes)
+        message = str(raised.value)
+        assert str(tmp_path / "checkpoint.pt") in message and "give a folder of its own" in message
+        assert len(message) < 800
+        assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", None], ids=["empty", "text", "cut"])
+def test_a_damaged_checkpoint_is_refused_in_a_sentence(content, model, batches, tmp_path):
+    fit(model, batches, tmp_path, steps=1, **OPTIONS)
+    kept = tmp_path / "checkpoint.pt"
+    kept.write_bytes(kept.read_bytes()[:5000] if content is None else content)
+    with pytest.raises(ValueError, match="does not fit this run, or is damaged"):
+        fit(SpectralTokenizer(model.config), batches, tmp_path, steps=2, **OPTIONS)
+
+
+def test_a_checkpoint_of_0_1_goes_on(model, batches, tmp_path):
+    fit(model, batches, tmp_path, steps=1, **OPTIONS)
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
+    del kept["made_with"]
+    torch.save(kept, tmp_path / "checkpoint.pt")
+    fit(SpectralTokenizer(model.config), batches, tmp_path, steps=2, **OPTIONS)
+    assert [row["step"] for row in log_of(tmp_path)] == ["1", "2"]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["with, then without", "without, then with"])
+def test_the_log_stays_aligned_with_and_without_validation(first, model, batches, tmp_path):
+    for steps, watched in ((2, first), (4, not first), (6, first)):
+        validate = (lambda network: {"score": 0.5}) if watched else None
+        fit(
+            model, batches, tmp_path, steps=steps, checkpoint_every=2, validate=validate, **OPTIONS
+        )
+    rows = log_of(tmp_path)
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    assert [row["score"] for row in rows] == (["0.5", "", "0.5"] if first else ["", "0.5", ""])
+    assert all(float(row["tokens_per_s"]) > 0 and float(row["learning_rate"]) > 0 for row in rows)
+    assert all(None not in row for row in rows), "a line has more numbers than the head has names"
+
+
+def test_half_a_line_of_the_log_does_not_spoil_the_next(model, batches, tmp_path):
+    fit(model, batches, tmp_path, steps=1, **OPTIONS)
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write("2,1.0")
+    fit(model, batches, tmp_path, steps=2, **OPTIONS)
+    assert [row["step"] for row in log_of(tmp_path)] == ["1", "2", "2"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_another_number_of_workers_ends_at_the_same_weights(workers, model, batches, tmp_path):
+    options = OPTIONS | {"checkpoint_every": 1, "schedule": "constant"}
+    other = SpectralTokenizer(model.config)
+    other.load_state_dict(model.state_dict())
+    whole = fit(model, batches, tmp_path / "whole", steps=3, **options)
+    fit(other, batches, tmp_path / "parts", steps=1, **options)
+    again = fit(other, batches, tmp_path / "parts", steps=3, num_workers=workers, **options)
+    for a, b in zip(state_of(whole), state_of(again), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_every_precision_runs(precision, model, batches, tmp_path):
+    trained = fit(model, batches, tmp_path, steps=2, precision=precision, **OPTIONS)
+    assert all(torch.isfinite(p).all() for p in trained.parameters())
+    assert float(log_of(tmp_path)[-1]["loss"]) > 0
