@@ -177,7 +177,7 @@ def test_info_of_a_model_and_of_a_table(mock_files, model, tmp_path, capsys):
     sha256 = next(line.split()[-1] for line in of_model.splitlines() if "sha256" in line)
     assert len(sha256) == 64
     assert sha256 in of_table
-    assert "parameters: " in of_model
+    assert re.search(r"parameters +[\d,]+\n", of_model)
 
 
 def test_plot_of_a_spectrum_and_of_tokens(mock_files, model, tmp_path):
