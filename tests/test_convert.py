@@ -607,7 +607,8 @@ def test_all_bad_spectra_keep_one_row(make_arrays, encode_arrays):
         tokens = encode_arrays(wavelength, flux, sigma**-2, object_id=["a", "b", "c", "d"])
     assert len(caught) == 1
     assert "2 of 4 spectra" in str(caught[0].message)
-    assert "1 (b), 3 (d)" in str(caught[0].message)
+    assert "flux that is not finite: 1 (b)" in str(caught[0].message)
+    assert "infinite error: 3 (d)" in str(caught[0].message)
     for k, n_rows in enumerate([7, 1, 7, 1]):
         rows = tokens[tokens["spectrum_index"] == k]
         assert len(rows) == n_rows and (rows["valid"].any() == (n_rows > 1))
