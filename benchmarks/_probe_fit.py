@@ -78,7 +78,11 @@ def classifiers(seed=0, **settings):
         "linear on tokens": (probes.linear_probe("classification"), True),
         "kNN on mean tokens": (probes.knn_probe("classification"), True),
         "logistic on flux": (
-            make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000)), False,
+            make_pipeline(
+                StandardScaler(),
+                LogisticRegression(C=0.01, max_iter=1000, class_weight="balanced"),
+            ),
+            False,
         ),
         "PCA and MLP on flux": (
             make_pipeline(

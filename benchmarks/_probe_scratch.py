@@ -42,7 +42,8 @@ class Scratch:
             self.mean, self.std = np.nanmean(y, 0), np.nanstd(y, 0)
             standard = (y - self.mean) / self.std
             self.mixture = Mixture.of(standard, 1)
-            target, loss, n_outputs = torch.tensor(standard).float(), self.mixture.loss, 3 * 3
+            target, loss = torch.tensor(standard).float(), self.mixture.loss
+            n_outputs = self.mixture.n_outputs
         else:
             self.classes, index = np.unique(y, return_inverse=True)
             target, n_outputs = torch.tensor(index), len(self.classes)

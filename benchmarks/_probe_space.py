@@ -93,7 +93,9 @@ def across(setting):
                 )
             )  # fmt: skip
             vectors.append(np.asarray(spectok.pool(tables[-1])["vector"]))
-        ranks = {"neighbours, decoded on a common grid": _ranks(tables, n)}
+        ranks = {"neighbours, decoded on a common grid": _ranks(tables, n, "flux", setting.model)}
+        if setting.model.reader is not None:
+            ranks["neighbours, embeddings"] = _ranks(tables, n, "embedding", setting.model)
         distance, index = NearestNeighbors(n_neighbors=n).fit(vectors[1]).kneighbors(vectors[0])
         ranks["mean tokens"] = np.argmax(index == np.arange(n)[:, None], axis=1)
         for method, rank in ranks.items():
@@ -105,9 +107,9 @@ def across(setting):
     return found
 
 
-def _ranks(tables, n):
+def _ranks(tables, n, method, model):
     """At which place the object itself comes."""
-    table = probes.neighbours(*tables, n=n)
+    table = probes.neighbours(*tables, n=n, method=method, model=model)
     rank = np.full(n, n)
     same = np.asarray(table["neighbour_index"]) == np.asarray(table["spectrum_index"])
     rank[np.asarray(table["spectrum_index"])[same]] = np.asarray(table["rank"])[same]

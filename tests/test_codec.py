@@ -594,11 +594,46 @@ def test_group(tokens):
         assert dict(item.dtype.metadata) == dict(item[1:].dtype.metadata) == made_by
 
 
+def test_group_with_vectors(tokens, make_arrays, tiny):
+    vector = np.random.default_rng(0).normal(size=(8, 5))
+    both, items = spectok.group(tokens, vector), spectok.group(tokens)
+    assert both.shape == (8,) and both.dtype.names == ("tokens", "vector")
+    assert both["vector"].dtype == np.float32 and np.allclose(both["vector"], vector)
+    assert all(np.array_equal(a, b) for a, b in zip(both["tokens"], items, strict=True))
+    assert both["tokens"][3].dtype.metadata["SHA256"] == tokens.meta["SHA256"]
+    # A table is matched by its spectrum_index, in any order.
+    order = np.random.default_rng(1).permutation(8)
+    index = np.unique(tokens["spectrum_index"])
+    table = QTable({"spectrum_index": index[order], "embedding": vector[order]})
+    assert np.array_equal(spectok.group(tokens, table)["vector"], both["vector"])
+    pooled = spectok.pool(tokens)
+    assert np.array_equal(spectok.group(tokens, pooled)["vector"], pooled["vector"])
+    table.meta["SHA256"] = "b" * 64
+    with pytest.raises(ValueError, match="make both with one model"):
+        spectok.group(tokens, table)
+    with pytest.raises(ValueError, match="of 7 spectra, the tokens of 8, .* by spectrum_index"):
+        spectok.group(tokens, pooled[1:])
+    with pytest.raises(ValueError, match="this table has the columns a"):
+        spectok.group(tokens, QTable({"a": [1]}))
+    for wrong in (vector[:7], vector[:, 0]):
+        with pytest.raises(ValueError, match="for 8 spectra: give one for each"):
+            spectok.group(tokens, wrong)
+
+
 def test_a_model_of_times_refuses_wavelengths(make_arrays):
     config = spectok.ModelConfig.of_size("tiny", coordinate_unit="d")
     wavelength, flux, _ = make_arrays(64)
     with pytest.raises(ValueError, match="this model's coordinate has the unit 'd'"):
         spectok.encode_arrays(wavelength, flux, model=spectok.SpectralTokenizer(config))
+
+
+def test_group_knows_how_wide_patches_are(tokens):
+    """Neighbouring patches of one segment touch: 32 pixels, not the 31 steps between them."""
+    item = spectok.group(tokens)[0]
+    low, high = item["wavelength"] - item["half"], item["wavelength"] + item["half"]
+    gap = (low[1:] - high[:-1]) / item["half"][1:]
+    # On an uneven grid, to a hundredth of a patch; patches that are not valid leave gaps.
+    assert (gap > -0.01).all() and np.median(gap) < 0.01
 
 
 def test_models_of_the_wrong_kind(make_arrays):

@@ -26,10 +26,11 @@ queries, reference = spectok.encode(sdss), spectok.encode(desi)
 # %%
 # Neighbours
 # ----------
-# Both tables are decoded onto one coarse grid and compared there, with the decoder's errors as
-# weights. Two token tables are all that is needed.
+# With ``method="flux"``, both tables are decoded onto one coarse grid and compared there, with the
+# decoder's errors as weights. Two token tables are all that is needed. (Without it, embeddings are
+# compared where the model makes them.)
 
-found = probes.neighbours(queries, reference, n=5)
+found = probes.neighbours(queries, reference, n=5, method="flux")
 found[:5]
 
 # %%

@@ -5,7 +5,8 @@
 
 Both files come from ``recipes/small_v1/pack.py``. Ordinary are mocks of all surveys with all
 templates at the surveys' S/N, one in four of them at a S/N of 1 to 200, and the real training
-spectra (never validation, test or evaluation objects). Takes ten minutes on one core.
+spectra (never validation, test or evaluation objects). Takes ten minutes on one core. Where the model has
+a reader, their embeddings are kept, too, and distances are measured between these.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ MOCKS = {
     "sdss": 240, "boss": 320, "desi": 320, "galah": 140, "apogee": 200, "apogee-visit": 60,
 }  # fmt: skip
 SEED = 5000
-KEPT = {"snr": np.float32, "misfit": np.float32, "peak": np.float32, "vector": np.float16}
+KEPT = {
+    "snr": np.float32, "misfit": np.float32, "peak": np.float32, "vector": np.float16,
+    "embedding": np.float16,  # where the model makes one
+}  # fmt: skip
 
 
 def spectra(wavelength, flux, sigma, valid):
@@ -75,6 +79,7 @@ def save(tables, output):
     arrays = {
         key: np.concatenate([np.asarray(table[key]) for table in tables]).astype(kind)
         for key, kind in KEPT.items()
+        if key in tables[0].colnames
     }
     meta = tables[0].meta
     output = output or f"{meta['MODEL']}.safetensors"

@@ -92,26 +92,32 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
     return legible(table)
 
 
-def group(tokens: Table) -> np.ndarray:
+def group(tokens: Table, vectors: Any = None) -> np.ndarray:
     """The tokens of each spectrum as one item, for scikit-learn and the like.
 
     Parameters
     ----------
     tokens : `~astropy.table.QTable`
         From `spectok.encode`.
+    vectors : `~astropy.table.Table` or `numpy.ndarray`, optional
+        What is to stand beside the tokens: the table of `spectok.embed` of the same spectra, or
+        other numbers of shape (N, E), in ascending ``spectrum_index``.
 
     Returns
     -------
-    items : `numpy.ndarray` of object, shape (N,)
-        In ascending ``spectrum_index``; each item is a structured array of the spectrum's T
+    items : `numpy.ndarray`, shape (N,)
+        In ascending ``spectrum_index``. Each item is a structured array of the spectrum's T
         valid tokens in ascending wavelength, with the fields ``wavelength`` (float64, vacuum
-        Angstrom) and ``token`` (float32, C). ``item.dtype.metadata`` names the model that made
-        the tokens, which is how `spectok.probes` refuses those of another.
+        Angstrom), ``half`` (float64, Angstrom from there to the patch's outer edges) and
+        ``token`` (float32, C). ``item.dtype.metadata`` names the model that made the tokens,
+        which is how `spectok.probes` refuses those of another. With vectors, the array of N is
+        itself structured: the field ``tokens`` holds these items, ``vector`` (float32, E) the
+        vectors, not a number where a spectrum has none.
 
     Raises
     ------
     ValueError
-        For tables that are no token tables.
+        For tables that are no token tables, and for vectors of other spectra or another model.
 
     See Also
     --------
@@ -133,14 +139,54 @@ def group(tokens: Table) -> np.ndarray:
     # What made the tokens travels with every item, so that a probe can refuse another model's.
     made_by = {key: meta[key] for key in ("MODEL", "SHA256")}
     fields = np.dtype(
-        [("wavelength", np.float64), ("token", np.float32, (size,))], metadata=made_by
+        [("wavelength", np.float64), ("half", np.float64), ("token", np.float32, (size,))],
+        metadata=made_by,
     )
+    # From the middle of the first pixel to its edge, padding of the last patch included.
+    to_edge = meta["PATCH"] / max(meta["PATCH"] - 1, 1)
     items = np.empty(len(spectra), dtype=object)
     for row, s in enumerate(spectra):
         items[row] = np.empty(int(s.valid.sum()), fields)
         items[row]["wavelength"] = s.wavelength[s.valid]
+        items[row]["half"] = to_edge * (s.wavelength - s.wavelength_min)[s.valid]
         items[row]["token"] = s.token[s.valid]
-    return items
+    if vectors is None:
+        return items
+    beside = _vectors_of(vectors, [s.index for s in spectra], meta)
+    both = np.empty(len(items), [("tokens", object), ("vector", np.float32, beside.shape[1:])])
+    both["tokens"], both["vector"] = items, beside
+    return both
+
+
+def _vectors_of(given: Any, index: list[int], meta: dict[str, Any]) -> np.ndarray:
+    """Vectors of these spectra, (N, E)."""
+    if isinstance(given, Table):
+        name = next((n for n in ("embedding", "vector") if n in given.colnames), None)
+        if name is None or "spectrum_index" not in given.colnames:
+            raise ValueError(
+                "vectors must be a table of spectok.embed or an array of shape (N, E), and this "
+                f"table has the columns {', '.join(given.colnames)}"
+            )
+        known = {str(key).upper(): value for key, value in given.meta.items()}
+        if known.get("SHA256", meta["SHA256"]) != meta["SHA256"]:
+            raise ValueError(
+                f"the vectors were made by the model {known.get('MODEL')!r}, the tokens by "
+                f"{meta['MODEL']!r}: make both with one model"
+            )
+        at = {int(k): row for row, k in enumerate(given["spectrum_index"])}
+        if sorted(at) != sorted(index) or len(given) != len(index):
+            raise ValueError(
+                f"the vectors are of {len(given)} spectra, the tokens of {len(index)}, and they "
+                "must be the same by spectrum_index: make them with spectok.embed(tokens)"
+            )
+        given = np.ma.asarray(given[name])[[at[k] for k in index]]
+    vectors = np.ma.filled(np.ma.asarray(given, np.float32), np.nan)
+    if vectors.ndim != 2 or len(vectors) != len(index):
+        raise ValueError(
+            f"vectors of shape {vectors.shape} for {len(index)} spectra: give one for each, of "
+            "shape (N, E)"
+        )
+    return vectors
 
 
 def concatenate(tables: Sequence[Table]) -> QTable:

@@ -13,9 +13,9 @@ _BEFORE: dict[str, Any] = {
     "embedding_size": 0,
     "reader_width": 128,
     "reader_heads": 4,
-    "reader_latents": 16,
-    "reader_rounds": 4,
-    "reader_group": 2,
+    "reader_blocks": 3,
+    "reader_queries": 4,
+    "reader_group": 4,
 }
 # Units of the coordinate: of wavelengths in vacuum, and of times.
 _UNITS = ("Angstrom", "d")
@@ -51,9 +51,9 @@ class ModelConfig:
     embedding_size : int
         Numbers of an embedding, E; 0 for a tokenizer without a reader, which makes none.
     reader_width, reader_heads : int
-        Width of the reader's latent vectors, and its attention heads.
-    reader_latents, reader_rounds : int
-        Latent vectors, and how many times they look at the tokens.
+        Width of the reader, and its attention heads.
+    reader_blocks, reader_queries : int
+        Its blocks, and the learned queries that collect what they found.
     reader_group : int
         Neighbouring tokens that the reader joins into one.
 
@@ -86,9 +86,9 @@ class ModelConfig:
     embedding_size: int = 0
     reader_width: int = 128
     reader_heads: int = 4
-    reader_latents: int = 16
-    reader_rounds: int = 4
-    reader_group: int = 2
+    reader_blocks: int = 3
+    reader_queries: int = 4
+    reader_group: int = 4
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -98,15 +98,15 @@ class ModelConfig:
                 f"width {self.width} over heads {self.heads} is {self.width // self.heads}, but "
                 "must be even: attention turns its channels in pairs"
             )
-        if self.reader_width % self.reader_heads:
+        if self.reader_width % (2 * self.reader_heads):
             raise ValueError(
-                f"reader_width {self.reader_width} is not a multiple of reader_heads "
-                f"{self.reader_heads}"
+                f"reader_width {self.reader_width} is not a multiple of twice reader_heads "
+                f"{self.reader_heads}: attention turns its channels in pairs"
             )
         # A patch has a length, a token holds a cosine and a noise; and there may be no reader.
         least = {"patch_size": 2, "token_size": 2, "embedding_size": 0}
         whole = ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods")
-        reader = ("reader_latents", "reader_rounds", "reader_group")
+        reader = ("reader_blocks", "reader_queries", "reader_group")
         for name in (*whole, "embedding_size", *reader):
             if getattr(self, name) < least.get(name, 1):
                 raise ValueError(

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
+from astropy.utils.exceptions import AstropyUserWarning
 from torch import Tensor
 
 from spectok.probes._estimator import Probe, say_empty
-from spectok.probes._items import as_items
-from spectok.probes._sklearn import ClassifierMixin
+from spectok.probes._items import as_inputs
+from spectok.probes._linear import fit_classes
+from spectok.probes._sklearn import ClassifierMixin, compute_sample_weight
 
 __all__ = ["ProbeClassifier"]
 
+_MANY = 10  # spectra that are seldom all of one class
+
 
 class ProbeClassifier(ClassifierMixin, Probe):
-    """Classes of spectra from their frozen tokens.
+    """Classes of spectra from their frozen tokens, their embeddings, or both.
 
-    Learned queries attend over the tokens with their wavelengths, and a small head gives the
-    probabilities: the same architecture as `ProbeRegressor`, but that by default no tokens are
-    read on a grid. Follows scikit-learn: cloning, `~sklearn.model_selection.cross_val_score`
-    and searches over parameters work on the items of `spectok.group`.
+    With many labels, learned queries attend over the tokens with their wavelengths, and a small
+    head gives the probabilities: the same architecture as `ProbeRegressor`, but that by default
+    no tokens are read on a grid. With few, that learns the training spectra by heart, and a
+    logistic regression on the tokens side by side, and on the embedding, is better. Follows
+    scikit-learn: cloning, `~sklearn.model_selection.cross_val_score` and searches over parameters
+    work on the items of `spectok.group` and on arrays.
 
     Parameters
     ----------
+    method : {"auto", "attention", "linear"}
+        ``"attention"``: a small network on the tokens, beside which a vector of each spectrum
+        may stand. ``"linear"``: regularised logistic regression on tokens on a grid of
+        wavelengths, vectors, or both. ``"auto"``: linear for fewer than 200 labelled spectra and
+        where there are no tokens, attention otherwise. ``method_`` says which it was.
+    class_weight : {"balanced"}, dict or None
+        What classes count in the fit, as in scikit-learn
+        (`sklearn.utils.class_weight.compute_sample_weight`). By default all count alike,
+        however many spectra they have, and probabilities are those of a sample in which all are
+        equally frequent; with None, those of one like the training spectra, where rare classes
+        are seldom predicted.
     reading : int
         Numbers that are read from the tokens on a grid; 0 leaves the grid out. It helps where
         the lines that tell classes apart always stand at the same place, as between kinds of
@@ -41,8 +59,8 @@ class ProbeClassifier(ClassifierMixin, Probe):
     max_epochs, patience : int
         Passes over the spectra, and how many without progress on those held out end the fit.
     held_out : float
-        Share of the spectra on which the fit is watched; none where that would be fewer than 10.
-        The only spectra of a class, or with a label, are not among them.
+        Share of the spectra of every class on which the fit of a network is watched; none where
+        that would be fewer than 10. The only spectra of a class are not among them.
     random_state : int, `numpy.random.RandomState` or None
         Seed of the first weights, the order and the held-out spectra; None draws another one
         for every fit.
@@ -55,10 +73,14 @@ class ProbeClassifier(ClassifierMixin, Probe):
     ----------
     classes_ : `numpy.ndarray`
         The classes that were learned, sorted.
+    method_ : str
+        ``"attention"`` or ``"linear"``.
     network_ : `torch.nn.Module`
-        The fitted network.
+        What was fitted: a network, or the numbers of the logistic regression in the shape of one.
+    n_held_out_ : int
+        Spectra on which the fit was watched.
     history_ : dict of list of float
-        Loss of the training and of the held-out spectra after every epoch.
+        Loss of the training and of the held-out spectra after every epoch; empty if linear.
     tokenizer_ : dict
         Name and sha256 of the model whose tokens the probe knows; others are refused.
 
@@ -78,6 +100,37 @@ class ProbeClassifier(ClassifierMixin, Probe):
     (40, 3)
     """
 
+    def __init__(
+        self,
+        *,
+        method: str = "auto",
+        class_weight: str | dict | None = "balanced",
+        reading: int = 0,
+        width: int = 64,
+        heads: int = 4,
+        blocks: int = 1,
+        queries: int = 4,
+        dropout: float = 0.3,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.1,
+        batch_size: int = 64,
+        max_epochs: int = 20,
+        patience: int = 6,
+        held_out: float = 0.1,
+        random_state: int | np.random.RandomState | None = 0,
+        device: str = "cpu",
+        progress: bool | None = None,
+    ) -> None:
+        # scikit-learn reads the parameters from this signature.
+        super().__init__(
+            method=method, reading=reading, width=width, heads=heads, blocks=blocks,
+            queries=queries, dropout=dropout, learning_rate=learning_rate,
+            weight_decay=weight_decay, batch_size=batch_size, max_epochs=max_epochs,
+            patience=patience, held_out=held_out, random_state=random_state, device=device,
+            progress=progress,
+        )  # fmt: skip
+        self.class_weight = class_weight
+
     def fit(
         self, tokens: Any, y: Any, *, groups: Any = None, sample_weight: Any = None
     ) -> ProbeClassifier:
@@ -85,15 +138,15 @@ class ProbeClassifier(ClassifierMixin, Probe):
 
         Parameters
         ----------
-        tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
-            Token table of N spectra, or `spectok.group` of it.
+        tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
+            Token table of N spectra or `spectok.group` of it, with or without vectors; a table of
+            `spectok.embed`; or numbers of shape (N, E).
         y : array-like, shape (N,)
             Their classes: strings or whole numbers.
         groups : array-like, shape (N,), optional
             Objects that the spectra are of: all spectra of one object are held out together.
         sample_weight : array-like, shape (N,), optional
-            How much each spectrum counts, those of 0 not at all;
-            `sklearn.utils.class_weight.compute_sample_weight` makes classes count alike.
+            How much each spectrum counts, those of 0 not at all; times ``class_weight``.
 
         Returns
         -------
@@ -103,23 +156,28 @@ class ProbeClassifier(ClassifierMixin, Probe):
         Raises
         ------
         TypeError, ValueError
-            For what is no token table nor items, for numbers that do not match, for unknown
-            classes (masked, NaN, None) and for a single class.
+            For what holds neither tokens nor vectors, for numbers that do not match, for unknown
+            classes (masked, NaN, None), for a single class, and for a ``class_weight`` that
+            scikit-learn does not know.
         """
-        items, label = as_items(tokens), _classes(y)
-        rows, weight = self._training_rows(items, len(label), groups, sample_weight)
+        inputs, label = as_inputs(tokens), _classes(y)
+        rows, weight = self._training_rows(inputs, len(label), groups, sample_weight)
         self.classes_, index = np.unique(label[rows], return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"all spectra are of class {self.classes_.tolist()[0]!r}: give two at least"
             )
+        weight = weight[rows]
+        if self.class_weight is not None:
+            weight = weight * compute_sample_weight(self.class_weight, label[rows])
         self._fit(
-            items[rows],
+            inputs[rows],
             torch.as_tensor(index),
             _cross_entropy,
             len(self.classes_),
+            fit_classes,
             None if groups is None else np.asarray(groups)[rows],
-            weight[rows],
+            weight,
         )
         return self
 
@@ -128,8 +186,8 @@ class ProbeClassifier(ClassifierMixin, Probe):
 
         Parameters
         ----------
-        tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
-            Token table of N spectra, or `spectok.group` of it.
+        tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
+            Spectra, as for `fit`.
 
         Returns
         -------
@@ -152,8 +210,8 @@ class ProbeClassifier(ClassifierMixin, Probe):
 
         Parameters
         ----------
-        tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
-            Token table of N spectra, or `spectok.group` of it.
+        tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
+            Spectra, as for `fit`.
 
         Returns
         -------
@@ -173,7 +231,25 @@ class ProbeClassifier(ClassifierMixin, Probe):
                 f"first is {int(np.flatnonzero(empty)[0])}): leave out the empty items, or use "
                 "predict_proba, which gives NaN for them"
             )
-        return self.classes_[output.argmax(-1).numpy()]
+        found = output.argmax(-1).numpy()
+        if len(found) >= _MANY and (found == found[0]).all():
+            warnings.warn(_one_class(self, found, self.classes_), AstropyUserWarning, stacklevel=2)
+        return self.classes_[found]
+
+
+def _one_class(probe: ProbeClassifier, found: np.ndarray, classes: np.ndarray) -> str:
+    """What to say where all spectra are said to be of one class, and what to try."""
+    tries = ["more labels of the other classes"]
+    if probe.method_ == "attention":
+        tries.append("method='linear'")
+    if probe.class_weight is None:
+        tries.append("class_weight='balanced'")
+    return (
+        f"all {len(found)} spectra are said to be {classes.tolist()[found[0]]!r}, of "
+        f"{len(classes)} classes that the probe knows: unless they are, it has learnt little else "
+        f"than which class is frequent; try {' or '.join(tries)}, and look at "
+        "sklearn.metrics.balanced_accuracy_score on spectra with labels"
+    )
 
 
 def _classes(y: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,20 @@ import torch
 from astropy.utils.exceptions import AstropyUserWarning
 from torch.nn.functional import one_hot
 
-from spectok.probes._fit import FitOptions, fit_network, outputs, seeded
+from spectok.probes._fit import FitOptions, Loss, fit_network, outputs, seeded
 from spectok.probes._grid import choose_grid
-from spectok.probes._items import as_items, make_batch, same_tokenizer, tokenizer_of
+from spectok.probes._held_out import hold_out, less_the_only
+from spectok.probes._items import Inputs, as_inputs, make_batch, same_sizes, same_tokenizer
+from spectok.probes._linear import LinearConfig, LinearNetwork
 from spectok.probes._network import ProbeConfig, ProbeNetwork
-from spectok.probes._sklearn import (
-    BaseEstimator,
-    GroupShuffleSplit,
-    ShuffleSplit,
-    check_is_fitted,
-    check_random_state,
-)
+from spectok.probes._sklearn import BaseEstimator, check_is_fitted, check_random_state
 
-__all__ = ["Probe", "say_empty"]
+__all__ = ["FEW", "Probe", "say_elsewhere", "say_empty"]
 
-_FEWEST_HELD_OUT = 10
+FEW = 200  # spectra below which a linear reading is better: docs/probes_measured, "labels"
+Solve = Callable[[LinearNetwork, np.ndarray, torch.Tensor, np.ndarray], None]
+
+_METHODS = ("auto", "attention", "linear")
 _ELSEWHERE = 0.5  # share of tokens outside the wavelengths of the training spectra
 _LARGEST_GRID = 512
 _PREPARED = 2000  # spectra whose tokens say what is usual
@@ -35,6 +35,8 @@ class Probe(BaseEstimator):
 
     Parameters
     ----------
+    method : {"auto", "attention", "linear"}
+        How spectra are read; see `ProbeClassifier`.
     reading : int
         Numbers that are read from the tokens on the grid; 0 leaves the grid out, which is
         better where nothing has a fixed place, as for redshifts.
@@ -61,6 +63,7 @@ class Probe(BaseEstimator):
     def __init__(
         self,
         *,
+        method: str = "auto",
         reading: int = 0,
         width: int = 64,
         heads: int = 4,
@@ -77,6 +80,7 @@ class Probe(BaseEstimator):
         device: str = "cpu",
         progress: bool | None = None,
     ) -> None:
+        self.method = method
         self.reading = reading
         self.width = width
         self.heads = heads
@@ -95,75 +99,94 @@ class Probe(BaseEstimator):
 
     def _fit(
         self,
-        items: np.ndarray,
+        inputs: Inputs,
         target: torch.Tensor,
-        loss: Any,
+        loss: Loss,
+        n_outputs: int,
+        solve: Solve,
+        groups: np.ndarray | None,
+        weight: np.ndarray,
+    ) -> None:
+        """Fit spectra that all have something to read and a weight, by one of the methods."""
+        self.method_ = self._choose(inputs)
+        weight = weight / weight.mean()
+        if self.method_ == "linear":
+            self.n_held_out_, self.history_ = 0, {"loss": [], "held_out": []}
+            self.network_ = _linear(inputs, target, solve, weight)
+        else:
+            self._fit_attention(inputs, target, loss, n_outputs, groups, weight)
+        self.tokenizer_ = inputs.made_by
+
+    def _choose(self, inputs: Inputs) -> str:
+        """The method, where it is left to the probe: by what there is to read, and how much."""
+        if self.method == "attention" and inputs.items is None:
+            raise ValueError(
+                "method='attention' reads tokens, and these are vectors without tokens: use "
+                "method='linear', or give tokens (spectok.group(tokens, vectors) joins both)"
+            )
+        if self.method != "auto":
+            return self.method
+        few = len(inputs) < FEW
+        return "linear" if few or inputs.items is None else "attention"
+
+    def _fit_attention(
+        self,
+        inputs: Inputs,
+        target: torch.Tensor,
+        loss: Loss,
         n_outputs: int,
         groups: np.ndarray | None,
         weight: np.ndarray,
     ) -> None:
-        """Train a new network on items that all have tokens and a weight."""
+        """Train a new network."""
         seed = self.random_state
         if seed is None or isinstance(seed, np.random.RandomState):
             seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
         seed = int(seed)
-        known = target.isfinite() if target.is_floating_point() else one_hot(target).bool()
-        held_out = _less_the_only(
-            self._hold_out(len(items), groups, seed), known.reshape(len(items), -1).numpy(), groups
-        )
-        rows = np.setdiff1d(np.arange(len(items)), held_out)
-        grid = choose_grid(items[rows], _LARGEST_GRID)
+        strata = None if target.is_floating_point() else target.numpy()
+        held_out = hold_out(len(inputs), self.held_out, groups, strata, seed)
+        known = target.isfinite() if strata is None else one_hot(target).bool()
+        held_out = less_the_only(held_out, known.reshape(len(inputs), -1).numpy(), groups)
+        rows = np.setdiff1d(np.arange(len(inputs)), held_out)
+        grid = choose_grid(inputs.items[rows], _LARGEST_GRID)
+        token_size, vector_size = inputs.sizes
         config = ProbeConfig(
-            token_size=items[0]["token"].shape[-1], n_outputs=n_outputs, grid_size=len(grid),
-            reading=self.reading, width=self.width, heads=self.heads, blocks=self.blocks,
-            queries=self.queries, dropout=self.dropout,
+            token_size=token_size, vector_size=vector_size, n_outputs=n_outputs,
+            grid_size=len(grid), reading=self.reading, width=self.width, heads=self.heads,
+            blocks=self.blocks, queries=self.queries, dropout=self.dropout,
         )  # fmt: skip
         with seeded(seed):
             network = ProbeNetwork(config)
         some = rows[:: max(1, len(rows) // _PREPARED)]
         network.prepare(
             torch.from_numpy(grid),
-            [make_batch(items[some[k : k + 64]]) for k in range(0, len(some), 64)],
+            [make_batch(inputs[some[k : k + 64]]) for k in range(0, len(some), 64)],
         )
         options = FitOptions(
             self.learning_rate, self.weight_decay, self.batch_size, self.max_epochs,
             self.patience, seed, self.device, self.progress,
         )  # fmt: skip
         self.history_ = fit_network(
-            network, items, target, loss, options, held_out,
-            torch.as_tensor(weight / weight.mean(), dtype=torch.float32),
+            network, inputs, target, loss, options, held_out,
+            torch.as_tensor(weight, dtype=torch.float32),
         )  # fmt: skip
         self.network_ = network
-        self.tokenizer_ = tokenizer_of(items)
         self.n_held_out_ = len(held_out)
 
-    def _hold_out(self, n: int, groups: np.ndarray | None, seed: int) -> np.ndarray:
-        """Rows on which the fit is watched, whole groups of them; none where they are few."""
-        if self.held_out * n < _FEWEST_HELD_OUT:
-            return np.zeros(0, int)
-        if groups is not None and len(np.unique(groups)) < 2:
-            raise ValueError(
-                "all spectra are of one group, so none can be held out: give groups that differ, "
-                "or held_out=0"
-            )
-        splitter = ShuffleSplit if groups is None else GroupShuffleSplit
-        split = splitter(1, test_size=self.held_out, random_state=seed)
-        return np.sort(next(split.split(np.zeros(n), groups=groups))[1])
-
     def _training_rows(
-        self, items: np.ndarray, n_labels: int, groups: Any, weight: Any
+        self, inputs: Inputs, n_labels: int, groups: Any, weight: Any
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Which items have a token and a weight, and the weights; both (N,)."""
+        """Which spectra have something to read and a weight, and the weights; both (N,)."""
         self._check_settings()
-        if n_labels != len(items):
-            raise ValueError(f"{n_labels} labels for {len(items)} spectra: give one for each")
-        if groups is not None and len(groups) != len(items):
-            raise ValueError(f"{len(groups)} groups for {len(items)} spectra: give one for each")
-        filled = np.array([len(item) > 0 for item in items])
+        if n_labels != len(inputs):
+            raise ValueError(f"{n_labels} labels for {len(inputs)} spectra: give one for each")
+        if groups is not None and len(groups) != len(inputs):
+            raise ValueError(f"{len(groups)} groups for {len(inputs)} spectra: give one for each")
+        filled = inputs.filled
         say_empty(~filled, "left out of the fit", stacklevel=4)
         if not filled.any():
             raise ValueError("not one spectrum has a valid token: there is nothing to learn from")
-        weight = _weights(weight, len(items))
+        weight = _weights(weight, len(inputs))
         # A weight of zero is as good as not being there, for the standard deviations and the
         # held-out set, too.
         rows = filled & (weight > 0)
@@ -185,26 +208,43 @@ class Probe(BaseEstimator):
             raise ValueError(
                 f"width must be a multiple of twice the heads, {2 * self.heads}, not {self.width}"
             )
+        if self.method not in _METHODS:
+            raise ValueError(f"method must be one of {', '.join(_METHODS)}, not {self.method!r}")
         for name in ("dropout", "held_out"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be a share of [0, 1), not {getattr(self, name)}")
 
     def _outputs(self, tokens: Any) -> tuple[torch.Tensor, np.ndarray]:
-        """What the network says (N, O), and which spectra have no token."""
+        """What the network says (N, O), and which spectra have nothing to read."""
         check_is_fitted(self)
-        items = as_items(tokens)
-        same_tokenizer(self.tokenizer_, tokenizer_of(items), "the tokens given")
-        size = self.network_.config.token_size
-        if items[0]["token"].shape[-1] != size:
-            raise ValueError(
-                f"these tokens have {items[0]['token'].shape[-1]} numbers, those that the probe "
-                f"was trained on {size}: encode with the same model"
-            )
-        _say_elsewhere(items, self.network_.grid.cpu().numpy())
+        inputs = as_inputs(tokens)
+        same_tokenizer(self.tokenizer_, inputs.made_by, "the tokens given")
+        config = self.network_.config
+        same_sizes(inputs.sizes, (config.token_size, config.vector_size))
+        if inputs.items is not None:
+            say_elsewhere(inputs.items, self.network_.grid.cpu().numpy())
         network = self.network_.to(self.device)
-        found = outputs(network, items, 4 * self.batch_size)
+        found = outputs(network, inputs, 4 * self.batch_size)
         network.to("cpu")
-        return found, np.array([len(item) == 0 for item in items])
+        return found, ~inputs.filled
+
+
+def _linear(
+    inputs: Inputs, target: torch.Tensor, solve: Solve, weight: np.ndarray
+) -> LinearNetwork:
+    """A linear network, fitted by scikit-learn."""
+    token_size, vector_size = inputs.sizes
+    grid = np.zeros(0) if inputs.items is None else choose_grid(inputs.items, _LARGEST_GRID)
+    spread = target.is_floating_point()
+    n_values = target.shape[1] if spread else int(target.max()) + 1
+    config = LinearConfig(
+        token_size=token_size, grid_size=len(grid), vector_size=vector_size, n_values=n_values,
+        spread=spread,
+    )  # fmt: skip
+    network = LinearNetwork(config)
+    x = network.prepare(torch.from_numpy(grid), inputs)
+    solve(network, x, target, weight)
+    return network.eval()
 
 
 def say_empty(empty: np.ndarray, what: str, *, stacklevel: int = 3) -> None:
@@ -219,22 +259,7 @@ def say_empty(empty: np.ndarray, what: str, *, stacklevel: int = 3) -> None:
         )
 
 
-def _less_the_only(
-    held_out: np.ndarray, known: np.ndarray, groups: np.ndarray | None
-) -> np.ndarray:
-    """Held-out rows without those that alone have a class or label, nor the rest of their group.
-
-    ``known`` (N, K) says which row has which.
-    """
-    training = np.setdiff1d(np.arange(len(known)), held_out)
-    missing = ~known[training].any(0)
-    only = known[held_out][:, missing].any(1)
-    if groups is not None:
-        only = np.isin(groups[held_out], groups[held_out][only])
-    return held_out[~only]
-
-
-def _say_elsewhere(items: np.ndarray, grid: np.ndarray) -> None:
+def say_elsewhere(items: np.ndarray, grid: np.ndarray) -> None:
     """Name the spectra most of whose tokens lie where no training spectrum had one."""
     low, high = grid[0] - 0.01 * grid[0], grid[-1] + 0.01 * grid[-1]
     rows = [

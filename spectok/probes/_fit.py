@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from spectok._progress import progress_bar
-from spectok.probes._items import batches_of, make_batch
+from spectok.probes._items import Inputs, as_inputs, batches_of, make_batch
 from spectok.probes._network import ProbeNetwork
 
 __all__ = ["FitOptions", "fit_network", "outputs", "seeded"]
@@ -43,7 +44,7 @@ class FitOptions:
 
 def fit_network(
     network: ProbeNetwork,
-    items: np.ndarray,
+    inputs: Inputs,
     target: Tensor,
     loss: Loss,
     options: FitOptions,
@@ -58,7 +59,8 @@ def fit_network(
     Parameters
     ----------
     network : ProbeNetwork
-    items : `numpy.ndarray` of object, shape (N,)
+    inputs : Inputs
+        Of N spectra.
     target : `torch.Tensor`, shape (N, ...)
     loss : callable
         Outputs and targets of some spectra to one number for each.
@@ -73,16 +75,17 @@ def fit_network(
     history : dict of list of float
         ``loss`` and ``held_out``, one number per epoch.
     """
+    inputs = as_inputs(inputs)
     rng = np.random.default_rng(options.seed)
-    rows = np.setdiff1d(np.arange(len(items)), held_out)
-    lengths = np.array([len(item) for item in items])
+    rows = np.setdiff1d(np.arange(len(inputs)), held_out)
+    lengths = inputs.lengths
     network.to(options.device)
-    averaged = copy.deepcopy(network)
+    averaged = AveragedModel(network, avg_fn=_follow)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
     history: dict[str, list[float]] = {"loss": [], "held_out": []}
-    best, best_state, since, step = np.inf, copy.deepcopy(averaged.state_dict()), 0, 0
+    best, best_state, since, step = np.inf, copy.deepcopy(averaged.module.state_dict()), 0, 0
     bar = progress_bar(
         "fitting", total=options.max_epochs, unit="epoch", progress=options.progress
     )
@@ -97,14 +100,14 @@ def fit_network(
                 step += 1
                 for group in optimizer.param_groups:
                     group["lr"] = rate * min(1.0, step / _WARM_UP)
-                batch = make_batch(items[members]).to(options.device)
+                batch = make_batch(inputs[members]).to(options.device)
                 each = loss(network(batch), target[members].to(options.device))
                 value = (each * weight[members].to(options.device)).mean()
                 optimizer.zero_grad(set_to_none=True)
                 value.backward()
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
-                _follow(averaged, network, min(_MEMORY, step / (step + 10)))
+                averaged.update_parameters(network)
                 total.append(float(value.detach()))
             history["loss"].append(float(np.mean(total)))
             if not math.isfinite(history["loss"][-1]):
@@ -115,17 +118,17 @@ def fit_network(
             bar.update()
             if not len(held_out):
                 continue
-            found = outputs(averaged, items[held_out], options.batch_size)
+            found = outputs(averaged.module, inputs[held_out], options.batch_size)
             score = float((loss(found, target[held_out]) * weight[held_out]).mean())
             history["held_out"].append(score)
             bar.set_postfix(loss=f"{history['loss'][-1]:.3f}", held_out=f"{score:.3f}")
             since += step > _SETTLED
             if score < best:
                 best, since = score, 0
-                best_state = copy.deepcopy(averaged.state_dict())
+                best_state = copy.deepcopy(averaged.module.state_dict())
             if since >= options.patience:
                 break
-    network.load_state_dict(best_state if len(held_out) else averaged.state_dict())
+    network.load_state_dict(best_state if len(held_out) else averaged.module.state_dict())
     network.to("cpu").eval()
     return history
 
@@ -146,15 +149,15 @@ def seeded(seed: int, device: str | torch.device = "cpu") -> Iterator[None]:
         yield
 
 
-def outputs(network: ProbeNetwork, items: np.ndarray, batch_size: int) -> Tensor:
-    """What a network says of items, (N, O) on the CPU."""
+def outputs(network: nn.Module, inputs: Inputs, batch_size: int) -> Tensor:
+    """What a network says of spectra, (N, O) on the CPU."""
+    inputs = as_inputs(inputs)
     network.eval()
-    device = next(network.parameters()).device
-    lengths = np.array([len(item) for item in items])
-    found = torch.empty((len(items), network.config.n_outputs))
+    device = next(part for name, part in network.state_dict().items() if name != "grid").device
+    found = torch.empty((len(inputs), network.config.n_outputs))
     with torch.inference_mode():
-        for members in batches_of(lengths, batch_size):
-            found[members] = network(make_batch(items[members]).to(device)).float().cpu()
+        for members in batches_of(inputs.lengths, batch_size):
+            found[members] = network(make_batch(inputs[members]).to(device)).float().cpu()
     return found
 
 
@@ -176,8 +179,7 @@ def _epoch(
             yield batches[k]
 
 
-def _follow(averaged: ProbeNetwork, network: ProbeNetwork, memory: float) -> None:
-    """Move the average towards the network."""
-    with torch.no_grad():
-        for kept, new in zip(averaged.parameters(), network.parameters(), strict=True):
-            kept.lerp_(new, 1.0 - memory)
+def _follow(kept: Tensor, new: Tensor, n_averaged: Tensor) -> Tensor:
+    """Move an average of parameters, of so many steps, towards those of the next step."""
+    step = int(n_averaged) + 1
+    return kept.lerp(new, 1.0 - min(_MEMORY, step / (step + 10)))

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units as u
-from astropy.table import QTable, Table
-from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
+from astropy.table import QTable
 
-from spectok._codec import decode
-from spectok._convert import FluxUnit
-from spectok._tokens import TokenSequence, meta_of, sequences
+from spectok.probes._decoded import nearest_decoded
+from spectok.probes._embedded import Spectra, as_embedded, can_embed, named
 
 if TYPE_CHECKING:
     import torch
@@ -23,28 +18,27 @@ if TYPE_CHECKING:
 
 __all__ = ["neighbours"]
 
-_PIXELS = 10  # pixels of the coarser spectra per point of the common grid
-_FEWEST = 16  # common points, below which two spectra are not compared
-_FLOOR = 0.03  # of the flux: no point counts more than as if it were known so well
-_WINDOW = 61  # points over which the continuum is averaged
-_BLOCK = 1024
+_METHODS = ("auto", "embedding", "flux")
 
 
 def neighbours(
-    tokens: Table,
-    reference: Table | None = None,
+    tokens: Any,
+    reference: Any = None,
     *,
     n: int = 5,
+    method: str = "auto",
     continuum: bool = True,
     model: SpectralTokenizer | str | None = None,
     device: str | torch.device | None = None,
 ) -> QTable:
     r"""The nearest reference spectra of every spectrum, across surveys.
 
-    What a token's numbers mean depends on the sampling of its patch, so tokens of two surveys
-    are not compared themselves: both tables are decoded onto one coarse grid (ten pixels of the
-    coarser survey per point, evenly in the logarithm of the wavelength). The distance of two
-    spectra is one minus the cosine between them, over the points that both cover,
+    By their embeddings: the distance of two spectra is one minus the cosine between these, over
+    all numbers. Any two spectra have one, whatever their wavelengths. Where there is no
+    embedding, by what their tokens decode to. What a token's numbers mean depends on the sampling
+    of its patch, so tokens of two surveys are not compared themselves: both tables are decoded
+    onto one coarse grid (ten pixels of the coarser survey per point, evenly in the logarithm of
+    the wavelength), and the distance is one minus the cosine over the points that both cover,
 
     .. math:: 1 - \frac{\sum_p w_p x_p y_p}{\sqrt{\sum_p w_p x_p^2 \sum_p w_p y_p^2}},
 
@@ -53,204 +47,166 @@ def neighbours(
 
     Parameters
     ----------
-    tokens : `~astropy.table.QTable`
-        From `spectok.encode`.
-    reference : `~astropy.table.QTable`, optional
-        From `spectok.encode` with the same weights. By default ``tokens``, and then no spectrum
-        is its own neighbour.
+    tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
+        From `spectok.embed` or `spectok.encode`; or what else holds an embedding of every
+        spectrum: items of `spectok.group` with vectors, or numbers of shape (N, E).
+    reference : as ``tokens``, optional
+        Made with the same weights. By default ``tokens``, and then no spectrum is its own
+        neighbour.
     n : int
         Neighbours per spectrum.
+    method : {"auto", "embedding", "flux"}
+        ``"auto"``: embeddings where both sides have one or their model makes one, else flux.
+        ``"flux"`` takes token tables only.
     continuum : bool
-        False compares lines and breaks only: what is left after subtracting a running mean.
-        The same object in another survey is found more often with the continuum; objects of the
-        same class and redshift without it.
+        False compares lines and breaks of the flux only, what is left after subtracting a running
+        mean, and so not embeddings. The same object in another survey is found more often with
+        the continuum; objects of the same class and redshift without it.
     model : `~spectok.SpectralTokenizer`, str or path, optional
         By default the one that the tables name.
     device : str or `torch.device`, optional
-        Where to decode.
+        Where to embed or decode.
 
     Returns
     -------
     table : `~astropy.table.QTable`
-        For every spectrum n rows, the nearest first: ``spectrum_index`` and ``object_id`` of the
-        spectrum, ``rank`` from 1, ``neighbour_index`` and ``neighbour_id`` (its
-        ``spectrum_index`` and ``object_id`` in ``reference``) and ``distance`` (0 to 2). Where
-        too few reference spectra share wavelengths with a spectrum, or it has no valid token,
-        the rest of its rows have the index -1, an empty name and a distance of NaN, and one
-        warning counts those spectra.
+        For every spectrum n rows, the nearest first and of the equally near the first in the
+        reference: ``spectrum_index`` and ``object_id`` of the spectrum, ``rank`` from 1,
+        ``neighbour_index`` and ``neighbour_id`` (its ``spectrum_index`` and ``object_id`` in
+        ``reference``) and ``distance`` (0 to 2). Where too few reference spectra share
+        wavelengths with a spectrum, or it has no valid token, the rest of its rows have the index
+        -1, an empty name and a distance of NaN, and one warning counts those spectra.
+        ``meta["METHOD"]`` says which method it was.
 
     Raises
     ------
-    ValueError
-        For n below 1, tables of different weights, and where no spectrum shares wavelengths
-        with any reference.
+    TypeError, ValueError
+        For what holds neither tokens nor vectors, for n below 1, another method, sides of
+        different weights or sizes, a method for which there is no input, and where no spectrum
+        shares wavelengths with any reference.
 
     Notes
     -----
     ``benchmarks/probes.py`` (task ``across``) measures how often an object that two surveys
-    observe is its own first neighbour, beside pooled tokens. Flux resampled onto the same grid
-    serves this purpose as well; what decoding adds is the error, and that a table is enough.
+    observe is its own first neighbour, beside pooled tokens and flux. The search among embeddings
+    compares all with all, a block at a time (scikit-learn, which the extra ``probes`` brings):
+    ten queries among a million take some seconds.
 
     Examples
     --------
     >>> import spectok
     >>> from spectok import simulate
-    >>> from spectok.probes._neighbours import neighbours
+    >>> from spectok.probes import neighbours
     >>> sdss, desi = simulate.observe_pairs("sdss", "desi", 4, seed=1, snr=30)
-    >>> found = neighbours(spectok.encode(sdss), spectok.encode(desi), n=1)
+    >>> found = neighbours(spectok.encode(sdss), spectok.encode(desi), n=1, method="flux")
     >>> found["neighbour_index"].tolist()
     [0, 1, 2, 3]
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
+    if method == "embedding" and not continuum:
+        raise ValueError(
+            "an embedding has no continuum that could be left out: use method='flux', or leave "
+            "continuum=False out"
+        )
     own = reference is None
-    asked = sequences(tokens)
-    known = asked if own else sequences(reference)
-    meta = meta_of(tokens)
-    other = meta if own else meta_of(reference)
+    sides = [named(tokens, "tokens"), *([] if own else [named(reference, "reference")])]
+    if method == "auto":
+        able = continuum and all(can_embed(side, model) for side in sides)
+        method = "embedding" if able else "flux"
+    if method == "embedding":
+        sides = [as_embedded(side, model, device) for side in sides]
+    _same_model(sides)
+    asked, known = sides[0], sides[-1]
+    search = _by_embedding if method == "embedding" else _by_flux
+    index, distance = search(asked, None if own else known, n, continuum, model, device)
+    _warn(asked, known, index, own)
+    flat = index.ravel()
+    there = np.maximum(flat, 0)
+    nothing = "" if known.names.dtype.kind in "US" else -1
+    table = QTable(
+        {
+            "spectrum_index": np.repeat(asked.index, n),
+            "object_id": np.repeat(asked.names, n),
+            "rank": np.tile(np.arange(1, n + 1), len(asked)),
+            "neighbour_index": np.where(flat >= 0, known.index[there], -1),
+            "neighbour_id": np.where(flat >= 0, known.names[there], nothing),
+            "distance": distance.ravel(),
+        }
+    )
+    table.meta.update(asked.meta)
+    table.meta["METHOD"] = method
+    return table
+
+
+def _same_model(sides: list[Spectra]) -> None:
+    """Refuse two sides whose numbers mean different things."""
+    meta, other = sides[0].meta, sides[-1].meta
     for key in ("SHA256", "PATCH"):
-        if meta[key] != other[key]:
+        if key in meta and key in other and meta[key] != other[key]:
             raise ValueError(
                 f"the tokens were made by the model {meta['MODEL']!r} ({key} {meta[key]}), the "
                 f"reference by {other['MODEL']!r} ({other[key]}): encode both with one model"
             )
-    _share_wavelengths(asked, known)
-    grid = _grid(asked + ([] if own else known))
-    left = _vectors(tokens, meta, grid, continuum, model, device)
-    right = left if own else _vectors(reference, other, grid, continuum, model, device)
-    index = np.full((len(asked), n), -1)
-    distance = np.full((len(asked), n), np.nan)
-    for start in range(0, len(asked), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        block = _distances(left[rows], right)
-        if own:
-            place = np.arange(len(block))
-            block[place, place + start] = np.inf
-        count = min(n, len(known))
-        nearest = np.argpartition(block, count - 1, axis=1)[:, :count]
-        found = np.take_along_axis(block, nearest, axis=1)
-        # Ties in the order of the reference, so that results do not depend on the blocks.
-        order = np.lexsort((nearest, found), axis=1)
-        found = np.take_along_axis(found, order, axis=1)
-        seen = np.isfinite(found)
-        index[rows, :count] = np.where(seen, np.take_along_axis(nearest, order, axis=1), -1)
-        distance[rows, :count] = np.where(seen, found, np.nan)
-    _warn(asked, known, index, own)
-    flat = index.ravel()
-    table = QTable(
-        {
-            "spectrum_index": np.repeat([s.index for s in asked], n),
-            "object_id": np.repeat([s.object_id for s in asked], n),
-            "rank": np.tile(np.arange(1, n + 1), len(asked)),
-            "neighbour_index": [known[k].index if k >= 0 else -1 for k in flat],
-            "neighbour_id": [known[k].object_id if k >= 0 else "" for k in flat],
-            "distance": distance.ravel(),
-        }
-    )
-    table.meta.update(meta)
-    return table
 
 
-@dataclass(frozen=True)
-class _Vectors:
-    """Spectra on the common grid; flux and weight are 0 where a spectrum has none."""
-
-    flux: NDArray[np.float64]
-    weight: NDArray[np.float64]
-
-    def __getitem__(self, rows: slice) -> _Vectors:
-        return _Vectors(self.flux[rows], self.weight[rows])
-
-
-def _range(spectra: list[TokenSequence]) -> tuple[float, float]:
-    low = [s.wavelength_min[s.valid].min() for s in spectra if s.valid.any()]
-    high = [s.wavelength_max[s.valid].max() for s in spectra if s.valid.any()]
-    return min(low, default=np.nan), max(high, default=np.nan)
-
-
-def _share_wavelengths(asked: list[TokenSequence], known: list[TokenSequence]) -> None:
-    for spectra, what in ((asked, "tokens"), (known, "reference")):
-        if not any(s.valid.any() for s in spectra):
-            raise ValueError(
-                f"no spectrum of {what} has a valid token: there is nothing to compare"
+def _by_flux(
+    asked: Spectra, known: Spectra | None, n: int, continuum: bool, model: Any, device: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and distances (N, n) of the nearest by decoded flux."""
+    for side in (asked, known):
+        if side is not None and side.table is None:
+            raise TypeError(
+                f"method='flux' decodes, and {side.what} holds no token table: give that of "
+                "spectok.encode; for method='embedding', a table of spectok.embed"
             )
-    (a, b), (c, d) = _range(asked), _range(known)
-    if max(a, c) >= min(b, d):
+    reference = None if known is None else known.table
+    return nearest_decoded(
+        asked.table, reference, n, continuum=continuum, model=model, device=device
+    )
+
+
+def _by_embedding(
+    asked: Spectra, known: Spectra | None, n: int, continuum: bool, model: Any, device: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and distances (N, n) of the nearest by embedding."""
+    from spectok.probes._nearest import nearest_vectors  # needs scikit-learn, the flux does not
+
+    own = known is None
+    known = asked if own else known
+    if asked.vector.shape[1] != known.vector.shape[1]:
         raise ValueError(
-            f"the tokens cover {a:.0f} to {b:.0f} Angstrom, the reference {c:.0f} to {d:.0f}: "
-            "they share no wavelengths, so nothing can be compared"
+            f"the embeddings have {asked.vector.shape[1]} numbers, those of the reference "
+            f"{known.vector.shape[1]}: make both with one model"
         )
+    left, right = np.flatnonzero(asked.valid), np.flatnonzero(known.valid)
+    for rows, side in ((left, asked), (right, known)):
+        if not len(rows):
+            raise ValueError(
+                f"no spectrum of {side.what} has a valid token: there is nothing to compare"
+            )
+    index, distance = np.full((len(asked), n), -1), np.full((len(asked), n), np.nan)
+    count = min(n, len(right) - own)
+    if count:
+        found, away = nearest_vectors(asked.vector[left], known.vector[right], count, own=own)
+        index[left, :count], distance[left, :count] = right[found], away
+    return index, distance
 
 
-def _grid(spectra: list[TokenSequence]) -> NDArray[np.float64]:
-    """Vacuum Angstrom, evenly in the logarithm, as coarse as the coarsest spectrum asks for."""
-    steps = []
-    for s in spectra:
-        some = s.valid & (s.n_pixels > 1)
-        width = np.log(s.wavelength_max[some] / s.wavelength_min[some]) / (s.n_pixels[some] - 1)
-        steps.append(np.median(width) if some.any() else 0.0)
-    low, high = _range(spectra)
-    number = int(np.log(high / low) / (_PIXELS * max(steps))) + 1
-    return np.geomspace(low, high, max(number, 2))
-
-
-def _vectors(
-    tokens: Table,
-    meta: dict,
-    grid: NDArray[np.float64],
-    continuum: bool,
-    model: SpectralTokenizer | str | None,
-    device: str | torch.device | None,
-) -> _Vectors:
-    """Decoded spectra in units of their median, as flux per wavelength, with weights."""
-    spectrum = decode(tokens, grid * u.AA, model=model, medium="vacuum", device=device)
-    unit = FluxUnit(u.Unit(meta["FLUXUNIT"]), "the token table")
-    factor = unit.factor(unit.unit, grid, "the token table")
-    flux = np.atleast_2d(spectrum.flux.value * factor)
-    sigma = np.atleast_2d(spectrum.uncertainty.array * factor)
-    here = ~np.atleast_2d(spectrum.mask) & np.isfinite(flux) & (sigma > 0)
-    some = here.any(1)
-    scale = np.ones((len(flux), 1))
-    scale[some, 0] = np.nanmedian(np.where(here[some], np.abs(flux[some]), np.nan), axis=1)
-    scale[scale == 0] = 1.0
-    flux = np.where(here, flux / scale, 0.0)
-    weight = np.where(here, 1.0 / np.hypot(np.where(here, sigma, 1.0) / scale, _FLOOR), 0.0)
-    if not continuum:
-        total, count = (
-            uniform_filter1d(x, min(_WINDOW, x.shape[1]), axis=1, mode="constant")
-            for x in (flux, here.astype(float))
-        )
-        flux = np.where(here, flux - total / np.where(here, count, 1.0), 0.0)
-    return _Vectors(flux, weight)
-
-
-def _distances(a: _Vectors, b: _Vectors) -> NDArray[np.float64]:
-    """One minus the weighted cosine over common points; inf where these are too few."""
-    # A point's weight is the product of both spectra's, so that sums are matrix products.
-    product = (a.weight * a.flux) @ (b.weight * b.flux).T
-    size = ((a.weight * a.flux**2) @ b.weight.T) * (a.weight @ (b.weight * b.flux**2).T)
-    common = (a.weight > 0).astype(float) @ (b.weight > 0).astype(float).T
-    known = (common >= _FEWEST) & (size > 0)
-    cosine = product / np.sqrt(np.where(known, size, 1.0))
-    return np.where(known, np.maximum(1.0 - cosine, 0.0), np.inf)
-
-
-def _warn(
-    asked: list[TokenSequence], known: list[TokenSequence], index: NDArray, own: bool
-) -> None:
+def _warn(asked: Spectra, known: Spectra, index: np.ndarray, own: bool) -> None:
     """One warning for all that could not be compared."""
     parts = []
-    blind = [s.index for s in asked if not s.valid.any()]
-    n_unusable = 0 if own else sum(not s.valid.any() for s in known)
-    alone = [s.index for s, row in zip(asked, index, strict=True) if row[0] < 0 and s.valid.any()]
-    short = [s.index for s, row in zip(asked, index, strict=True) if row[0] >= 0 > row[-1]]
+    n_unusable = 0 if own else int((~known.valid).sum())
     for which, text in (
-        (blind, "have no valid token"),
-        (alone, "share no wavelengths with any reference spectrum"),
-        (short, "have fewer neighbours than asked for"),
+        (~asked.valid, "have no valid token"),
+        ((index[:, 0] < 0) & asked.valid, "share no wavelengths with any reference spectrum"),
+        ((index[:, 0] >= 0) & (index[:, -1] < 0), "have fewer neighbours than asked for"),
     ):
-        if which:
-            parts.append(f"{len(which)} of {len(asked)} spectra (first: {which[0]}) {text}")
+        if which.any():
+            first = asked.index[np.flatnonzero(which)[0]]
+            parts.append(f"{which.sum()} of {len(asked)} spectra (first: {first}) {text}")
     if n_unusable:
         parts.append(f"{n_unusable} of {len(known)} reference spectra have no valid token")
     if parts:

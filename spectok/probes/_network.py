@@ -14,12 +14,13 @@ from spectok.model._cosines import contrast_of
 from spectok.model._transformer import Block, attention_mask, rotation
 from spectok.probes._grid import on_grid
 
-__all__ = ["ProbeBatch", "ProbeConfig", "ProbeNetwork"]
+__all__ = ["OnGrid", "ProbeBatch", "ProbeConfig", "ProbeNetwork"]
 
 # Periods of the wavelength in Angstrom, from that of two patches at high resolution to the
 # whole range; and of its natural logarithm, in which a redshift is a shift.
 _PERIODS = (4.0, 65536.0)
 _LOG_PERIODS = (2e-3, 8.0)
+_FURTHEST = 10.0  # of a vector's number, in its standard deviations
 _LARGEST = 60.0  # numbers of a token that no spectrum has would overflow
 
 
@@ -32,17 +33,21 @@ class ProbeBatch(NamedTuple):
     wavelength : `torch.Tensor` of float64, shape (N, T)
         Vacuum Angstrom; any positive number where not valid.
     valid : `torch.Tensor` of bool, shape (N, T)
+    vector : `torch.Tensor`, shape (N, E), optional
+        An embedding of every spectrum, or other numbers beside its tokens.
     """
 
     token: Tensor
     wavelength: Tensor
     valid: Tensor
+    vector: Tensor | None = None
 
     def to(self, device: str | torch.device) -> ProbeBatch:
         """The same batch on a device; wavelengths stay behind where it has no float64."""
         single = torch.device(device).type == "mps"
         place = self.wavelength if single else self.wavelength.to(device)
-        return ProbeBatch(self.token.to(device), place, self.valid.to(device))
+        vector = None if self.vector is None else self.vector.to(device)
+        return ProbeBatch(self.token.to(device), place, self.valid.to(device), vector)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,8 @@ class ProbeConfig:
         Numbers that come out.
     grid_size : int
         Places of the grid on which tokens are read, K.
+    vector_size : int
+        Numbers of the vector beside the tokens, E; 0 where there is none.
     reading : int
         Numbers that are read there; 0 leaves the grid out.
     width, heads, blocks, queries : int
@@ -70,6 +77,7 @@ class ProbeConfig:
     token_size: int
     n_outputs: int
     grid_size: int
+    vector_size: int = 0
     reading: int = 64
     width: int = 64
     heads: int = 4
@@ -79,7 +87,20 @@ class ProbeConfig:
     dropout: float = 0.3
 
 
-class ProbeNetwork(nn.Module):
+class OnGrid(nn.Module):
+    """A module with a grid of wavelengths, which stays in float64 on the CPU.
+
+    Not every device has float64 (Apple's has not).
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> OnGrid:
+        grid = self._buffers.pop("grid")
+        super()._apply(fn, recurse)
+        self.register_buffer("grid", grid)
+        return self
+
+
+class ProbeNetwork(OnGrid):
     """Tokens with their wavelengths to a few numbers per spectrum.
 
     One architecture for every task, in two halves. Learned queries attend over the tokens,
@@ -128,7 +149,10 @@ class ProbeNetwork(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.query = nn.Parameter(torch.randn(config.queries, width) * width**-0.5)
         self.key_value = nn.Linear(width, 2 * width)
-        pooled = config.queries * width + config.reading
+        if config.vector_size:
+            self.register_buffer("vector_mean", torch.zeros(config.vector_size))
+            self.register_buffer("vector_std", torch.ones(config.vector_size))
+        pooled = config.queries * width + config.reading + config.vector_size
         self.head = nn.Sequential(
             nn.LayerNorm(pooled), nn.Dropout(0.5 * config.dropout), nn.Linear(pooled, 2 * width),
             nn.GELU(), nn.Linear(2 * width, config.n_outputs),
@@ -136,17 +160,14 @@ class ProbeNetwork(nn.Module):
         # At first every spectrum gets what the bias of the head says.
         nn.init.zeros_(self.head[-1].weight)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ProbeNetwork:
-        # The grid stays in float64 on the CPU: not every device has it (Apple's has not).
-        grid = self._buffers.pop("grid")
-        super()._apply(fn, recurse)
-        self.register_buffer("grid", grid)
-        return self
-
     @torch.no_grad()
     def prepare(self, grid: Tensor, batches: list[ProbeBatch]) -> None:
         """Set the grid, and what tokens are standardised with, from training spectra."""
         self.grid.copy_(grid)
+        if self.config.vector_size:
+            vector = torch.cat([batch.vector for batch in batches])
+            self.vector_mean.copy_(vector.mean(0))
+            self.vector_std.copy_(_scale(vector.std(0, correction=0)))
         every, placed, seen = [], [], []
         for batch in batches:
             token = _numbers(batch.token)
@@ -172,6 +193,9 @@ class ProbeNetwork(nn.Module):
             value = (value - self.grid_mean) / self.grid_std
             value = torch.where(known.unsqueeze(-1), value, 0.0)
             found = torch.cat([found, self.read(value.flatten(1))], -1)
+        if self.config.vector_size:
+            vector = (batch.vector - self.vector_mean) / self.vector_std
+            found = torch.cat([found, vector.clamp(-_FURTHEST, _FURTHEST)], -1)
         return self.head(found)
 
     def _placed(self, token: Tensor, batch: ProbeBatch) -> tuple[Tensor, Tensor]:

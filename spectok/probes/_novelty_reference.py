@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from spectok._weights import model_identity
 from spectok.model import SpectralTokenizer
 
-__all__ = ["FEWEST", "PLACE", "Reference"]
+__all__ = ["FEWEST", "PLACE", "Reference", "judge_embeddings"]
 
 FEWEST = 50  # spectra of a reference; a share of fewer says little
 PLACE = 3  # the last numbers of a vector say where on the wavelength axis a spectrum lies
@@ -35,12 +35,15 @@ class Reference:
     snr, misfit, peak : arrays, shape (R,)
     vector : array, shape (R, V)
         What pooled tokens say; the last `PLACE` numbers are those of the wavelength axis.
+    embedding : array, shape (R, E), or None
+        What distances are measured between, where there is one, in place of pooled tokens.
     """
 
     snr: np.ndarray
     misfit: np.ndarray
     peak: np.ndarray
     vector: np.ndarray
+    embedding: np.ndarray | None = None
 
     @classmethod
     def of_table(cls, table: Table, network: SpectralTokenizer) -> Reference:
@@ -69,10 +72,11 @@ class Reference:
                 f"the reference has {valid.sum()} usable spectra, and at least {FEWEST} are "
                 "needed to say what is ordinary"
             )
-        return cls(*(np.asarray(table[key], float)[valid] for key in _COLUMNS[:4]))
+        kept = [*_COLUMNS[:4], *(["embedding"] if "embedding" in table.colnames else [])]
+        return cls(*(np.asarray(table[key], float)[valid] for key in kept))
 
     @classmethod
-    def embedded(cls, network: SpectralTokenizer) -> Reference:
+    def shipped(cls, network: SpectralTokenizer) -> Reference:
         """The one that comes with the package for a model's weights."""
         from safetensors import safe_open
 
@@ -87,7 +91,8 @@ class Reference:
             raise ValueError(f"no reference for novelty comes with the model {name!r}: {how}")
         with resources.as_file(file) as path, safe_open(path, "numpy") as stored:
             made = stored.metadata()
-            arrays = {key: stored.get_tensor(key).astype(float) for key in _COLUMNS[:4]}
+            kept = [key for key in stored.keys() if key in (*_COLUMNS, "embedding")]  # noqa: SIM118
+            arrays = {key: stored.get_tensor(key).astype(float) for key in kept}
         if made["sha256"] != sha256:
             raise ValueError(
                 f"the reference that comes with {name!r} was made with other weights (sha256 "
@@ -96,13 +101,23 @@ class Reference:
         return cls(**arrays)
 
     def judge(
-        self, snr: np.ndarray, misfit: np.ndarray, peak: np.ndarray, vector: np.ndarray
+        self,
+        snr: np.ndarray,
+        misfit: np.ndarray,
+        peak: np.ndarray,
+        vector: np.ndarray,
+        embedding: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         """Distance, and shares of the reference that are as odd, of N spectra."""
-        middle, spread = self._scatter()
+        told, others = (
+            (self.vector[:, :-PLACE], vector[:, :-PLACE])
+            if self.embedding is None
+            else (self.embedding, embedding)
+        )
+        middle, spread = _scatter(told)
         own, others = (
-            _place(s, (v[:, :-PLACE] - middle) / spread, v[:, -PLACE:])
-            for s, v in ((self.snr, self.vector), (snr, vector))
+            _place(s, (t - middle) / spread, v[:, -PLACE:])
+            for s, t, v in ((self.snr, told, self.vector), (snr, others, vector))
         )
         away, among = _nearest(others, own), _nearest(own, own, same=True)
         similar = _similar(snr, vector, self.snr, self.vector)
@@ -113,11 +128,25 @@ class Reference:
             "p_distance": _share(away, among, similar),
         }
 
-    def _scatter(self) -> tuple[np.ndarray, np.ndarray]:
-        """Middle and scatter of what the tokens say."""
-        told = self.vector[:, :-PLACE]
-        middle = np.median(told, axis=0)
-        return middle, np.maximum(1.4826 * np.median(np.abs(told - middle), axis=0), 1e-3)
+
+def judge_embeddings(given: np.ndarray, ordinary: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of embeddings (N, E) to ordinary ones (R, E), and shares as far: (N,) each."""
+    middle, spread = _scatter(ordinary)
+    own, others = (
+        np.clip((np.asarray(e, float) - middle) / spread, -_FURTHEST, _FURTHEST)
+        / ordinary.shape[1] ** 0.5
+        for e in (ordinary, given)
+    )
+    away, among = _nearest(others, own), _nearest(own, own, same=True)
+    every = np.arange(len(among))[None]
+    shares = [_share(away[k : k + 1000], among, every) for k in range(0, len(away), 1000)]
+    return away, np.concatenate(shares) if shares else np.empty(0)
+
+
+def _scatter(told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middle and scatter of every number."""
+    middle = np.median(told, axis=0)
+    return middle, np.maximum(1.4826 * np.median(np.abs(told - middle), axis=0), 1e-3)
 
 
 def _place(snr: np.ndarray, told: np.ndarray, place: np.ndarray) -> np.ndarray:

@@ -9,25 +9,34 @@ import torch
 
 from spectok.probes._estimator import Probe, say_empty
 from spectok.probes._heads import Mixture
-from spectok.probes._items import as_items
+from spectok.probes._items import as_inputs
 from spectok.probes._labels import read_labels
+from spectok.probes._linear import fit_labels
 from spectok.probes._sklearn import RegressorMixin, check_is_fitted, r2_score
 
 __all__ = ["ProbeRegressor"]
 
 
 class ProbeRegressor(RegressorMixin, Probe):
-    """Labels of spectra, with their uncertainty, from frozen tokens.
+    """Labels of spectra, with their uncertainty, from frozen tokens, embeddings, or both.
 
     The same architecture as `ProbeClassifier`; its head gives mean and standard deviation of
-    every label. Labels are standardised inside and come back in the units they had.
+    every label. With few labels, a ridge regression takes its place. Labels are standardised
+    inside and come back in the units they had.
 
     Parameters
     ----------
+    method : {"auto", "attention", "linear"}
+        ``"attention"``: a small network on the tokens, beside which a vector of each spectrum
+        may stand. ``"linear"``: ridge regression of every label on tokens on a grid of
+        wavelengths, vectors, or both; its strength is that of the smallest leave-one-out errors,
+        whose rms is the standard deviation of every prediction. ``"auto"``: linear for fewer than
+        200 labelled spectra and where there are no tokens, attention otherwise. ``method_`` says
+        which it was.
     n_components : int
         Normal distributions that make up the density of a label: 1 for most; some tens, spread
         over the range of the training labels, where a spectrum leaves several readings, as a
-        redshift from one line.
+        redshift from one line. A linear reading has one.
     reading : int
         Numbers that are read from the tokens on the grid; 0 leaves the grid out, which is
         better where nothing has a fixed place, as for redshifts.
@@ -43,7 +52,7 @@ class ProbeRegressor(RegressorMixin, Probe):
         Passes over the spectra, and how many without progress on those held out end the fit.
     held_out : float
         Share of the spectra on which the fit is watched; none where that would be fewer than 10.
-        The only spectra of a class, or with a label, are not among them.
+        The only spectra with a label are not among them.
     random_state : int, `numpy.random.RandomState` or None
         Seed of the first weights, the order and the held-out spectra; None draws another one
         for every fit.
@@ -54,11 +63,15 @@ class ProbeRegressor(RegressorMixin, Probe):
 
     Attributes
     ----------
+    method_ : str
+        ``"attention"`` or ``"linear"``.
     network_ : `torch.nn.Module`
-        The fitted network.
+        What was fitted: a network, or the numbers of the ridge regression in the shape of one.
+    n_held_out_ : int
+        Spectra on which the fit was watched.
     history_ : dict of list of float
         Loss of the training and of the held-out spectra after every epoch: minus the log
-        density of standardised labels.
+        density of standardised labels. Empty if linear.
     tokenizer_ : dict
         Name and sha256 of the model whose tokens the probe knows; others are refused.
 
@@ -82,6 +95,7 @@ class ProbeRegressor(RegressorMixin, Probe):
     def __init__(
         self,
         *,
+        method: str = "auto",
         n_components: int = 1,
         reading: int = 64,
         width: int = 64,
@@ -101,10 +115,11 @@ class ProbeRegressor(RegressorMixin, Probe):
     ) -> None:
         # scikit-learn reads the parameters from this signature.
         super().__init__(
-            reading=reading, width=width, heads=heads, blocks=blocks, queries=queries,
-            dropout=dropout, learning_rate=learning_rate, weight_decay=weight_decay,
-            batch_size=batch_size, max_epochs=max_epochs, patience=patience, held_out=held_out,
-            random_state=random_state, device=device, progress=progress,
+            method=method, reading=reading, width=width, heads=heads, blocks=blocks,
+            queries=queries, dropout=dropout, learning_rate=learning_rate,
+            weight_decay=weight_decay, batch_size=batch_size, max_epochs=max_epochs,
+            patience=patience, held_out=held_out, random_state=random_state, device=device,
+            progress=progress,
         )  # fmt: skip
         self.n_components = n_components
 
@@ -115,8 +130,9 @@ class ProbeRegressor(RegressorMixin, Probe):
 
         Parameters
         ----------
-        tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
-            Token table of N spectra, or `spectok.group` of it.
+        tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
+            Token table of N spectra or `spectok.group` of it, with or without vectors; a table of
+            `spectok.embed`; or numbers of shape (N, E).
         y : array-like, `~astropy.units.Quantity`, column or `~astropy.table.Table`
             (N,), (N, L), or a table with one column per label. Masked and NaN entries are
             unknown: a spectrum teaches the labels that it has. scikit-learn's own tools, such
@@ -134,13 +150,13 @@ class ProbeRegressor(RegressorMixin, Probe):
         Raises
         ------
         TypeError, ValueError
-            For what is no token table nor items, for numbers that do not match, and for labels
-            that are infinite, no numbers, never known or all equal.
+            For what holds neither tokens nor vectors, for numbers that do not match, and for
+            labels that are infinite, no numbers, never known or all equal.
         """
         if self.n_components < 1:
             raise ValueError(f"n_components must be at least 1, not {self.n_components}")
-        items, (value, labels) = as_items(tokens), read_labels(y)
-        rows, weight = self._training_rows(items, len(value), groups, sample_weight)
+        inputs, (value, labels) = as_inputs(tokens), read_labels(y)
+        rows, weight = self._training_rows(inputs, len(value), groups, sample_weight)
         rows &= np.isfinite(value).any(1)
         value = value[rows]
         for name, column in zip(labels.names or range(value.shape[1]), value.T, strict=True):
@@ -153,12 +169,14 @@ class ProbeRegressor(RegressorMixin, Probe):
                 )
         mean, std = np.nanmean(value, 0), np.nanstd(value, 0)
         standard = (value - mean) / std
-        mixture = Mixture.of(standard, self.n_components)
+        linear = self._choose(inputs[rows]) == "linear"
+        mixture = Mixture.of(standard, 1 if linear else self.n_components)
         self._fit(
-            items[rows],
+            inputs[rows],
             torch.as_tensor(standard, dtype=torch.float32),
             mixture.loss,
             mixture.n_outputs,
+            fit_labels,
             None if groups is None else np.asarray(groups)[rows],
             weight[rows],
         )
@@ -170,8 +188,8 @@ class ProbeRegressor(RegressorMixin, Probe):
 
         Parameters
         ----------
-        tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
-            Token table of N spectra, or `spectok.group` of it.
+        tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
+            Spectra, as for `fit`.
         return_std : bool
             Give the standard deviation, too.
 
@@ -249,8 +267,8 @@ class ProbeRegressor(RegressorMixin, Probe):
 
         Parameters
         ----------
-        tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
-            Token table of N spectra, or `spectok.group` of it.
+        tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
+            Spectra, as for `fit`.
         y : as for `fit`
             In any units that convert.
         sample_weight : array-like, shape (N,), optional

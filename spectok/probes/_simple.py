@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import torch
 
 from spectok.probes._grid import choose_grid, on_grid
-from spectok.probes._items import as_items, make_batch, same_tokenizer, tokenizer_of
+from spectok.probes._items import Inputs, as_inputs, make_batch, same_sizes, same_tokenizer
+from spectok.probes._linear import ALPHAS, STRENGTH, scales
 from spectok.probes._sklearn import (
     BaseEstimator,
     KNeighborsClassifier,
@@ -16,7 +18,6 @@ from spectok.probes._sklearn import (
     LogisticRegression,
     Pipeline,
     RidgeCV,
-    StandardScaler,
     TransformerMixin,
     check_is_fitted,
     make_pipeline,
@@ -31,6 +32,9 @@ _HOWS = ("mean", "grid")
 class PoolTokens(TransformerMixin, BaseEstimator):
     """One vector per spectrum, as a step of a scikit-learn pipeline.
 
+    Where spectra have vectors of their own, these stand beside the pooled tokens, or alone where
+    there are no tokens.
+
     Parameters
     ----------
     how : {"grid", "mean"}
@@ -39,6 +43,11 @@ class PoolTokens(TransformerMixin, BaseEstimator):
         that have one. ``"mean"``: the mean token, as `spectok.pool` gives it, C numbers.
     largest : int
         Most places of the grid.
+    purpose : {"any", "linear", "distances"}
+        For what is ``"linear"`` in them, numbers are standardised, and those of tokens and of
+        the spectra's vectors count alike. For ``"distances"``, the last number of a token, the
+        log of its noise, is left out, which would rule them; and tokens are not read where there
+        are vectors.
 
     Attributes
     ----------
@@ -48,23 +57,26 @@ class PoolTokens(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> import spectok
-    >>> from spectok import probes, simulate
+    >>> from spectok import simulate
+    >>> from spectok.probes._simple import PoolTokens
     >>> tokens = spectok.encode(simulate.observe("sdss", 5, seed=1))
-    >>> probes.PoolTokens("mean").fit_transform(tokens).shape
+    >>> PoolTokens("mean").fit_transform(tokens).shape
     (5, 16)
     """
 
-    def __init__(self, how: str = "grid", *, largest: int = 512) -> None:
+    def __init__(self, how: str = "grid", *, largest: int = 512, purpose: str = "any") -> None:
         self.how = how
         self.largest = largest
+        self.purpose = purpose
 
     def fit(self, tokens: Any, y: Any = None) -> PoolTokens:
         """Learn the grid, and the mean token of each of its places.
 
         Parameters
         ----------
-        tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
-            Token table, or `spectok.group` of it.
+        tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
+            Token table or `spectok.group` of it, with or without vectors; a table of
+            `spectok.embed`; or numbers of shape (N, E).
         y : object
             Not used.
 
@@ -80,16 +92,20 @@ class PoolTokens(TransformerMixin, BaseEstimator):
         """
         if self.how not in _HOWS:
             raise ValueError(f"how must be one of {', '.join(_HOWS)}, not {self.how!r}")
-        items = as_items(tokens)
-        if not any(len(item) for item in items):
+        inputs = self._read(tokens)
+        if not inputs.filled.any():
             raise ValueError("not one spectrum has a valid token: there is nothing to learn from")
-        self.tokenizer_ = tokenizer_of(items)
-        self.size_ = items[0]["token"].shape[-1]
-        self.grid_ = choose_grid(items, self.largest) if self.how == "grid" else np.zeros(0)
-        value, known = self._placed(items)
-        count = np.maximum(known.sum(0), 1)[:, None]
-        mean = (value * known[..., None]).sum(0, dtype=np.float64) / count
-        self.mean_ = mean.astype(np.float32)
+        self.tokenizer_, self.sizes_ = inputs.made_by, inputs.sizes
+        items = inputs.items
+        self.grid_ = np.zeros(0)
+        if items is not None:
+            self.grid_ = choose_grid(items, self.largest) if self.how == "grid" else self.grid_
+            value, known = self._placed(items)
+            count = np.maximum(known.sum(0), 1)[:, None]
+            mean = (value * known[..., None]).sum(0, dtype=np.float64) / count
+            self.mean_ = mean.astype(np.float32)
+        if self.purpose == "linear":
+            self.scales_ = scales(self._pooled(inputs[inputs.filled]), inputs.sizes[1])
         return self
 
     def transform(self, tokens: Any) -> np.ndarray:
@@ -97,40 +113,68 @@ class PoolTokens(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
+        tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
             As for `fit`.
 
         Returns
         -------
-        vectors : `numpy.ndarray` of float32, shape (N, K C) or (N, C)
-            K places of the grid, or the mean token, with C numbers each.
+        vectors : `numpy.ndarray` of float32, shape (N, S)
+            K places of the grid, or the mean token, with C numbers each, and the E numbers of the
+            spectra's vectors.
 
         Raises
         ------
         ValueError
-            For tokens of another model, and for spectra without a valid token.
+            For tokens of another model, for spectra without a valid token, and for other
+            inputs than those of the fit.
         """
         check_is_fitted(self)
-        items = as_items(tokens)
-        same_tokenizer(self.tokenizer_, tokenizer_of(items), "the tokens given")
-        empty = [row for row, item in enumerate(items) if not len(item)]
-        if empty:
+        inputs = self._read(tokens)
+        same_tokenizer(self.tokenizer_, inputs.made_by, "the tokens given")
+        empty = np.flatnonzero(~inputs.filled)
+        if len(empty):
             raise ValueError(
-                f"{len(empty)} of {len(items)} spectra have no valid token (the first is "
+                f"{len(empty)} of {len(inputs)} spectra have no valid token (the first is "
                 f"{empty[0]}): leave out the empty items"
             )
-        if items[0]["token"].shape[-1] != self.size_:
-            raise ValueError(
-                f"these tokens have {items[0]['token'].shape[-1]} numbers, those of the fit "
-                f"{self.size_}: encode with the same model"
+        same_sizes(inputs.sizes, self.sizes_)
+        found = self._pooled(inputs)
+        if self.purpose == "linear":
+            found = ((found - self.scales_[0]) / self.scales_[1]).astype(np.float32)
+        return found
+
+    def _pooled(self, inputs: Inputs) -> np.ndarray:
+        """Tokens and vectors of spectra side by side, (N, S)."""
+        parts = []
+        if inputs.items is not None:
+            value, known = self._placed(inputs.items)
+            parts.append(np.where(known[..., None], value, self.mean_).reshape(len(inputs), -1))
+        if inputs.vector is not None:
+            parts.append(inputs.vector)
+        return np.concatenate(parts, axis=1)
+
+    def _read(self, tokens: Any) -> Inputs:
+        """What is pooled."""
+        inputs = as_inputs(tokens)
+        if self.purpose != "distances" or inputs.items is None:
+            return inputs
+        if inputs.vector is not None:
+            return dataclasses.replace(inputs, items=None)
+        # The noise is a token's last number.
+        items = np.empty(len(inputs), object)
+        for row, item in enumerate(inputs.items):
+            fields = np.dtype(
+                [("wavelength", float), ("token", np.float32, (inputs.sizes[0] - 1,))]
             )
-        value, known = self._placed(items)
-        return np.where(known[..., None], value, self.mean_).reshape(len(items), -1)
+            items[row] = np.empty(len(item), fields)
+            items[row]["wavelength"] = item["wavelength"]
+            items[row]["token"] = item["token"][:, :-1]
+        return dataclasses.replace(inputs, items=items)
 
     def _placed(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tokens on the grid (N, K, C), and which are known; the mean is a grid of one place."""
         shape = (len(items), max(len(self.grid_), 1))
-        value = np.zeros((*shape, self.size_), np.float32)
+        value = np.zeros((*shape, items[0]["token"].shape[-1]), np.float32)
         known = np.zeros(shape, bool)
         if self.how == "mean":
             for row, item in enumerate(items):
@@ -153,15 +197,18 @@ def linear_probe(task: str, *, how: str = "grid") -> Pipeline:
     ----------
     task : {"classification", "regression"}
     how : {"grid", "mean"}
-        See `PoolTokens`. On the grid every place has weights of its own; the mean token
-        forgets where a line stood.
+        How tokens become a vector: side by side on a grid of wavelengths that is learnt from
+        the training spectra, where every place has weights of its own; or their mean, which
+        forgets where a line stood. A spectrum's own vector (`spectok.embed`) stands beside the
+        tokens, or alone where there are none.
 
     Returns
     -------
     probe : `sklearn.pipeline.Pipeline`
-        `PoolTokens`, `~sklearn.preprocessing.StandardScaler` and
-        `~sklearn.linear_model.LogisticRegression` or `~sklearn.linear_model.RidgeCV`. Labels
-        are plain numbers or classes: scikit-learn knows no units.
+        Standardised vectors, and `~sklearn.linear_model.LogisticRegression`, in which all
+        classes count alike (``class_weight="balanced"``), or
+        `~sklearn.linear_model.RidgeCV`. It takes what
+        `ProbeClassifier` takes. Labels are plain numbers or classes: scikit-learn knows no units.
 
     Raises
     ------
@@ -170,7 +217,7 @@ def linear_probe(task: str, *, how: str = "grid") -> Pipeline:
 
     See Also
     --------
-    ProbeClassifier, ProbeRegressor : Small networks on all tokens.
+    ProbeClassifier, ProbeRegressor : With units, uncertainties, and networks for many labels.
 
     Examples
     --------
@@ -184,9 +231,11 @@ def linear_probe(task: str, *, how: str = "grid") -> Pipeline:
     (30,)
     """
     model = _choose(
-        task, LogisticRegression(C=0.01, max_iter=1000), RidgeCV(alphas=np.logspace(0, 6, 13))
+        task,
+        LogisticRegression(C=STRENGTH, tol=1e-6, max_iter=5000, class_weight="balanced"),
+        RidgeCV(alphas=ALPHAS),
     )
-    return make_pipeline(PoolTokens(how), StandardScaler(), model)
+    return make_pipeline(PoolTokens(how, purpose="linear"), model)
 
 
 def knn_probe(task: str, *, n_neighbors: int = 10, how: str = "mean") -> Pipeline:
@@ -198,14 +247,17 @@ def knn_probe(task: str, *, n_neighbors: int = 10, how: str = "mean") -> Pipelin
     n_neighbors : int
         How many vote.
     how : {"mean", "grid"}
-        See `PoolTokens`.
+        How tokens become a vector, as for `linear_probe`; but their last number, the log of the
+        noise, is left out: it would rule all distances. Where spectra have vectors of their own
+        (`spectok.embed`), only these are read.
 
     Returns
     -------
     probe : `sklearn.pipeline.Pipeline`
-        `PoolTokens` and `~sklearn.neighbors.KNeighborsClassifier` or
-        `~sklearn.neighbors.KNeighborsRegressor`. Vectors are not standardised: the high cosines
-        of a token depend on where its patch starts, and would drown the rest.
+        With `~sklearn.neighbors.KNeighborsClassifier` or
+        `~sklearn.neighbors.KNeighborsRegressor`; it takes what `ProbeClassifier` takes. Vectors
+        are not standardised: the high cosines of a token depend on where its patch starts, and
+        would drown the rest.
 
     Raises
     ------
@@ -228,7 +280,7 @@ def knn_probe(task: str, *, n_neighbors: int = 10, how: str = "mean") -> Pipelin
         KNeighborsClassifier(n_neighbors, weights="distance"),
         KNeighborsRegressor(n_neighbors, weights="distance"),
     )
-    return make_pipeline(PoolTokens(how), model)
+    return make_pipeline(PoolTokens(how, purpose="distances"), model)
 
 
 def _choose(task: str, classifier: Any, regressor: Any) -> Any:

@@ -9,6 +9,7 @@ MODEL = {"MODEL": "by-hand", "SHA256": "a" * 64}
 # Small and quick: what is planted here needs no more. Spelt out, so that better defaults for
 # real spectra change nothing here.
 SMALL = {
+    "method": "attention",
     "width": 16, "heads": 2, "blocks": 1, "queries": 2, "reading": 16, "dropout": 0.1,
     "learning_rate": 1e-2, "weight_decay": 0.01, "batch_size": 32, "max_epochs": 8, "patience": 6,
     "held_out": 0.1,

@@ -25,7 +25,7 @@ import spectok
 from spectok.probes import ProbeClassifier, ProbeRegressor
 
 OTHER = {"MODEL": "another", "SHA256": "b" * 64}
-QUICK = {"max_epochs": 1, "held_out": 0.0}
+QUICK = {"method": "attention", "max_epochs": 1, "held_out": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,7 @@ def test_parameters_are_as_scikit_learn_wants_them(kind):
 def test_both_have_the_same_parameters():
     classifier, regressor = (kind().get_params() for kind in (ProbeClassifier, ProbeRegressor))
     assert regressor.pop("n_components") == 1
+    assert classifier.pop("class_weight") == "balanced"
     # Only whether tokens are read on the grid is a matter of the task.
     assert classifier | {"reading": 0} == regressor | {"reading": 0}
 
@@ -217,7 +218,8 @@ def test_a_weight_of_zero_is_leaving_out(held_out, few, small):
 def test_weights_move_the_probabilities(few, small):
     """The same spectra with both labels: the odds are those of the weights."""
     items, kind = np.concatenate([few[0], few[0]]), np.repeat(["a", "b"], 40)
-    probe = ProbeClassifier(**{**small, "batch_size": 8, "held_out": 0.0})
+    options = {**small, "batch_size": 8, "held_out": 0.0, "class_weight": None}
+    probe = ProbeClassifier(**options)
     probe.fit(items, kind, sample_weight=np.where(kind == "a", 9, 1).tolist())
     assert np.abs(probe.predict_proba(few[0])[:, 0] - 0.9).max() < 0.06
 
@@ -263,7 +265,7 @@ def test_groups_are_held_out_together(few, small, monkeypatch):
 ])  # fmt: skip
 def test_groups_that_are_refused(groups, words, few):
     with pytest.raises(ValueError, match=words):
-        ProbeClassifier(max_epochs=1, held_out=0.3).fit(*few, groups=groups)
+        ProbeClassifier(method="attention", max_epochs=1, held_out=0.3).fit(*few, groups=groups)
 
 
 def test_empty_items(few, make_items, small):

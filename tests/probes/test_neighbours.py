@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.table import QTable
 
 import spectok
 from spectok import simulate
@@ -95,7 +96,7 @@ def test_one_spectrum_on_each_side(shapes):
 def test_blocks_change_nothing(shapes, monkeypatch):
     tokens = encode(*shapes)
     whole = neighbours(tokens, n=3)
-    monkeypatch.setattr("spectok.probes._neighbours._BLOCK", 4)
+    monkeypatch.setattr("spectok.probes._decoded._BLOCK", 4)
     parts = neighbours(tokens, n=3)
     assert parts["neighbour_index"].tolist() == whole["neighbour_index"].tolist()
 
@@ -145,7 +146,95 @@ def test_refusals(shapes, tiny):
         neighbours(tokens, blind)
 
 
-def test_items_are_no_token_table(shapes):
+def test_what_cannot_be_compared(shapes):
     tokens = encode(*shapes)
-    with pytest.raises(TypeError, match="token table"):
-        neighbours(tokens, spectok.group(tokens))
+    items, numbers = spectok.group(tokens), np.eye(6, 4)
+    for given in ((tokens, items), (items, tokens)):
+        with pytest.raises(TypeError, match=r"tokens without embeddings: .* spectok.embed"):
+            neighbours(*given)
+    with pytest.raises(TypeError, match="'flux' decodes, and reference holds no token table"):
+        neighbours(tokens, numbers, method="flux")
+    for given in (tokens, numbers):
+        with pytest.raises(ValueError, match="no continuum that could be left out"):
+            neighbours(given, method="embedding", continuum=False)
+    with pytest.raises(TypeError, match="'flux' decodes, and tokens holds no token table"):
+        neighbours(numbers, continuum=False)
+    with pytest.raises(TypeError, match="this is a Spectrum, .* spectok.encode"):
+        neighbours(simulate.observe("sdss", 1, seed=1)[0])
+    with pytest.raises(ValueError, match="method must be one of auto, embedding, flux, not 'x'"):
+        neighbours(tokens, method="x")
+
+
+# ------------------------------------------------------------------ embeddings
+
+
+def embedding_of(vector, **columns):
+    table = QTable({"spectrum_index": np.arange(len(vector)), "embedding": vector, **columns})
+    table.meta.update(MODEL="by-hand", SHA256="a" * 64)
+    return table
+
+
+def test_embeddings_are_compared_by_their_cosine():
+    rng = np.random.default_rng(0)
+    asked, known = (rng.normal(size=(n, 6)).astype(np.float32) for n in (5, 40))
+    found = neighbours(asked, known, n=3)
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (asked, known)]
+    away = 1 - unit[0].astype(float) @ unit[1].astype(float).T
+    expected = np.argsort(away, axis=1)[:, :3]
+    assert np.array_equal(np.asarray(found["neighbour_index"]).reshape(5, 3), expected)
+    distance = np.asarray(found["distance"]).reshape(5, 3)
+    assert np.allclose(distance, np.take_along_axis(away, expected, 1), atol=1e-6)
+    assert found["object_id"][3] == "1" and found.meta["METHOD"] == "embedding"
+    # Brightness of a vector means nothing.
+    assert (
+        neighbours(7 * asked, known, n=3)["neighbour_index"].tolist() == expected.ravel().tolist()
+    )
+
+
+@pytest.mark.parametrize("kind", ["S", "U", "O", "int"])
+def test_names_and_indices_are_those_of_the_tables(kind):
+    vector = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
+    names = np.arange(900, 906) if kind == "int" else np.array([f"J{k}" for k in range(6)], kind)
+    table = embedding_of(vector, object_id=names)
+    table["spectrum_index"] = 10 * np.arange(6)
+    found = neighbours(table[:2], table, n=2)
+    assert found["spectrum_index"].tolist() == [0, 0, 10, 10]
+    assert found["neighbour_index"][found["rank"] == 1].tolist() == [0, 10]
+    first = [900, 901] if kind == "int" else ["J0", "J1"]
+    assert found["neighbour_id"][found["rank"] == 1].tolist() == first
+    assert found["object_id"].tolist() == [first[0], first[0], first[1], first[1]]
+    assert found["object_id"].dtype.kind == ("i" if kind == "int" else "U")
+
+
+def test_embeddings_without_a_valid_token_are_nobodys_neighbours():
+    vector = np.random.default_rng(2).normal(size=(5, 4)).astype(np.float32)
+    vector[3] = np.nan
+    table = embedding_of(vector, n_valid=[9, 9, 9, 0, 9])
+    with pytest.warns(UserWarning) as caught:
+        found = neighbours(table, n=4)
+    (warning,) = caught
+    assert "1 of 5 spectra (first: 3) have no valid token" in str(warning.message)
+    assert "4 of 5 spectra (first: 0) have fewer neighbours" in str(warning.message)
+    assert 3 not in found["neighbour_index"]
+    lost = (found["spectrum_index"] == 3) | (found["rank"] == 4)
+    assert (found["neighbour_index"][lost] == -1).all() and np.isnan(found["distance"][lost]).all()
+    assert (found["neighbour_index"][~lost] >= 0).all()
+    with pytest.raises(ValueError, match="no spectrum of reference has a valid token"):
+        neighbours(table[:2], table[3:4])
+
+
+def test_embeddings_of_other_models_or_sizes_are_refused():
+    vector = np.eye(5, 4, dtype=np.float32) + 1
+    table, other = embedding_of(vector), embedding_of(vector)
+    other.meta["SHA256"] = "b" * 64
+    with pytest.raises(ValueError, match="encode both with one model"):
+        neighbours(table, other)
+    with pytest.raises(ValueError, match="have 4 numbers, those of the reference 3"):
+        neighbours(table, vector[:, :3])
+
+
+def test_items_with_vectors_have_embeddings(shapes):
+    tokens = encode(*shapes)
+    vector = np.random.default_rng(3).normal(size=(6, 4)).astype(np.float32)
+    found = neighbours(spectok.group(tokens, vector), vector, n=1)
+    assert found["neighbour_index"].tolist() == list(range(6))

@@ -159,7 +159,7 @@ class TestReference:
         with torch.no_grad():
             next(model.parameters()).add_(0.1)
         with pytest.raises(ValueError, match=f"no reference .*{name}-changed"):
-            Reference.embedded(model)
+            Reference.shipped(model)
 
     def test_survives_a_file(self, tiny, ordinary, make_arrays, tmp_path):
         ordinary.write(tmp_path / "ordinary.fits")
@@ -168,8 +168,8 @@ class TestReference:
         first, second = (novelty(some, reference=r, model=tiny) for r in (ordinary, again))
         assert second["score"] == pytest.approx(np.asarray(first["score"]), rel=1e-5)
 
-    def test_embedded_is_small_and_finite(self):
-        reference = Reference.embedded(spectok.load_model())
+    def test_shipped_is_small_and_finite(self):
+        reference = Reference.shipped(spectok.load_model())
         assert len(reference.snr) > 1000
         for values in (reference.snr, reference.misfit, reference.peak, reference.vector):
             assert np.isfinite(values).all()

@@ -15,8 +15,9 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 import spectok
 from spectok.probes import ProbeRegressor
+from spectok.probes._held_out import hold_out
 
-QUICK = {"max_epochs": 1, "held_out": 0.0}
+QUICK = {"method": "attention", "max_epochs": 1, "held_out": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +93,8 @@ def test_a_line_of_real_tokens():
     tokens = spectok.encode_arrays(wavelength, flux, np.ones(flux.shape), progress=False)
     items, label = spectok.group(tokens), depth * u.AA
     probe = ProbeRegressor(
-        reading=16, width=16, heads=2, batch_size=16, max_epochs=10, learning_rate=1e-2,
-        dropout=0.1, held_out=0.0,
+        method="attention", reading=16, width=16, heads=2, batch_size=16, max_epochs=10,
+        learning_rate=1e-2, dropout=0.1, held_out=0.0,
     ).fit(items[:240], label[:240])  # fmt: skip
     assert probe.score(items[240:], label[240:]) > 0.7
     rows = tokens[tokens["spectrum_index"] < 5]
@@ -294,7 +295,7 @@ def test_empty_items(few, make_items, small):
 
 def test_history_is_minus_the_log_density(probe, planted):
     """Of standardised labels, on the held-out rows, for the state that was kept."""
-    held = probe._hold_out(800, None, 0)
+    held = hold_out(800, probe.held_out, None, None, 0)
     true = planted.noisy[:800][held]
     value, std = probe.predict(planted.items[:800][held], return_std=True)
     density = stats.norm(value.value, std.value).logpdf(true) + np.log(probe.label_std_[0])

@@ -6,13 +6,15 @@ import sys
 
 import numpy as np
 import pytest
+from astropy.utils.exceptions import AstropyDeprecationWarning
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.utils import estimator_checks
 
 import spectok
-from spectok.probes import PoolTokens, knn_probe, linear_probe
+from spectok.probes import knn_probe, linear_probe
+from spectok.probes._simple import PoolTokens
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +125,58 @@ def test_refusals(make_items):
             pool.transform(items)
         with pytest.raises(ValueError, match="'another'.*'by-hand'.*encode all spectra"):
             pool.transform(other)
-        with pytest.raises(ValueError, match="have 5 numbers, those of the fit 4: encode with"):
+        with pytest.raises(ValueError, match="have 5 numbers, .* was trained on 4: encode with"):
             pool.transform(make_items([3], channels=5))
-        with pytest.raises(TypeError, match="spectrum 0 is a ndarray, not an item"):
+        with pytest.raises(ValueError, match="trained on spectra with tokens, and these have no"):
             pool.transform(np.zeros((3, 4)))
+        with pytest.raises(TypeError, match="spectrum 0 is a float64, not an item"):
+            pool.transform(np.zeros(3))
+
+
+# ------------------------------------------------------------------ vectors, distances, weights
+
+
+@pytest.mark.parametrize("make", [linear_probe, knn_probe])
+def test_vectors_are_read(make, planted):
+    rng = np.random.default_rng(5)
+    kind = np.repeat([0, 1, 2], 40)
+    vector = (2.0 * np.eye(3, 5)[kind] + rng.normal(0, 0.6, (120, 5))).astype(np.float32)
+    both = np.empty(120, [("tokens", object), ("vector", np.float32, (5,))])
+    both["tokens"], both["vector"] = planted.items[:120], vector
+    for given in (vector, both):
+        scores = cross_val_score(make("classification"), given, kind, cv=3, error_score="raise")
+        assert scores.mean() > 0.8
+    pool = make("classification").fit(both, kind)[0]
+    # Side by side for what is linear; for distances the vectors alone.
+    assert pool.transform(both).shape == (120, 8 * 4 + 5 if make is linear_probe else 5)
+
+
+@pytest.mark.parametrize("how", ["mean", "grid"])
+def test_noise_does_not_rule_distances(how, planted):
+    """The last number of a token, of a large scatter and without meaning."""
+    items = [item.copy() for item in planted.items]
+    for item, add in zip(items, np.random.default_rng(6).normal(0, 20, 1000), strict=True):
+        item["token"][:, -1] += add
+    probe = knn_probe("classification", how=how).fit(items[:800], planted.kind[:800])
+    plain = knn_probe("classification", how=how).fit(planted.items[:800], planted.kind[:800])
+    assert np.array_equal(probe.predict(items[800:]), plain.predict(planted.items[800:]))
+
+
+def test_rare_classes_count_alike(planted):
+    """Nine in ten without a line: a probe that learns the share says so always."""
+    rare = np.flatnonzero(planted.kind == "line")[:40]
+    rows = np.concatenate([rare, np.flatnonzero(planted.kind == "no line")[:360]])
+    probe = linear_probe("classification").fit(planted.items[rows], planted.kind[rows])
+    test = planted.kind[800:] == "line"
+    assert (probe.predict(planted.items[800:][test]) == "line").mean() > 0.8
+
+
+def test_the_former_public_name_warns():
+    with pytest.warns(AstropyDeprecationWarning, match="PoolTokens will go: use spectok.pool"):
+        assert spectok.probes.PoolTokens is PoolTokens
+    assert "PoolTokens" not in dir(spectok.probes)
+    with pytest.raises(AttributeError):
+        _ = spectok.probes.Nothing
 
 
 # ------------------------------------------------------------------ scikit-learn is an extra
@@ -140,7 +190,7 @@ def run(code):
 
 def test_without_scikit_learn():
     names = [
-        "ProbeClassifier", "ProbeRegressor", "PoolTokens", "linear_probe", "knn_probe",
+        "ProbeClassifier", "ProbeRegressor", "linear_probe", "knn_probe",
         "load_probe", "save_probe",
     ]  # fmt: skip
     said = run(f"""
