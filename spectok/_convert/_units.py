@@ -90,6 +90,9 @@ def parse_unit(text: Any, where: str = "the file") -> u.UnitBase | None:
     whole = _WHOLE.get(" ".join(text.lower().split()))
     if whole is not None:
         return u.Unit(whole)
+    squared = re.match(r"^\((.+)\)\s*(?:\*\*|\^)\s*\(?([+-]?\d)\)?$", text)
+    if squared and _closes_at_end(f"({squared[1]})"):  # (1e-20 erg/s/cm2/A)**2, of variances
+        return parse_unit(squared[1], where) ** int(squared[2])
     for candidate in (_respelt(text), text):
         try:
             with warnings.catch_warnings():

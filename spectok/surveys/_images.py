@@ -151,7 +151,7 @@ def _row_roles(header: Any, shape: tuple[int, ...], place: int) -> dict[str, Any
         if not match:
             continue
         row = int(match[2]) - (0 if "ROW0" in header or "ARRAY0" in header else 1)
-        text = str(header[key]).strip().lower()
+        text = str(header[key]).strip().lower().split(" - ")[0]  # IRAF: "raw - background fit"
         word = next((name for name, words in _WORDS if re.search(words, text)), plain(text))
         if word and 0 <= row < shape[0]:
             found.setdefault(word, row)
