@@ -68,7 +68,13 @@ def convert_spectra(
                 for number, member in enumerate(members)
             ]
         elif arms and members:
-            rows = [reader.read_arms(members, "the list of arms")]
+            objects = _objects(members)
+            rows = [
+                reader.read_arms(
+                    part, "the list of arms" if len(objects) == 1 else f"object {number}"
+                )
+                for number, part in enumerate(objects)
+            ]
         else:
             _warn_of_arms(members)
             rows = [
@@ -85,6 +91,25 @@ def are_arms(members: Sequence[Any]) -> bool:
     """Whether spectra are arms of the same objects, as a reader marked them."""
     metas = [mapping_of(getattr(member, "meta", None)) for member in members]
     return len(metas) > 1 and all("arm" in meta for meta in metas)
+
+
+def _objects(members: Sequence[Any]) -> list[list[Any]]:
+    """A flat list of arms, object by object, where it names arms and objects (files of many stars).
+
+    A new object begins with an arm that the last one has already, under another name.
+    """
+    objects: list[list[Any]] = [[]]
+    last, seen = None, set()
+    for member in members:
+        meta = mapping_of(getattr(member, "meta", None))
+        name, arm = names_of(meta), str(meta.get("arm"))
+        if objects[-1] and name is not None and name != last and arm in seen:
+            objects.append([])
+            seen = set()
+        objects[-1].append(member)
+        seen.add(arm)
+        last = name
+    return objects
 
 
 def _warn_of_arms(members: Sequence[Any]) -> None:

@@ -35,7 +35,8 @@ _WORDS = {
 _DENSITY = "erg / (s cm2 Angstrom)"
 _WHOLE = {
     "flam": _DENSITY, "fnu": "erg / (s cm2 Hz)", "photlam": "ph / (s cm2 Angstrom)",
-    "photnu": "ph / (s cm2 Hz)", "e-": "electron", "mag": "mag", "obmag": "mag", "stmag": "mag(ST)",
+    "photnu": "ph / (s cm2 Hz)", "e-": "electron", "mag": "mag", "obmag": "mag",
+    "stmag": "mag(ST)",
     "abmag": "mag(AB)",
     **dict.fromkeys(
         ("none", "unitless", "dimensionless", "relative", "normalized", "normalised", "adim",

@@ -1,4 +1,4 @@
-"""Spectral axes of foreign files to wavelengths: unit, logarithm, and whether they are plausible."""
+"""Spectral axes of foreign files to wavelengths: unit, logarithm, plausibility."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def check_plausible(axis: Any, where: str) -> None:
     middle = float(np.nanmedian(values))
     if not _PLAUSIBLE[0] <= middle <= _PLAUSIBLE[1]:
         warn(
-            f"{where}: wavelengths near {middle:.4g} Angstrom ({unit}) are hardly right; check the "
-            "unit and whether the file holds their logarithm"
+            f"{where}: wavelengths near {middle:.4g} Angstrom ({unit}) are hardly right; check "
+            "the unit and whether the file holds their logarithm"
         )
 
 

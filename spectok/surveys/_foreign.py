@@ -1,4 +1,4 @@
-"""Files of no survey that spectok knows: what is in them, read by name, or refused with a reason."""
+"""Files of no survey that spectok knows: what is in them by name, or a refusal with its reason."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _AIR_STARTS = 2000.0  # Angstrom; below, wavelengths are vacuum's by convention
 # Loaders of specutils for one instrument each, whose files need more than names; the generic
 # ones guess (any column in the flux's unit is an error to them) and are never asked.
 _LOADERS = (
-    "6dFGS-split", "6dFGS-combined", "6dFGS-tabular", "2SLAQ-LRG", "2dFGRS", "Data Central AAOmega",
-    "Data Central Multiline-Single", "Data Central Single-Split", "GAMA", "GAMA-2QZ",
-    "GAMA-2SLAQ-QSO", "GAMA-2dFGRS", "GAMA-LT", "GAMA-MGC", "GAMA-WiggleZ", "OzDES",
+    "6dFGS-split", "6dFGS-combined", "6dFGS-tabular", "2SLAQ-LRG", "2dFGRS",
+    "Data Central AAOmega", "Data Central Multiline-Single", "Data Central Single-Split", "GAMA",
+    "GAMA-2QZ", "GAMA-2SLAQ-QSO", "GAMA-2dFGRS", "GAMA-LT", "GAMA-MGC", "GAMA-WiggleZ", "OzDES",
     "SAMI-1d-spec", "SAMI-cube", "WiggleZ", "Subaru-pfsObject", "iraf",
 )  # fmt: skip
 

@@ -115,7 +115,9 @@ def test_media_of_comments_and_nonsense():
     for nothing in (None, 3, "CTYPE1 = AWAV", [1, 2]):
         assert header_medium(nothing) is None
         assert wcs_medium(nothing) is None
-    assert wcs_medium(WCS(fits.Header({"CTYPE1": "AWAV", "CUNIT1": "nm", "CRVAL1": 500.0}))) == "air"
+    assert (
+        wcs_medium(WCS(fits.Header({"CTYPE1": "AWAV", "CUNIT1": "nm", "CRVAL1": 500.0}))) == "air"
+    )
     assert text_medium("air to vacuum") is None
 
 

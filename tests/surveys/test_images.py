@@ -153,8 +153,8 @@ def test_lamost_medium_resolution(tmp_path):
     for name, start in (("COADD_B", 4950.0), ("COADD_R", 6300.0), ("B-84188", 4950.0)):
         columns = {"FLUX": flux(), "IVAR": np.ones(N), "ANDMASK": np.zeros(N)}
         columns["LOGLAM"] = np.log10(start + 0.1 * np.arange(N))
-        hdus.append(fits.BinTableHDU.from_columns(
-            [fits.Column(n, f"{N}D", array=[a]) for n, a in columns.items()], name=name))  # fmt: skip
+        made = [fits.Column(n, f"{N}D", array=[a]) for n, a in columns.items()]
+        hdus.append(fits.BinTableHDU.from_columns(made, name=name))
     fits.HDUList(hdus).writeto(tmp_path / "med.fits")
     (blue, red), _ = read(tmp_path / "med.fits")
     assert (blue.meta["arm"], red.meta["arm"]) == ("B", "R")

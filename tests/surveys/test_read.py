@@ -46,7 +46,11 @@ def test_sp_spec(tmp_path, rows):
         np.testing.assert_allclose(spectrum.uncertainty.array[~spectrum.mask], 4.0)
         assert np.flatnonzero(spectrum.mask).tolist() == ([3, 10] if rows > 3 else [3])
         meta = spectrum.meta
-        assert (meta["object_id"], meta["ra"], meta["medium"]) == ("0266-51602-0007", 10.5, "vacuum")
+        assert (meta["object_id"], meta["ra"], meta["medium"]) == (
+            "0266-51602-0007",
+            10.5,
+            "vacuum",
+        )
         assert meta["label"] == {"class": "GALAXY", "z": 0.1}
         assert ("model" in meta) == (rows > 4)
 
@@ -57,8 +61,8 @@ def test_sp_plate(tmp_path):
     mask[1, 4] = 1 << 24
     primary = fits.PrimaryHDU(flux(shape).astype("f4"))
     primary.header.update({"COEFF0": START, "COEFF1": 1e-4, "PLATEID": 3586, "MJD": 55181})
-    columns = [fits.Column("FIBERID", "J", array=[1, 2, 3]), fits.Column("RA", "D", array=[1.0] * 3),
-               fits.Column("DEC", "D", array=[2.0] * 3)]  # fmt: skip
+    values = {"FIBERID": [1, 2, 3], "RA": [1.0] * 3, "DEC": [2.0] * 3}
+    columns = [fits.Column(name, "D", array=array) for name, array in values.items()]
     images = [fits.ImageHDU(np.full(shape, 4.0, "f4")), fits.ImageHDU(mask), fits.ImageHDU(mask),
               fits.ImageHDU(np.ones(shape, "f4"))]  # fmt: skip
     plugmap = fits.BinTableHDU.from_columns(columns)
@@ -67,7 +71,9 @@ def test_sp_plate(tmp_path):
     assert spectrum.flux.shape == shape
     assert spectrum.meta["object_id"][2] == "3586-55181-0003"
     assert np.argwhere(spectrum.mask).tolist() == [[1, 4]]
-    assert spectrum.spectral_axis[-1].to_value(u.AA) == pytest.approx(10 ** (START + 1e-4 * (N - 1)))
+    assert spectrum.spectral_axis[-1].to_value(u.AA) == pytest.approx(
+        10 ** (START + 1e-4 * (N - 1))
+    )
 
 
 def write_own(path, seed=1):
@@ -94,7 +100,9 @@ def test_lists_and_patterns(tmp_path):
         assert isinstance(found, SpectrumList)
         assert [one.meta["object_id"] for one in found] == [name[:-5] for name in names]
     for given, why in (
-        (tmp_path / "*.fit", "no such file"), (tmp_path, "this is a folder"), ([], "no file is given"),
+        (tmp_path / "*.fit", "no such file"),
+        (tmp_path, "this is a folder"),
+        ([], "no file is given"),
         ([paths[0], tmp_path / "missing.fits"], "missing.fits: no such file"),
     ):  # fmt: skip
         with pytest.raises(FileNotFoundError, match=why):
@@ -167,3 +175,44 @@ def test_numbers_of_a_name_make_no_galah_star(tmp_path):
     for camera in range(1, 5):
         write_own(tmp_path / f"210115000101001{camera}.fits", camera)
     assert len(read(tmp_path / "*.fits")) == 4
+
+
+def write_camera(folder, star, camera):
+    header = fits.Header({"CRVAL1": (4713.0, 5648.0, 6478.0, 7585.0)[camera - 1], "CDELT1": 0.06})
+    path = folder / f"{star}{camera}.fits"
+    error = fits.ImageHDU(np.full(N, 0.01, "f4"), name="relative_error")
+    fits.HDUList([fits.PrimaryHDU(100 * flux(seed=camera).astype("f4"), header), error]).writeto(
+        path
+    )
+    return path
+
+
+def test_cameras_of_a_star_are_read_once(tmp_path, tiny):
+    stars = ("210115000101001", "210115000101002")
+    paths = [write_camera(tmp_path, star, camera) for star in stars for camera in (1, 2, 3, 4)]
+    arms = surveys.read(paths)
+    assert [arm.meta["object_id"] for arm in arms] == [stars[0]] * 4 + [stars[1]] * 4
+    tokens = spectok.encode(arms, arms=True, model=tiny)
+    assert list(dict.fromkeys(tokens["object_id"])) == list(stars)
+    assert set(tokens["spectrum_index"]) == {0, 1}
+
+
+def test_command_encodes_a_star_once(tmp_path, tiny_folder, capsys):
+    from spectok._cli import main
+
+    paths = [str(write_camera(tmp_path, "210115000101001", camera)) for camera in (1, 2, 3, 4)]
+    output = str(tmp_path / "t.fits")
+    assert main(["encode", *paths, "-o", output, "--model", str(tiny_folder)]) == 0
+    assert "of 1 spectra from 1 of 1 files" in capsys.readouterr().out
+    decoded = str(tmp_path / "d.fits")
+    grid = ["--grid", "0.47", "0.49", "0.001"]
+    command = ["decode", output, "-o", decoded, "--medium", "air", "--model", str(tiny_folder)]
+    assert main([*command, *grid]) == 1
+    said = capsys.readouterr().err
+    assert "no pixel of the grid lies near a valid token" in said and "Angstrom" in said
+    assert not (tmp_path / "d.fits").exists()
+    assert main([*command, "--grid", "4713", "4720", "0.06"]) == 0
+    (own,) = surveys.read(decoded)  # what spectok wrote
+    assert own.meta["medium"] == "air"
+    assert own.meta["object_id"] == ["210115000101001"]
+    assert own.flux.unit == u.ct

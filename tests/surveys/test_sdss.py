@@ -142,13 +142,13 @@ def test_other_fits_is_refused_with_its_reason(tmp_path):
         sdss.read(path)
 
 
-def test_falls_back_to_specutils(tmp_path):
+def test_a_file_of_no_survey(tmp_path):
     from specutils import Spectrum
 
     path = tmp_path / "own.fits"
     own = Spectrum(flux=np.arange(20.0) * u.Jy, spectral_axis=np.arange(5000.0, 5020.0) * u.AA)
     own.write(path, format="tabular-fits")
-    (spectrum,) = surveys.read(path)
+    (spectrum,) = surveys.read(path, medium="vacuum")
     assert spectrum.flux.unit == u.Jy
 
 

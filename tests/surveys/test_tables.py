@@ -229,7 +229,9 @@ def test_calspec_repeats_wavelengths_where_gratings_join(tmp_path):
         ("FWHM", "E", "ANGSTROMS", np.full(N, 5.0)),
         ("DATAQUAL", "I", "NONE", (np.arange(N) != 5).astype(int)),  # 1 is good
     ]
-    (spectrum,), said = read(write_table(tmp_path / "star_stis_001.fits", columns), medium="vacuum")
+    (spectrum,), said = read(
+        write_table(tmp_path / "star_stis_001.fits", columns), medium="vacuum"
+    )
     assert spectrum.flux.size == N - 1
     np.testing.assert_array_equal(spectrum.uncertainty.array, 1.0)
     assert np.flatnonzero(spectrum.mask).tolist() == [5]
