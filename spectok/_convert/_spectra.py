@@ -94,7 +94,7 @@ def are_arms(members: Sequence[Any]) -> bool:
 
 
 def _objects(members: Sequence[Any]) -> list[list[Any]]:
-    """A flat list of arms, object by object, where it names arms and objects (files of many stars).
+    """A flat list of arms, object by object, where it names both (files of many stars).
 
     A new object begins with an arm that the last one has already, under another name.
     """

@@ -91,9 +91,65 @@ def test_bands_of_iraf(tmp_path):
              "BANDID3": "background - background fit", "BANDID4": "sigma - background fit",
              "APNUM1": "1 1 10.0 20.0", "WAT0_001": "system=equispec"}  # fmt: skip
     (spectrum,), said = read(write_image(tmp_path / "a.ms.fits", bands, cards))
-    np.testing.assert_array_equal(np.squeeze(spectrum.flux.value), flux())
-    np.testing.assert_array_equal(spectrum.uncertainty.array, np.full((1, N), 2.0))
+    np.testing.assert_array_equal(spectrum.flux.value, flux())
+    np.testing.assert_array_equal(spectrum.uncertainty.array, np.full(N, 2.0))
     assert not said
+
+
+def multispec(functions):
+    text = "wtype=multispec " + " ".join(
+        f'spec{i} = "{i} {100 - i} {words}"' for i, words in enumerate(functions, 1)
+    )
+    cards = {"CTYPE1": "MULTISPE", "CTYPE2": "MULTISPE", "CD1_1": 1.0, "CD2_2": 1.0, "WCSDIM": 2,
+             "WAT0_001": "system=multispec", "VACUUM": True,
+             "WAT1_001": "wtype=multispec label=Wavelength units=angstroms"}  # fmt: skip
+    parts = [text[i : i + 68] for i in range(0, len(text), 68)]
+    return cards | {f"WAT2_{i:03d}": part for i, part in enumerate(parts, 1)}
+
+
+def test_orders_of_iraf(tmp_path):
+    """Linear, logarithmic, Chebyshev and Legendre dispersion, a redshift, and a sigma band."""
+    functions = [
+        f"0 5000. 0.1 {N} 0. 1. 2.",
+        f"1 3.7076 1e-5 {N} 0. 1. 2.",
+        f"2 5120. 0.1 {N} 0.001 1. 2. 1. 0. 1 3 1. {N}. 5130. 10. 0.2",
+        f"2 5150. 0.1 {N} 0. 1. 2. 1. 2.5 2 3 1. {N}. 5160. 10. 0.2",
+    ]
+    pixel = np.arange(N)
+    x = 2 * pixel / (N - 1) - 1
+    right = [
+        5000 + 0.1 * pixel,
+        10 ** (3.7076 + 1e-5 * pixel),
+        (5130 + 10 * x + 0.2 * (2 * x**2 - 1)) / 1.001,
+        2.5 + 5160 + 10 * x + 0.2 * (1.5 * x**2 - 0.5),
+    ]
+    bands = np.stack([flux((4, N)), np.full((4, N), 2.0)])
+    cards = multispec(functions) | {
+        "BANDID1": "spectrum - weights variance",
+        "BANDID2": "sigma - x",
+    }
+    orders, said = read(write_image(tmp_path / "ech.ms.fits", bands, cards))
+    for order, wave, values in zip(orders, right, flux((4, N)), strict=True):
+        np.testing.assert_allclose(order.spectral_axis.to_value(u.AA), wave, rtol=1e-12)
+        np.testing.assert_array_equal(order.flux.value, values)
+        np.testing.assert_array_equal(order.uncertainty.array, 2.0)
+    assert [order.meta["arm"] for order in orders] == [f"order {i}" for i in (1, 2, 3, 4)]
+    assert not said
+
+
+def test_fibres_of_iraf_are_no_arms(tmp_path):
+    cards = multispec([f"0 {5000 + i}. 0.1 {N} 0. 1. 2." for i in range(3)])
+    fibres, _ = read(write_image(tmp_path / "fib.ms.fits", flux((3, N)), cards))
+    assert len(fibres) == 3
+    assert not any("arm" in fibre.meta for fibre in fibres)
+    assert [fibre.meta["object_id"] for fibre in fibres] == [f"fib.ms:{i}" for i in range(3)]
+
+
+def test_splines_of_iraf_are_refused(tmp_path):
+    cards = multispec([f"2 5000. 0.1 {N} 0. 1. 2. 1. 0. 3 2 1. {N}. 1. 2. 3. 4. 5."])
+    path = write_image(tmp_path / "spline.fits", flux((1, N)), cards)
+    with pytest.raises(OSError, match="spline.fits: row 1 has a dispersion function of type 3"):
+        surveys.read(path)
 
 
 def test_units_that_iraf_keeps_in_its_own_cards(tmp_path):

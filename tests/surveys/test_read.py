@@ -214,5 +214,5 @@ def test_command_encodes_a_star_once(tmp_path, tiny_folder, capsys):
     assert main([*command, "--grid", "4713", "4720", "0.06"]) == 0
     (own,) = surveys.read(decoded)  # what spectok wrote
     assert own.meta["medium"] == "air"
-    assert own.meta["object_id"] == ["210115000101001"]
+    assert own.meta["object_id"] == "210115000101001"
     assert own.flux.unit == u.ct
