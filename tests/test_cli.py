@@ -30,7 +30,7 @@ def mock_files(tmp_path):
                 "uncertainty": spectrum.uncertainty.array[:640] ** -0.5 * spectrum.flux.unit,
             }
         )
-        table.meta["MEDIUM"] = "vacuum"
+        table.meta["MEDIUM"] = "vacuum"  # a file that does not say it is warned of
         paths.append(tmp_path / f"star{number}.ecsv")
         table.write(paths[-1])
     return [str(path) for path in paths]

@@ -691,3 +691,28 @@ def test_settings_of_the_session_change_no_token(tiny, make_arrays):
     finally:
         torch.set_float32_matmul_precision("highest")
     np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("lost", ["all units", "scale", "scale unknown", "wavelengths"])
+def test_units_that_another_program_lost(one, tiny, lost):
+    """FLUXUNIT says the flux's, and wavelengths are in Angstrom."""
+    axis = np.linspace(4010, 4300, 50) * u.AA
+    right = spectok.decode(one, axis, model=tiny)
+    bare = Table(one, copy=True)
+    waves = ["wavelength", "wavelength_min", "wavelength_max"]
+    for name in {"all units": [*waves, "scale"], "wavelengths": waves}.get(lost, ["scale"]):
+        bare[name].unit = None
+    if lost == "scale unknown":
+        bare["scale"].unit = u.Unit("jansky (mean)", parse_strict="silent")
+    found = spectok.decode(bare, axis, model=tiny)
+    assert found.flux.unit == u.Jy
+    np.testing.assert_array_equal(found.flux.value, right.flux.value)
+
+
+def test_units_that_contradict_are_named(one, tiny):
+    axis = np.linspace(4010, 4300, 50) * u.AA
+    for name, unit in (("scale", u.m), ("wavelength", u.kg)):
+        wrong = Table(one, copy=True)
+        wrong[name].unit = unit
+        with pytest.raises(ValueError, match=f"the column {name} of the token table is in {unit}"):
+            spectok.decode(wrong, axis, model=tiny)
