@@ -29,12 +29,13 @@ def objects_of(members: Sequence[Any]) -> list[list[Any]]:
     last, seen = None, set()
     for member in members:
         meta = mapping_of(getattr(member, "meta", None))
-        name, arm = names_of(meta), str(meta.get("arm"))
-        if objects[-1] and name is not None and name != last and arm in seen:
+        name, arm = names_of(meta), meta.get("arm")
+        if objects[-1] and name is not None and name != last and str(arm) in seen:
             objects.append([])
             seen = set()
         objects[-1].append(member)
-        seen.add(arm)
+        if arm is not None:
+            seen.add(str(arm))
         last = name
     return objects
 

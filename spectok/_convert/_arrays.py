@@ -136,7 +136,8 @@ def stream_arrays(
             raise ValueError(faults[chosen.start])
         keep = holed.get(chosen.start)
         cut = slice(None) if keep is None else keep
-        grid = grid[cut]
+        if keep is not None:  # a slice would lose the bin edges of an axis
+            grid = grid[keep]
         lengths = {len(row[cut]) for row in flux_rows[chosen]}
         if lengths != {len(grid)}:
             raise ValueError(
