@@ -259,7 +259,7 @@ def gate(
         told = told or header_medium(header) or wcs_medium(getattr(spectrum, "wcs", None))
         if medium is not None:
             told = medium
-        if told is None and _may_be_air(axis, header):
+        if told is None and _may_be_air(axis, meta.get("header") if header is None else header):
             unstated.append(number)
         meta["medium"] = told or "vacuum"
     if unstated:

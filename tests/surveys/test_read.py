@@ -216,3 +216,24 @@ def test_command_encodes_a_star_once(tmp_path, tiny_folder, capsys):
     assert own.meta["medium"] == "air"
     assert own.meta["object_id"] == "210115000101001"
     assert own.flux.unit == u.ct
+
+
+def test_modules_of_the_room_import_in_no_circle():
+    """Readers know how files are opened, and nothing of each other."""
+    import ast
+    from graphlib import TopologicalSorter
+    from pathlib import Path
+
+    folder = Path(surveys.__file__).parent
+    graph = {}
+    for path in folder.glob("*.py"):
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                names = [node.module] if node.module else [alias.name for alias in node.names]
+                found |= {name for name in names if (folder / f"{name}.py").is_file()}
+        graph[path.stem] = found
+    assert graph["_read"]
+    list(TopologicalSorter(graph).static_order())  # CycleError names the circle
+    for reader in ("desi", "galah", "apogee", "_spec", "_lamost"):
+        assert not graph[reader] & {"_read", "_sdss", "sdss", "desi", "galah", "apogee"}
