@@ -53,9 +53,13 @@ def encode_items(model, wavelength, flux, sigma, valid, *, size=64):
     layout = PatchLayout.of(wavelength, model.config.patch_size)
     name, sha256 = model_identity(model)
     fields = np.dtype(
-        [("wavelength", float), ("token", np.float32, (model.config.token_size,))],
+        [
+            ("wavelength", float), ("half", float),
+            ("token", np.float32, (model.config.token_size,)),
+        ],
         metadata={"MODEL": name, "SHA256": sha256},
-    )
+    )  # fmt: skip
+    to_edge = model.config.patch_size / (model.config.patch_size - 1)
     items = np.empty(len(flux), object)
     for start in range(0, len(flux), size):
         rows = range(start, min(start + size, len(flux)))
@@ -71,6 +75,7 @@ def encode_items(model, wavelength, flux, sigma, valid, *, size=64):
             keep = np.flatnonzero(keep)[np.argsort(place[k][keep], kind="stable")]
             items[row] = np.empty(len(keep), fields)
             items[row]["wavelength"] = place[k][keep]
+            items[row]["half"] = to_edge * tokens.half[k].numpy()[keep]
             items[row]["token"] = tokens.value[k].numpy()[keep]
     return items
 
@@ -134,6 +139,7 @@ def _write(path, several):
     for k, one in enumerate(several):
         arrays[f"{k}.token"] = np.concatenate(list(one.items))["token"]
         arrays[f"{k}.wavelength"] = np.concatenate(list(one.items))["wavelength"]
+        arrays[f"{k}.half"] = np.concatenate(list(one.items))["half"]
         arrays[f"{k}.count"] = np.array([len(item) for item in one.items])
         arrays[f"{k}.binned"], arrays[f"{k}.families"] = one.binned, one.families.astype(str)
         arrays |= {f"{k}.label.{name}": value for name, value in one.labels.items()}
@@ -145,14 +151,18 @@ def _write(path, several):
 def _read(path, model, names):
     name, sha256 = model_identity(model)
     fields = np.dtype(
-        [("wavelength", float), ("token", np.float32, (model.config.token_size,))],
+        [
+            ("wavelength", float), ("half", float),
+            ("token", np.float32, (model.config.token_size,)),
+        ],
         metadata={"MODEL": name, "SHA256": sha256},
-    )
+    )  # fmt: skip
     found = []
     with np.load(path) as file:
         for k in range(len(names)):
             flat = np.empty(len(file[f"{k}.token"]), fields)
-            flat["token"], flat["wavelength"] = file[f"{k}.token"], file[f"{k}.wavelength"]
+            for key in ("token", "wavelength", "half"):
+                flat[key] = file[f"{k}.{key}"]
             items = np.empty(len(file[f"{k}.count"]), object)
             items[:] = np.split(flat, np.cumsum(file[f"{k}.count"])[:-1])
             labels = {

@@ -2,7 +2,7 @@ from . import plotting, probes, simulate, surveys, training
 from ._codec import decode, embed, embed_arrays, encode, encode_arrays
 from ._conf import conf
 from ._flags import TokenFlag
-from ._tokens import concatenate, group, pool
+from ._tokens import concatenate, group, pool, refusals
 from ._weights import list_models, load_model, save_model
 from .model import ModelConfig, SpectralTokenizer
 
@@ -27,6 +27,7 @@ __all__ = [
     "plotting",
     "pool",
     "probes",
+    "refusals",
     "save_model",
     "simulate",
     "surveys",

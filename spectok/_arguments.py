@@ -21,14 +21,29 @@ def make_parser(run: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         command.set_defaults(run=run[name])
         return command
 
+    def add_overwrite(command: argparse.ArgumentParser) -> None:
+        command.add_argument(
+            "--overwrite", action="store_true", help="replace an output that exists"
+        )
+
     def add_model(command: argparse.ArgumentParser) -> None:
         command.add_argument("--model", help="name or folder (default: the embedded one)")
         command.add_argument("--device", help="where to compute, such as cpu or cuda")
 
     command = add("encode", "encode spectrum files into one token table")
-    command.add_argument("files", nargs="+", metavar="FILE")
+    command.add_argument("files", nargs="+", metavar="FILE", help="spectrum files, or folders")
     command.add_argument("-o", "--output", required=True, help="tokens.{fits,ecsv,parquet,hdf5}")
     command.add_argument("--medium", choices=("air", "vacuum"), help="of the wavelengths")
+    command.add_argument("--format", help="of specutils, for files that are not recognised")
+    command.add_argument(
+        "--keep", nargs="+", default=(), metavar="KEY",
+        help="columns from the files, such as ra dec z",
+    )  # fmt: skip
+    command.add_argument(
+        "--errors", choices=("row", "raise"), default="row",
+        help="of spectra that cannot be used: keep a row (default), or fail the file",
+    )  # fmt: skip
+    add_overwrite(command)
     add_model(command)
 
     command = add("decode", "decode a token table into spectra")
@@ -42,13 +57,16 @@ def make_parser(run: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     command.add_argument(
         "--medium", choices=("air", "vacuum"), help="of the grid (default: FILE's, else vacuum)"
     )
+    command.add_argument("--format", help="of specutils, for FILE")
+    add_overwrite(command)
     add_model(command)
 
     command = add("plot", "plot a spectrum file with its reconstruction, or a token table")
     command.add_argument("file", help="spectrum file or token table")
-    command.add_argument("-o", "--output", help="picture (default: FILE's name with .png)")
+    command.add_argument("-o", "--output", help="picture (default: FILE's name with .png, here)")
     command.add_argument("--index", type=int, default=0, help="which spectrum (default: 0)")
     command.add_argument("--medium", choices=("air", "vacuum"), help="of the wavelengths")
+    command.add_argument("--format", help="of specutils, for FILE")
     add_model(command)
 
     command = add("info", "say versions, and what is known of a model or a token table")
@@ -73,6 +91,8 @@ def make_parser(run: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         "--split", default="train", choices=("train", "all"),
         help="train (default): objects of spectok's training split only",
     )  # fmt: skip
+
+    add_overwrite(command)
 
     command = add("demo", "encode and decode real DESI spectra, or a file of your own")
     command.add_argument("file", nargs="?", help="spectrum file")

@@ -5,11 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from spectok._arguments import make_parser
-from spectok._table_files import check_output, read_table, table_or_none, write_table
+from spectok._table_files import (
+    check_output,
+    check_picture,
+    read_table,
+    refuse_existing,
+    table_or_none,
+    write_table,
+)
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 __all__ = ["main"]
 
@@ -28,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         return args.run(args)
+    except KeyboardInterrupt:
+        print(f"spectok {args.command}: interrupted", file=sys.stderr)
+        return 130
     except (OSError, ValueError, TypeError, ImportError) as error:
         # What a user can mend is said in one line; anything else is a bug and keeps its trace.
         print(f"spectok {args.command}: {error}", file=sys.stderr)
@@ -35,62 +49,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _encode(args: argparse.Namespace) -> int:
-    from astropy import units as u
-    from tqdm.auto import tqdm
-
-    from spectok import concatenate, encode, surveys
-    from spectok._convert import are_arms
+    from spectok._many_files import encode_files, find_files
     from spectok._weights import resolve
 
-    check_output(args.output)
+    files = find_files(args.files)
+    # What is written here need not be read: tables among the inputs are left out anyway.
+    named = [file for file in files if file.resolve() != Path(args.output).resolve()]
+    check_output(args.output, overwrite=args.overwrite)
     model = resolve(args.model, args.device)  # once, and before any file is read
-    tables, failed = [], []
-    bar = tqdm(
-        args.files, desc="files", unit="file", disable=None if len(args.files) > 1 else True
+    done = encode_files(
+        named,
+        model=model,
+        medium=args.medium,
+        format=args.format,
+        keep=args.keep,
+        errors=args.errors,
     )
-    for file in bar:
-        try:
-            spectra = surveys.read(file)
-            table = encode(
-                spectra,
-                model=model,
-                medium=args.medium,
-                arms=are_arms(spectra),
-                progress=None if len(args.files) == 1 else False,
-            )
-            if (table["object_id"] == table["spectrum_index"].astype(str)).all():
-                # Positions in a file say little in a table of many: its name joins them.
-                stem = Path(file).name.split(".")[0]
-                single = table["spectrum_index"].max() == 0
-                table["object_id"] = [
-                    stem if single else f"{stem}:{i}" for i in table["spectrum_index"]
-                ]
-            unit = u.Quantity(table["scale"]).unit
-            if tables and not unit.is_equivalent(u.Quantity(tables[0]["scale"]).unit):
-                raise ValueError(
-                    f"its flux unit {unit} does not convert to that of the first file, "
-                    f"{tables[0]['scale'].unit}; encode it into a table of its own"
-                )
-            tables.append(table)
-        except Exception as error:  # one bad file must not cost the others
-            failed.append((file, f"{type(error).__name__}: {error}"))
-    if tables:
-        joined = concatenate(tables)
+    n_valid = 0
+    if done.tables:
+        joined = done.joined()
         write_table(joined, args.output)
-        n_spectra = len(set(joined["spectrum_index"]))
+        n_spectra, n_valid = len(set(joined["spectrum_index"])), int(joined["valid"].sum())
         print(
-            f"{args.output}: {int(joined['valid'].sum())} valid tokens of {n_spectra} spectra "
-            f"from {len(tables)} of {len(args.files)} files"
+            f"{args.output}: {n_valid} valid tokens of {n_spectra} spectra from "
+            f"{len(done.tables)} of {len(named)} files"
         )
-    for file, reason in failed:
-        print(f"spectok encode: {file}: {reason}", file=sys.stderr)
-    if failed:
-        print(
-            f"spectok encode: {len(failed)} of {len(args.files)} files failed"
-            + ("" if tables else "; nothing was written"),
-            file=sys.stderr,
-        )
-    return 1 if failed else 0
+    for file, reason in done.left_out:
+        _say(f"spectok encode: {file}: left out: {reason}")
+    for file, reason in done.failed:
+        _say(f"spectok encode: {file}: {reason}")
+    if done.failed:
+        _say(f"spectok encode: {len(done.failed)} of {len(named)} files failed")
+    if done.interrupted:
+        _say(f"spectok encode: interrupted after {len(done.tables)} of {len(named)} files")
+    if not done.tables:
+        _say("spectok encode: no file was encoded; nothing was written")
+    elif not n_valid:
+        _say("spectok encode: not one spectrum has a valid token")
+    if done.interrupted:
+        return 130
+    return 1 if done.failed or not n_valid else 0
 
 
 def _decode(args: argparse.Namespace) -> int:
@@ -98,32 +96,40 @@ def _decode(args: argparse.Namespace) -> int:
     from astropy import units as u
     from astropy.table import QTable
 
-    from spectok import decode, surveys
+    from spectok import surveys
+    from spectok._codec import decode_arms
     from spectok._convert import are_arms
 
-    check_output(args.output)
-    tokens = read_table(args.tokens)
+    inputs = [args.tokens] if args.like is None else [args.tokens, args.like]
     if args.grid:
         start, stop, step = args.grid
         if not (step > 0 and stop > start):
             raise ValueError(f"--grid wants START < STOP and STEP > 0, not {start} {stop} {step}")
+    check_output(args.output, overwrite=args.overwrite, inputs=inputs)
+    tokens = read_table(args.tokens)
+    if args.grid:
         axes = [np.arange(start, stop, step) * u.AA]
         medium = args.medium or "vacuum"
     else:
-        spectra = surveys.read(args.like)
+        spectra = surveys.read(args.like, format=args.format, medium=args.medium)
         if len(spectra) > 1 and not are_arms(spectra):
             raise ValueError(f"{args.like} holds {len(spectra)} spectra; --like wants one grid")
         axes = [one.spectral_axis for one in spectra]
         medium = args.medium or (spectra[0].meta or {}).get("medium", "vacuum")
+    for key in [key for key in tokens.meta if str(key).upper() == "SHAPE"]:
+        del tokens.meta[key]  # a table has one row for each spectrum, those of a cube as well
+    decoded = decode_arms(tokens, axes, model=args.model, medium=medium, device=args.device)
     parts = []
-    for axis in axes:
-        spectrum = decode(tokens, axis, model=args.model, medium=medium, device=args.device)
+    for axis, spectrum in zip(axes, decoded, strict=True):
         flux = np.atleast_2d(spectrum.flux)
+        wavelength = np.asarray(axis), axis.unit
+        if axis.unit.is_equivalent(u.km / u.s):  # rest value and convention fit in no column
+            wavelength = axis.to_value(u.AA), u.AA
         names = spectrum.meta["object_id"]
         parts.append(
             {
                 "object_id": names if isinstance(names, list) else [names],
-                "spectral_axis": np.tile(np.asarray(axis), (len(flux), 1)) * axis.unit,
+                "spectral_axis": np.tile(wavelength[0], (len(flux), 1)) * wavelength[1],
                 "flux": flux,
                 "uncertainty": np.atleast_2d(spectrum.uncertainty.array) * flux.unit,
                 "mask": np.atleast_2d(spectrum.mask),
@@ -136,6 +142,9 @@ def _decode(args: argparse.Namespace) -> int:
     table.meta["MEDIUM"] = medium
     write_table(table, args.output)
     print(f"{args.output}: {len(table)} spectra of {table['flux'].shape[1]} pixels")
+    empty = int(np.asarray(table["mask"]).all(1).sum())
+    if empty:
+        _say(f"spectok decode: {empty} of {len(table)} spectra have no token on this grid")
     return 0
 
 
@@ -143,16 +152,19 @@ def _plot(args: argparse.Namespace) -> int:
     import matplotlib
 
     matplotlib.use("Agg")
-    from spectok import decode, encode, plotting, surveys
+    from spectok import encode, plotting, surveys
+    from spectok._codec import decode_arms
     from spectok._convert import are_arms
     from spectok._demo import flatten
 
-    output = args.output or str(Path(args.file).with_suffix(".png"))
+    # Here, and not in the archive's folder.
+    output = args.output or Path(args.file).with_suffix(".png").name
+    check_picture(output, args.file)
     tokens = table_or_none(args.file)
     if tokens is not None:
         axes = plotting.plot_tokens(tokens, args.index)
     else:
-        spectra = surveys.read(args.file)
+        spectra = surveys.read(args.file, format=args.format, medium=args.medium)
         arms = are_arms(spectra)
         if not arms:
             if not 0 <= args.index < len(spectra):
@@ -166,10 +178,10 @@ def _plot(args: argparse.Namespace) -> int:
             spectra = [one[args.index] for one in stacks]
         options = {"model": args.model, "device": args.device}
         tokens = encode(spectra, arms=arms, medium=args.medium, **options)
-        again = []
-        for one in spectra:
-            medium = args.medium or one.meta.get("medium")
-            again.append(decode(tokens, one.spectral_axis, medium=medium, **options))
+        medium = args.medium or (spectra[0].meta or {}).get("medium")
+        again = decode_arms(
+            tokens, [one.spectral_axis for one in spectra], medium=medium, **options
+        )
         title = f"{Path(args.file).name}: {tokens['object_id'][0]}"
         axes = plotting.plot_reconstruction(list(spectra), again, title=title)[0]
     axes.figure.savefig(output, dpi=130)
@@ -178,29 +190,83 @@ def _plot(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    import json
-
     from spectok import list_models, load_model
-    from spectok._tokens import meta_of
     from spectok._weights import describe, model_identity
 
     _versions()
     tokens = None if args.name is None else table_or_none(args.name)
     if tokens is not None:
-        print(f"token table {args.name}: {len(tokens)} tokens")
-        for key, value in meta_of(tokens).items():
-            print(f"  {key.lower()}: {value}")
+        _info_of_table(args.name, tokens)
         return 0
+    if args.name is not None and Path(args.name).is_file():
+        raise ValueError(
+            f"{args.name} is neither a token table nor the folder of a model; spectra are shown "
+            "by spectok plot"
+        )
     if args.name is None:
         print(f"models: {', '.join(list_models())}")
     model = load_model(args.name)
     name, sha256 = model_identity(model)
+    parameters = sum(p.numel() for p in model.parameters())
     print(f"model {name}")
-    print(f"  sha256: {sha256}")
-    print(f"  parameters: {sum(p.numel() for p in model.parameters()):,}")
-    for key, value in describe(args.name).items():
-        print(f"  {key}: {value if isinstance(value, str) else json.dumps(value)}")
+    _print_table({"sha256": sha256, "parameters": f"{parameters:,}", **describe(args.name)})
     return 0
+
+
+def _info_of_table(name: str, tokens: Table) -> None:
+    import numpy as np
+    from astropy import units as u
+
+    from spectok import TokenFlag, pool
+    from spectok._tokens import meta_of
+
+    meta = meta_of(tokens)
+    vectors = pool(tokens)
+    valid = np.asarray(tokens["valid"], dtype=bool)
+    flags = np.asarray(vectors["flags"])
+    said = {
+        "spectra": f"{len(vectors):,}",
+        "without a valid token": f"{int((~vectors['valid']).sum()):,}",
+        "refused": f"{int(((flags & TokenFlag.REFUSED) != 0).sum()):,}",
+        "tokens": f"{len(tokens):,}, {valid.mean():.1%} of them valid",
+    }
+    if valid.any():
+        low, high = (
+            u.Quantity(tokens[name][valid]).value for name in ("wavelength_min", "wavelength_max")
+        )
+        said["wavelengths"] = f"{low.min():.2f} to {high.max():.2f} Angstrom, in vacuum"
+    said["flux unit"] = meta.pop("FLUXUNIT") or "none"
+    print(f"token table {name}")
+    _print_table({**said, **{key.lower(): value for key, value in meta.items()}})
+
+
+def _print_table(rows: Mapping[str, Any]) -> None:
+    """Two columns; what has parts of its own is indented below its name."""
+    width = max(len(str(key)) for key in _keys(rows)) + 2
+
+    def show(part: Mapping[str, Any], indent: str) -> None:
+        for key, value in part.items():
+            if isinstance(value, Mapping):
+                print(f"{indent}{key}")
+                show(value, indent + "  ")
+            else:
+                text = ", ".join(map(str, value)) if isinstance(value, list) else value
+                print(f"{indent}{key:<{width - len(indent) + 2}}{text}")
+
+    show(rows, "  ")
+
+
+def _keys(rows: Mapping[str, Any], indent: str = "") -> list[str]:
+    out = []
+    for key, value in rows.items():
+        out.append(f"{indent}{key}")
+        if isinstance(value, Mapping):
+            out += _keys(value, indent + "  ")
+    return out
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _pretrain(args: argparse.Namespace) -> int:
@@ -223,6 +289,7 @@ def _pretrain(args: argparse.Namespace) -> int:
 def _pack(args: argparse.Namespace) -> int:
     from spectok._pack import pack
 
+    refuse_existing(args.output, overwrite=args.overwrite, inputs=args.paths)
     print(pack(args.survey, args.paths, args.output, split=args.split))
     return 0
 
@@ -230,8 +297,7 @@ def _pack(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace) -> int:
     from spectok._demo import run
 
-    run(args.file, args.output)
-    return 0
+    return 0 if run(args.file, args.output) else 1
 
 
 def _versions() -> None:

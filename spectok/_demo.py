@@ -21,7 +21,7 @@ __all__ = ["flatten", "run"]
 _TOKENS, _PICTURE = "spectok-demo-tokens.fits", "spectok-demo.png"
 
 
-def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = ".") -> None:
+def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = ".") -> bool:
     """Encode and decode spectra with hidden blocks; write tokens and a picture.
 
     Parameters
@@ -31,6 +31,11 @@ def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = "
         spectrum, because the DESI targets are faint.
     folder : path
         Where the token table and the picture go.
+
+    Returns
+    -------
+    drawn : bool
+        Whether any spectrum has a good patch.
     """
     from spectok import concatenate, simulate, surveys
 
@@ -59,13 +64,15 @@ def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = "
         print(f"picture:     {(folder / _PICTURE).resolve()}")
     else:
         print("no picture: not one spectrum has a good patch")
+    return bool(panels)
 
 
 def _there_and_back(title: str, spectra: SpectrumList) -> tuple[Table, Any]:
     """Encode with hidden blocks, decode, report; the panel shows the brightest spectrum."""
     from astropy.table import unique
 
-    from spectok import decode, encode
+    from spectok import encode
+    from spectok._codec import decode_arms
     from spectok._convert import are_arms
 
     arms = are_arms(spectra)
@@ -92,9 +99,10 @@ def _there_and_back(title: str, spectra: SpectrumList) -> tuple[Table, Any]:
     )
     if not usable:
         return tokens, None
-    decoded = [
-        flatten(decode(tokens, one.spectral_axis, medium=one.meta.get("medium"))) for one in stacks
-    ]
+    again = decode_arms(
+        tokens, [one.spectral_axis for one in stacks], medium=stacks[0].meta.get("medium")
+    )
+    decoded = [flatten(one) for one in again]
     best, brightest = None, -np.inf
     for index in sorted(usable):
         parts = [

@@ -29,3 +29,7 @@ class TokenFlag(enum.IntFlag):
     """The median flux lies below the median error, which became the scale."""
     NO_VALID_PATCH = 32
     """Not one patch is good enough: the spectrum has no token."""
+    REFUSED = 64
+    """The spectrum could not be used at all: `spectok.refusals` says why."""
+    ORDERS = 128
+    """The wavelengths fell back: overlapping orders in one array, each kept as a segment."""

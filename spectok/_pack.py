@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -15,6 +16,7 @@ from spectok import surveys
 from spectok._convert import Rows, are_arms, convert_spectra
 from spectok._progress import progress_bar
 from spectok._split import name_split, sky_split
+from spectok._table_files import is_token_table
 from spectok.training import pack_spectra
 
 __all__ = ["pack"]
@@ -61,6 +63,7 @@ def pack(
     """
     left: Counter[str] = Counter()
     names: list[str] = []
+    packed: set[bytes] = set()
     number = _SURVEYS.index(survey)
 
     def rows() -> Iterator[_Row]:
@@ -71,6 +74,13 @@ def pack(
             if not arrays[-1].any():
                 left["objects without a good pixel"] += 1
                 continue
+            content = hashlib.blake2b(digest_size=16)
+            for values in arrays:
+                content.update(np.ascontiguousarray(values))
+            if content.digest() in packed:
+                left["spectra that are in it already"] += 1
+                continue
+            packed.add(content.digest())
             names.append(name)
             yield (number, *arrays)
 
@@ -95,15 +105,17 @@ def _said(left: Counter[str]) -> str:
 
 
 def _files(paths: Sequence[str | os.PathLike]) -> list[Path]:
-    found: list[Path] = []
+    found: dict[Path, Path] = {}  # each file once, however often it is named
     for path in map(Path, paths):
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.is_file())
+            inside = sorted(p for p in path.rglob("*") if p.is_file())
         elif path.is_file():
-            found.append(path)
+            inside = [path]
         else:
             raise FileNotFoundError(f"{path}: no such file or folder; check the path")
-    return found
+        for one in inside:
+            found.setdefault(one.resolve(), one)
+    return list(found.values())
 
 
 def _objects(
@@ -118,6 +130,9 @@ def _objects(
                 place = (record.ra, record.dec) if np.isfinite(record.ra) else None
                 arrays = (record.wavelength, record.flux, sigma, record.valid)
                 yield record.object_id, place, arrays
+            continue
+        if is_token_table(path):
+            left["token tables"] += 1
             continue
         try:
             spectra = surveys.read(path)
@@ -136,7 +151,7 @@ def _of_file(
     for k, part in enumerate(rows):
         about = meta[min(k, len(meta) - 1)]
         for i in range(len(part.flux)):
-            name = part.object_id[i] if part.object_id else f"{path.stem}:{k}:{i}"
+            name = str(part.object_id[i]) if part.object_id else f"{path.stem}:{k}:{i}"
             place = None
             if "ra" in about and "dec" in about:
                 ra, dec = (np.atleast_1d(np.asarray(about[c], float)) for c in ("ra", "dec"))

@@ -159,7 +159,8 @@ def test_mistakes_are_one_clear_line(arguments, message, capsys):
 def test_a_bad_grid_is_refused(mock_files, model, tmp_path, capsys):
     tokens = str(tmp_path / "tokens.fits")
     main(["encode", mock_files[0], "-o", tokens, *model])
-    assert main(["decode", tokens, "-o", tokens, "--grid", "5000", "4000", "1", *model]) == 1
+    output = str(tmp_path / "spectra.fits")
+    assert main(["decode", tokens, "-o", output, "--grid", "5000", "4000", "1", *model]) == 1
     assert "START < STOP" in capsys.readouterr().err
 
 
@@ -278,8 +279,9 @@ def test_plot_of_air_wavelengths(model, tmp_path, shared_data):
 def test_decode_like_several_spectra_is_refused(mock_files, model, tmp_path, capsys, monkeypatch):
     tokens = str(tmp_path / "tokens.fits")
     main(["encode", mock_files[0], "-o", tokens, *model])
-    monkeypatch.setattr("spectok.surveys.read", lambda path: simulate.observe("sdss", 2))
-    assert main(["decode", tokens, "-o", tokens, "--like", "two.fits", *model]) == 1
+    monkeypatch.setattr("spectok.surveys.read", lambda path, **_: simulate.observe("sdss", 2))
+    output = str(tmp_path / "spectra.fits")
+    assert main(["decode", tokens, "-o", output, "--like", "two.fits", *model]) == 1
     assert "holds 2 spectra" in capsys.readouterr().err
 
 
@@ -289,3 +291,196 @@ def test_a_device_that_is_not_there(mock_files, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "device 'abacus' cannot be used; at hand: cpu" in said
     assert said.count("\n") == 1
+
+
+# ------------------------------------------------------------------ nothing lost, nothing twice
+
+
+def n_spectra(path):
+    return len(set(QTable.read(path)["spectrum_index"]))
+
+
+def test_nothing_is_overwritten_unasked(mock_files, model, tmp_path, capsys):
+    output = tmp_path / "tokens.fits"
+    assert main(["encode", mock_files[0], "-o", str(output), *model]) == 0
+    before = output.read_bytes()
+    assert main(["encode", *mock_files, "-o", str(output), *model]) == 1
+    grid = ["--grid", "3850", "3950", "1"]
+    assert main(["decode", str(output), "-o", str(output), *grid, *model]) == 1
+    assert main(["decode", str(output), "-o", str(output), *grid, "--overwrite", *model]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert "exists: give another output, or --overwrite it" in said[0]
+    assert all("is read by this command" in line for line in said[1:])
+    assert output.read_bytes() == before
+    assert main(["encode", *mock_files, "-o", str(output), "--overwrite", *model]) == 0
+    assert n_spectra(output) == 2
+    spectra = str(tmp_path / "spectra.fits")
+    for extra, status in (([], 0), ([], 1), (["--overwrite"], 0)):
+        assert main(["decode", str(output), "-o", spectra, *grid, *extra, *model]) == status
+    assert [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
+
+
+def test_a_failed_write_leaves_the_old_table(mock_files, model, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "tokens.fits"
+    assert main(["encode", mock_files[0], "-o", str(output), *model]) == 0
+    before = output.read_bytes()
+
+    def full(self, path, **options):
+        path.write_bytes(b"half of it")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(QTable, "write", full)
+    assert main(["encode", *mock_files, "-o", str(output), "--overwrite", *model]) == 1
+    assert "no space left" in capsys.readouterr().err
+    assert output.read_bytes() == before
+    assert not [p for p in tmp_path.iterdir() if "part" in p.name]
+
+
+def test_token_tables_among_the_files_are_left_out(mock_files, model, tmp_path, capsys):
+    output, other = (str(tmp_path / name) for name in ("tokens.fits", "more.ecsv"))
+    assert main(["encode", mock_files[0], "-o", output, *model]) == 0
+    arguments = ["encode", output, *mock_files, "-o", other, *model]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert "2 spectra from 2 of 3 files" in said.out
+    assert "tokens.fits: left out: it is a token table" in said.err
+    assert main(["encode", output, "-o", str(tmp_path / "none.fits"), *model]) == 1
+    assert "no file was encoded; nothing was written" in capsys.readouterr().err
+    # The output of an earlier run among the files, as *.ecsv has it.
+    assert main([*arguments[:1], other, *arguments[1:], "--overwrite"]) == 0
+    assert n_spectra(other) == 2
+
+
+def test_the_same_spectra_are_encoded_once(mock_files, model, tmp_path, capsys):
+    copy = tmp_path / "copy.ecsv"
+    copy.write_bytes(open(mock_files[0], "rb").read())
+    output = str(tmp_path / "tokens.fits")
+    files = [mock_files[0], mock_files[0], str(copy), mock_files[1]]
+    assert main(["encode", *files, "-o", output, *model]) == 0
+    assert "copy.ecsv: left out: the same spectra as" in capsys.readouterr().err
+    assert n_spectra(output) == 2
+
+
+def test_folders_are_searched(mock_files, model, tmp_path, capsys):
+    folder = tmp_path / "archive" / "night"
+    folder.mkdir(parents=True)
+    for file in mock_files:
+        (folder / file.rpartition("/")[2]).write_bytes(open(file, "rb").read())
+    (folder / "notes.txt").write_text("clouds")
+    (folder / ".hidden.fits").write_text("no FITS")
+    output = str(tmp_path / "tokens.fits")
+    assert main(["encode", str(tmp_path / "archive"), "-o", output, *model]) == 0
+    assert n_spectra(output) == 2
+    (tmp_path / "empty").mkdir()
+    assert main(["encode", str(tmp_path / "empty"), "-o", output, "--overwrite", *model]) == 1
+    assert "no file in this folder ends in .fits" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_what_was_encoded(mock_files, model, tmp_path, capsys, monkeypatch):
+    from spectok import surveys
+
+    def read(path, **options):
+        if str(path) == mock_files[1]:
+            raise KeyboardInterrupt
+        return surveys_read(path, **options)
+
+    surveys_read = surveys.read
+    monkeypatch.setattr("spectok.surveys.read", read)
+    output = str(tmp_path / "tokens.fits")
+    assert main(["encode", *mock_files, "-o", output, *model]) == 130
+    assert "interrupted after 1 of 2 files" in capsys.readouterr().err
+    assert n_spectra(output) == 1
+
+
+def test_ctrl_c_elsewhere_is_one_line(tmp_path, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spectok._demo.run", stop)
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err == "spectok demo: interrupted\n"
+
+
+def test_a_grid_that_no_token_reaches_writes_nothing(mock_files, model, tmp_path, capsys):
+    tokens, output = str(tmp_path / "tokens.fits"), tmp_path / "spectra.fits"
+    main(["encode", mock_files[0], "-o", tokens, *model])
+    grid = ["--grid", "385", "395", "1"]  # nm
+    assert main(["decode", tokens, "-o", str(output), *grid, *model]) == 1
+    assert "no token reaches any of its pixels" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def masked_file(path, n_bad=640):
+    wavelength = 4000.0 + np.arange(640)
+    flux = np.random.default_rng(0).normal(10.0, 1.0, 640)
+    flux[:n_bad] = np.nan
+    table = {"wavelength": wavelength * u.AA, "flux": flux * u.Jy, "error": np.ones(640) * u.Jy}
+    QTable(table).write(path)
+    return str(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*not one good patch")
+def test_nothing_but_bad_spectra_is_a_failure(model, tmp_path, capsys):
+    file = masked_file(tmp_path / "dead.ecsv")
+    output = tmp_path / "tokens.fits"
+    assert main(["encode", file, "-o", str(output), *model]) == 1
+    assert "not one spectrum has a valid token" in capsys.readouterr().err
+    assert n_spectra(output) == 1  # the row stays, with its reason
+    assert main(["demo", file, "-o", str(tmp_path)]) == 1
+    assert main(["plot", file, "-o", str(tmp_path / "a.png"), *model]) == 1
+    assert "has a valid token, so there is nothing to decode" in capsys.readouterr().err
+
+
+def test_pictures_are_written_here_and_never_over_data(
+    mock_files, model, tmp_path, capsys, monkeypatch
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert main(["plot", mock_files[0], *model]) == 0
+    assert [path.name for path in here.iterdir()] == ["star0.png"]
+    assert main(["plot", mock_files[0], "-o", mock_files[0], *model]) == 1
+    assert "pictures end in .png" in capsys.readouterr().err
+    picture = here / "star0.png"
+    assert main(["plot", str(picture), *model]) == 1
+    assert "is read by this command" in capsys.readouterr().err
+
+
+def test_keep_and_format(desi_data, model, tmp_path, capsys):
+    output = str(tmp_path / "tokens.fits")
+    file = str(desi_data / "coadd-sv3-dark-26065.fits")
+    with pytest.warns(UserWarning, match="not one good patch"):
+        assert main(["encode", file, "-o", output, "--keep", "ra", "dec", *model]) == 0
+    tokens = QTable.read(output)
+    assert np.isfinite(tokens["ra"]).all() and len(set(tokens["dec"])) == 5
+    capsys.readouterr()
+    assert main(["encode", file, "-o", str(tmp_path / "b.fits"), "--format", "nonsense"]) == 1
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_info_of_a_table_says_what_is_in_it(mock_files, model, tmp_path, capsys):
+    file = masked_file(tmp_path / "half.ecsv", n_bad=320)
+    tokens = str(tmp_path / "tokens.fits")
+    main(["encode", file, "-o", tokens, *model])
+    capsys.readouterr()
+    assert main(["info", tokens]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"spectra +1\n", said)
+    assert re.search(r"tokens +20, 50.0% of them valid", said)
+    assert re.search(r"wavelengths +4320.00 to 4639.00 Angstrom", said)
+    assert re.search(r"flux unit +Jy", said)
+    assert main(["info", mock_files[0]]) == 1
+    assert "neither a token table nor the folder of a model" in capsys.readouterr().err
+
+
+def test_names_that_fits_cannot_hold_are_escaped(tmp_path, tiny, make_arrays):
+    import spectok
+    from spectok._table_files import write_table
+
+    tokens = spectok.encode_arrays(*make_arrays(64), object_id=["β Pic"], model=tiny)
+    with pytest.warns(UserWarning, match="FITS holds ASCII only; other letters in object_id"):
+        write_table(tokens, str(tmp_path / "t.fits"))
+    assert QTable.read(tmp_path / "t.fits")["object_id"][0] == "\\u03b2 Pic"
+    assert tokens["object_id"][0] == "β Pic"
+    write_table(tokens, str(tmp_path / "t.ecsv"))
+    assert QTable.read(tmp_path / "t.ecsv")["object_id"][0] == "β Pic"

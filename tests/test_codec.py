@@ -253,6 +253,109 @@ def test_decode_many_on_one_axis_and_each_on_its_own(tokens, mixed, tiny, rms_di
         spectok.decode(tokens, [axis, axis], model=tiny)
 
 
+@pytest.mark.parametrize("shape", [(320, 2, 3), (2, 320, 3), (2, 3, 320), (1, 320), (320, 1)])
+def test_a_cube_comes_back_in_its_shape(shape, make_arrays, tiny, tmp_path):
+    wavelength, flux, sigma = make_arrays(320, 6 if len(shape) == 3 else 1)
+    place = shape.index(320)
+    whole = [n for n in shape if n != 320]
+    flux, sigma = (np.moveaxis(a.reshape(*whole, 320), -1, place) for a in (flux, sigma))
+    cube = Spectrum(
+        flux=flux * u.ct,
+        spectral_axis=wavelength * u.AA,
+        spectral_axis_index=place,
+        uncertainty=StdDevUncertainty(sigma),
+    )
+    tokens = spectok.encode(cube, model=tiny)
+    tokens.write(tmp_path / "tokens.fits")
+    for table in (tokens, QTable.read(tmp_path / "tokens.fits")):
+        again = spectok.decode(table, cube.spectral_axis, model=tiny)
+        assert again.flux.shape == again.mask.shape == again.uncertainty.array.shape == shape
+        assert again.spectral_axis_index == place
+        rows = spectok.decode(spectok.concatenate([table]), cube.spectral_axis, model=tiny)
+        plain = np.atleast_2d(rows.flux.value)
+        assert np.array_equal(np.moveaxis(again.flux.value, place, -1).reshape(-1, 320), plain)
+        assert spectok.decode(table, 4100 * u.AA, model=tiny).flux.shape == tuple(whole)
+    if len(whole) == 2:
+        part = spectok.decode(tokens[tokens["spectrum_index"] > 0], cube.spectral_axis, model=tiny)
+        assert part.flux.shape == (5, 320)
+
+
+def test_a_scalar_wavelength_gives_a_scalar(one, tiny):
+    pixel = spectok.decode(one, 410.0 * u.nm, model=tiny)
+    spectrum = spectok.decode(one, [4100.0] * u.AA, model=tiny)
+    assert pixel.flux.isscalar and pixel.flux == spectrum.flux[0]
+    assert pixel.uncertainty.array == spectrum.uncertainty.array[0]
+    assert not pixel.mask and pixel.spectral_axis == 410.0 * u.nm
+    assert pixel.meta["object_id"] == "0"
+
+
+def test_a_grid_that_no_token_reaches_is_refused(one, tokens, mixed, tiny):
+    for axis in (np.arange(400.0, 440.0) * u.AA, np.arange(4000.0, 4400.0) * u.nm):
+        with pytest.raises(
+            ValueError, match="no token reaches any .* the tokens from 4000 to 437"
+        ):
+            spectok.decode(one, axis, model=tiny)
+    with pytest.raises(ValueError, match="no token reaches"):
+        spectok.decode(tokens, [np.arange(9000.0, 9100.0) * u.AA] * len(LENGTHS), model=tiny)
+    # One that is reached is enough: the others are masked, as an arm without a token is.
+    axes = [np.arange(9000.0, 9100.0) * u.AA] * (len(LENGTHS) - 1) + [mixed[0][-1] * u.AA]
+    listed = spectok.decode(tokens, axes, model=tiny)
+    assert [one.mask.all() for one in listed] == [True] * 7 + [False]
+
+
+def test_arms_are_decoded_together(one, tiny):
+    from spectok._codec import decode_arms
+
+    axes = [np.arange(4000.0, 4100.0) * u.AA, np.arange(9000.0, 9100.0) * u.AA]
+    blue, red = decode_arms(one, axes, model=tiny)
+    assert not blue.mask.any() and red.mask.all()
+    with pytest.raises(ValueError, match="no token reaches"):
+        decode_arms(one, axes[1:], model=tiny)
+
+
+def test_units_that_other_programs_lose(make_arrays, tiny):
+    wavelength, flux, sigma = make_arrays(96)
+    axis = wavelength * u.AA
+    tokens = spectok.encode_arrays(wavelength, flux * u.Jy, sigma**-2, model=tiny)
+    expected = spectok.decode(tokens, axis, model=tiny).flux
+    bare = QTable(tokens, copy=True)
+    for name in ("wavelength", "wavelength_min", "wavelength_max", "scale"):
+        bare[name] = np.asarray(bare[name].value)
+    found = spectok.decode(bare, axis, model=tiny).flux
+    assert found.unit == u.Jy and np.allclose(found.value, expected.value, rtol=1e-6)
+    with pytest.raises(ValueError, match="of tables 0 and 1 one has lost the unit of its column"):
+        spectok.concatenate([tokens, bare])
+    wrong = QTable(tokens, copy=True)
+    wrong["scale"] = wrong["scale"].value * u.ct
+    with pytest.raises(ValueError, match="column scale of the token table is in ct"):
+        spectok.decode(wrong, axis, model=tiny)
+    wrong = QTable(tokens, copy=True)
+    wrong["wavelength"] = wrong["wavelength"].value * u.ct
+    with pytest.raises(ValueError, match="column wavelength of the token table is in ct"):
+        spectok.decode(wrong, axis, model=tiny)
+
+
+UNITS = ["electron/s", "DN", "ph/(s cm2 AA)", "MJy/sr", "mJy/beam", "erg/(s cm2)", "%", "ST", "AB",
+         "3.5e-20 W/(m2 nm)", "erg/(s AA)", "erg/(s cm2 AA spat)"]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:The unit .* could not be saved in native FITS format")
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("extension", WRITERS)
+def test_what_encodes_can_be_written(extension, unit, make_arrays, tiny, tmp_path):
+    if extension in ("parquet", "hdf5"):
+        pytest.importorskip({"parquet": "pyarrow", "hdf5": "h5py"}[extension])
+    wavelength, flux, sigma = make_arrays(64)
+    unit = u.Unit(unit)
+    tokens = spectok.encode_arrays(wavelength, flux * unit, sigma**-2, model=tiny)
+    path, (write, read) = tmp_path / f"tokens.{extension}", WRITERS[extension]
+    tokens.write(path, **write)
+    back = QTable.read(path, **read)
+    expected, found = (spectok.decode(t, wavelength * u.AA, model=tiny) for t in (tokens, back))
+    assert found.flux.unit == unit
+    assert np.array_equal(found.flux.value, expected.flux.value)
+
+
 def test_decode_depends_on_every_token(one, tiny):
     axis = np.arange(4010.0, 4030.0) * u.AA
     changed = one.copy()
@@ -524,6 +627,15 @@ def test_a_model_of_times_refuses_wavelengths(make_arrays):
         spectok.encode_arrays(wavelength, flux, model=spectok.SpectralTokenizer(config))
 
 
+def test_group_knows_how_wide_patches_are(tokens):
+    """Neighbouring patches of one segment touch: 32 pixels, not the 31 steps between them."""
+    item = spectok.group(tokens)[0]
+    low, high = item["wavelength"] - item["half"], item["wavelength"] + item["half"]
+    gap = (low[1:] - high[:-1]) / item["half"][1:]
+    # On an uneven grid, to a hundredth of a patch; patches that are not valid leave gaps.
+    assert (gap > -0.01).all() and np.median(gap) < 0.01
+
+
 def test_models_of_the_wrong_kind(make_arrays):
     wavelength, flux, sigma = make_arrays(64)
     with pytest.raises(TypeError, match="model must be a SpectralTokenizer, not Linear"):
@@ -553,7 +665,7 @@ def test_a_spectrum_is_no_axis(tiny, make_arrays):
     with pytest.raises(TypeError, match="pass its .spectral_axis"):
         spectok.decode(tokens, spectrum, model=tiny)
     with pytest.raises(TypeError, match="one-dimensional Quantity"):
-        spectok.decode(tokens, 4500 * u.AA, model=tiny)
+        spectok.decode(tokens, [4500 * u.AA], model=tiny)
 
 
 def test_air_spectra_ask_for_the_medium_of_the_axis(tiny, make_arrays):

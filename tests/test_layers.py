@@ -34,6 +34,7 @@ LAYER = {
     "_arguments": TOP,
     "_cli": TOP,
     "_demo": TOP,
+    "_many_files": TOP,
     "_pack": TOP,
     "_pretrain": TOP,
     "_table_files": TOP,

@@ -68,3 +68,19 @@ def test_nothing_to_pack_is_said(tmp_path, capsys):
     assert "nothing to pack: 1 files such as x.txt" in capsys.readouterr().err
     assert main(["pack", "sdss", str(tmp_path / "lost"), "-o", output]) == 1
     assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_what_is_there_is_packed_once_and_not_replaced(shared_data, tmp_path, capsys):
+    files = sorted((shared_data / "sdss").rglob("spec-*.fits"))[:2]
+    copy = tmp_path / "copy.fits"
+    copy.write_bytes(files[0].read_bytes())
+    output = tmp_path / "p.safetensors"
+    said = pack("sdss", [*files, files[0], copy], output, split="all", progress=False)
+    assert "2 spectra of sdss" in said and "1 spectra that are in it already" in said
+    before = output.read_bytes()
+    assert main(["pack", "sdss", str(files[0]), "-o", str(output)]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert output.read_bytes() == before
+    again = ["pack", "sdss", str(files[0]), "-o", str(output), "--split", "all", "--overwrite"]
+    assert main(again) == 0
+    assert len(open_pack(output)["spectra.survey"]) == 1

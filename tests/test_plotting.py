@@ -9,6 +9,7 @@ import pytest
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from astropy import units as u
+from astropy.nddata import StdDevUncertainty
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.visualization import quantity_support
 from matplotlib import units as registered
@@ -186,6 +187,24 @@ def reach_of(patch):
     """From where to where a shade goes: a polygon in matplotlib 3.8, a rectangle since."""
     x = patch.get_patch_transform().transform_path(patch.get_path()).vertices[:, 0]
     return x.min(), x.max()
+
+
+@pytest.mark.parametrize("convention", ["optical", "radio", "relativistic"])
+def test_velocity_axes_are_drawn_as_wavelengths(convention, tiny, make_arrays):
+    _, flux, sigma = make_arrays(320)
+    velocity = Spectrum(
+        flux=flux * u.Jy, spectral_axis=np.linspace(-3000, 3000, 320) * u.km / u.s,
+        velocity_convention=convention, rest_value=5000 * u.AA,
+        uncertainty=StdDevUncertainty(sigma),
+    )  # fmt: skip
+    again = spectok.decode(
+        spectok.encode(velocity, model=tiny), velocity.spectral_axis, model=tiny
+    )
+    top, bottom = plotting.plot_reconstruction(velocity, again)
+    assert bottom.get_xlabel() == "vacuum wavelength [Å]"
+    low, high = np.sort(top.lines[0].get_xdata().value[[0, -1]])
+    # 3000 km/s are one per cent of the speed of light, and of 5000 Angstrom.
+    assert low == pytest.approx(4950.0, abs=1.0) and high == pytest.approx(5050.0, abs=1.5)
 
 
 def test_hidden_pixels_are_shaded_from_edge_to_edge(spectrum, again):

@@ -1,7 +1,7 @@
 """Spectra to tokens and back (layer 3)."""
 
-from spectok._codec._decode import decode
+from spectok._codec._decode import decode, decode_arms
 from spectok._codec._embed import embed, embed_arrays
 from spectok._codec._encode import encode, encode_arrays
 
-__all__ = ["decode", "embed", "embed_arrays", "encode", "encode_arrays"]
+__all__ = ["decode", "decode_arms", "embed", "embed_arrays", "encode", "encode_arrays"]

@@ -25,7 +25,9 @@ def embed(
     model: Model = None,
     medium: str | None = None,
     arms: bool = False,
-    object_id: Sequence[str] | str | None = None,
+    object_id: Sequence[Any] | Any | None = None,
+    keep: Sequence[str] = (),
+    errors: str = "raise",
     device: str | torch.device | None = None,
     batch_size: int | None = None,
     progress: bool | None = None,
@@ -48,7 +50,11 @@ def embed(
         As for `encode`.
     arms : bool
         As for `encode`: the members of the list are arms of the same objects.
-    object_id : sequence of str, optional
+    object_id : sequence of str or int, optional
+        As for `encode`.
+    keep : sequence of str, optional
+        As for `encode`; of a token table all that was kept there is kept.
+    errors : ``"raise"`` or ``"row"``
         As for `encode`.
     device : str or `torch.device`, optional
         Where to compute; by default where the model is.
@@ -98,7 +104,10 @@ def embed(
     True
     """
     if isinstance(spectra, Table) and "token" in spectra.colnames:
-        given = {"medium": medium, "object_id": object_id, "arms": arms or None}
+        given = {
+            "medium": medium, "object_id": object_id, "arms": arms or None, "keep": keep or None,
+            "errors": None if errors == "raise" else errors,
+        }  # fmt: skip
         useless = [name for name, value in given.items() if value is not None]
         if useless:
             raise ValueError(
@@ -108,8 +117,8 @@ def embed(
         return _embed_table(spectra, model, device, batch_size, progress)
     network = _with_reader(resolve(model, device))
     tokens = encode(
-        spectra, model=network, medium=medium, arms=arms, object_id=object_id, device=device,
-        batch_size=batch_size, progress=progress,
+        spectra, model=network, medium=medium, arms=arms, object_id=object_id, keep=keep,
+        errors=errors, device=device, batch_size=batch_size, progress=progress,
     )  # fmt: skip
     return _embed_table(tokens, network, device, batch_size, progress)
 
@@ -122,7 +131,8 @@ def embed_arrays(
     *,
     model: Model = None,
     medium: str | None = None,
-    object_id: Sequence[str] | str | None = None,
+    object_id: Sequence[Any] | Any | None = None,
+    errors: str = "raise",
     device: str | torch.device | None = None,
     batch_size: int | None = None,
     progress: bool | None = None,
@@ -133,7 +143,7 @@ def embed_arrays(
     ----------
     wavelength, flux, ivar, mask : as for `encode_arrays`
         What they are there.
-    model, medium, object_id, device, batch_size, progress : as for `embed`
+    model, medium, object_id, errors, device, batch_size, progress : as for `embed`
         What they are there.
 
     Returns
@@ -161,7 +171,7 @@ def embed_arrays(
     network = _with_reader(resolve(model, device))
     tokens = encode_arrays(
         wavelength, flux, ivar, mask, model=network, medium=medium, object_id=object_id,
-        device=device, batch_size=batch_size, progress=progress,
+        errors=errors, device=device, batch_size=batch_size, progress=progress,
     )  # fmt: skip
     return _embed_table(tokens, network, device, batch_size, progress)
 

@@ -10,7 +10,8 @@ from astropy.table import QTable
 
 from spectok._codec._network import Model
 from spectok._codec._run import encode_rows
-from spectok._convert import convert_arrays, convert_spectra
+from spectok._convert import count_of, stream_arrays, stream_spectra
+from spectok._tokens import COLUMNS
 
 __all__ = ["encode", "encode_arrays"]
 
@@ -21,7 +22,9 @@ def encode(
     model: Model = None,
     medium: str | None = None,
     arms: bool = False,
-    object_id: Sequence[str] | str | None = None,
+    object_id: Sequence[Any] | Any | None = None,
+    keep: Sequence[str] = (),
+    errors: str = "raise",
     device: str | torch.device | None = None,
     batch_size: int | None = None,
     progress: bool | None = None,
@@ -33,7 +36,8 @@ def encode(
     spectra : `~specutils.Spectrum`, `~specutils.SpectrumCollection` or iterable of them
         A `~specutils.Spectrum` may be n-dimensional: every row or spaxel is a spectrum.
         Masked pixels, and those without a finite flux and a finite positive inverse variance,
-        are unseen. Without an uncertainty the noise is estimated from the spectrum.
+        are unseen. Without an uncertainty the noise is estimated from the spectrum. A generator
+        is asked for some thousand spectra at a time, and only their tokens stay in memory.
     model : `~spectok.SpectralTokenizer`, str or path, optional
         By default the one that comes with the package.
     medium : ``"air"`` or ``"vacuum"``, optional
@@ -42,8 +46,18 @@ def encode(
         The members of the list are arms of the same objects (DESI, GALAH): together they
         become one token sequence per object, with one scale. For several objects pass a list
         of such lists.
-    object_id : sequence of str, optional
+    object_id : sequence of str or int, optional
         One name per spectrum; by default ``spectrum.meta["object_id"]``, else its position.
+        Integers stay integers where all spectra have them.
+    keep : sequence of str, optional
+        Keys of ``spectrum.meta``, or of the labels in ``spectrum.meta["label"]``, that become
+        columns of the table, such as ``("ra", "dec", "z")``: one value for each spectrum. What is
+        unknown of a spectrum is NaN or empty.
+    errors : ``"raise"`` or ``"row"``
+        What becomes of a spectrum that cannot be used: by default it raises, but for those
+        without any data (no pixel, or wavelengths that are not finite and positive) among others
+        that have some. With ``"row"`` each of them keeps one row with ``valid=False`` and the flag
+        ``REFUSED``; one warning names the first, and `refusals` says why for each.
     device : str or `torch.device`, optional
         Where to compute; by default where the model is.
     batch_size : int, optional
@@ -61,6 +75,7 @@ def encode(
         good; ``valid`` is False for a patch half of which is bad. ``scale`` (flux unit) is
         what the spectrum was divided by, ``flags`` holds the bits of `~spectok.TokenFlag`,
         ``token`` the C numbers themselves. A spectrum without one good patch keeps one row.
+        Columns of ``keep`` follow.
 
     Raises
     ------
@@ -68,12 +83,13 @@ def encode(
         For what is no spectrum.
     ValueError
         For axes, fluxes and uncertainties that cannot be used; the message says which
-        spectrum, why, and what to do.
+        spectrum, why, and what to do. For ``keep`` with names of the table's own columns.
 
     See Also
     --------
     encode_arrays : The same for plain arrays.
     decode : Tokens back to spectra.
+    refusals : Why spectra have no token.
     pool : One vector per spectrum.
     group : Items for scikit-learn and for `spectok.probes`.
 
@@ -92,8 +108,15 @@ def encode(
     >>> tokens["token"].shape
     (120, 16)
     """
-    rows, flux_unit = convert_spectra(spectra, medium=medium, arms=arms, named=object_id is None)
-    return encode_rows(rows, flux_unit, model, object_id, device, batch_size, progress)
+    keep = [keep] if isinstance(keep, str) else list(keep)
+    own = [key for key in keep if key in COLUMNS]
+    if own:
+        raise ValueError(f"keep: {', '.join(own)} is a column of every token table")
+    rows = stream_spectra(
+        spectra, medium=medium, arms=arms, named=object_id is None, keep=keep, errors=errors
+    )
+    total = _count(spectra, arms)
+    return encode_rows(rows, None, model, object_id, device, batch_size, progress, total)
 
 
 def encode_arrays(
@@ -104,7 +127,8 @@ def encode_arrays(
     *,
     model: Model = None,
     medium: str | None = None,
-    object_id: Sequence[str] | str | None = None,
+    object_id: Sequence[Any] | Any | None = None,
+    errors: str = "raise",
     device: str | torch.device | None = None,
     batch_size: int | None = None,
     progress: bool | None = None,
@@ -121,8 +145,8 @@ def encode_arrays(
         Inverse variance, in the flux's unit to the power of -2 where it has none of its own.
     mask : like ``flux``, optional
         True for bad pixels, as in astropy. Masks of masked arrays count as well.
-    model, medium, object_id, device, batch_size, progress : as for `encode`
-        What they are there.
+    model, medium, object_id, errors, device, batch_size, progress : as for `encode`
+        What they are there. With ``errors="row"`` a member of a list may also be None.
 
     Returns
     -------
@@ -147,5 +171,17 @@ def encode_arrays(
     >>> len(tokens)
     60
     """
-    rows, flux_unit = convert_arrays(wavelength, flux, ivar, mask, medium=medium)
-    return encode_rows(rows, flux_unit, model, object_id, device, batch_size, progress)
+    rows = stream_arrays(wavelength, flux, ivar, mask, medium=medium, errors=errors)
+    return encode_rows(rows, None, model, object_id, device, batch_size, progress)
+
+
+def _count(spectra: Any, arms: bool) -> int | None:
+    """Number of spectra that a call will give, where it can be told before."""
+    if hasattr(spectra, "flux"):
+        return count_of(spectra)
+    if not isinstance(spectra, (list, tuple)):
+        return None
+    if not arms:
+        return sum(count_of(one) for one in spectra)
+    objects = spectra if all(isinstance(one, (list, tuple)) for one in spectra) else [spectra]
+    return sum(count_of(one[0]) if len(one) else 1 for one in objects)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.utils.exceptions import AstropyUserWarning
 
+from spectok._convert._columns import as_rows
 from spectok._convert._flux import FluxUnit
-from spectok._convert._rows import Rows, make_rows, plain_numbers
+from spectok._convert._masks import own_mask
+from spectok._convert._refusals import Refusals
+from spectok._convert._rows import Rows, chunk, make_rows, pieces, plain_numbers
+from spectok._convert._units import check_flux_unit
 from spectok._convert._wavelength import check_medium
 
-__all__ = ["convert_arrays"]
+__all__ = ["convert_arrays", "stream_arrays"]
 
 
 def convert_arrays(
@@ -25,7 +29,37 @@ def convert_arrays(
     *,
     medium: str | None = None,
 ) -> tuple[list[Rows], FluxUnit]:
-    """Plain arrays, Quantities or lists of ragged rows to rows of numbers.
+    """Plain arrays, Quantities or lists of ragged rows to rows of numbers, all at once.
+
+    Parameters
+    ----------
+    wavelength, flux, ivar, mask, medium : as for `stream_arrays`
+        What they are there.
+
+    Returns
+    -------
+    rows : list of `Rows`
+    flux_unit : `FluxUnit`
+
+    Raises
+    ------
+    ValueError
+        As `stream_arrays`; not one spectrum is refused without an error.
+    """
+    rows = list(stream_arrays(wavelength, flux, ivar, mask, medium=medium, errors="strict"))
+    return rows, rows[0].flux_unit
+
+
+def stream_arrays(
+    wavelength: Any,
+    flux: Any,
+    ivar: Any = None,
+    mask: Any = None,
+    *,
+    medium: str | None = None,
+    errors: str = "raise",
+) -> Iterator[Rows]:
+    """Plain arrays, Quantities or lists of ragged rows to rows of numbers, as they are asked for.
 
     Parameters
     ----------
@@ -35,12 +69,13 @@ def convert_arrays(
     ivar, mask : like ``flux``, optional
         Inverse variance in the flux's unit to the power of -2; mask True = bad.
     medium : str, optional
+    errors : str
+        As for `stream_spectra`.
 
-    Returns
-    -------
-    rows : list of `Rows`
-        One for all spectra where they share one grid, else one per spectrum.
-    flux_unit : `FluxUnit`
+    Yields
+    ------
+    rows : `Rows`
+        Several spectra at a time where they share one grid, else one.
 
     Raises
     ------
@@ -48,16 +83,20 @@ def convert_arrays(
         As `make_rows`, and where shapes do not fit each other.
     """
     medium = check_medium(medium, "medium")
-    flux_rows, unit = _ragged(flux, "flux")
-    unit = u.dimensionless_unscaled if unit is None else unit
+    refusals = Refusals(errors)
+    tolerant = errors == "row"
+    faults: dict[int, str] | None = {} if tolerant else None
+    wavelength, flux, ivar, mask = map(as_rows, (wavelength, flux, ivar, mask))
+    flux_rows, unit = _ragged(flux, "flux", faults)
+    unit = u.dimensionless_unscaled if unit is None else check_flux_unit(unit, "flux")
     flux_unit = FluxUnit(unit, "flux")
     if any(np.any(rows) for rows in _own_mask(wavelength) or ()):
         raise ValueError("wavelength has masked values: drop these pixels from all arrays")
-    grids, axis_unit = _ragged(wavelength, "wavelength")
+    grids, axis_unit = _ragged(wavelength, "wavelength", faults)
     if axis_unit is None:
         axis_unit = u.AA
         _warn_of_unit(grids)
-    ivar_rows, ivar_unit = (None, None) if ivar is None else _ragged(ivar, "ivar")
+    ivar_rows, ivar_unit = (None, None) if ivar is None else _ragged(ivar, "ivar", faults)
     sigma_unit = unit if ivar_unit is None else ivar_unit ** (-1 / 2)
     if (
         ivar_unit is not None
@@ -67,20 +106,19 @@ def convert_arrays(
         raise ValueError(
             f"ivar is in {ivar_unit}, but flux has no unit: give flux its unit too, or neither"
         )
-    mask_rows = None if mask is None else _ragged(mask, "mask")[0]
-    for own in (_own_mask(flux), _own_mask(ivar)):
-        if own is not None:
-            mask_rows = (
-                own
-                if mask_rows is None
-                else [(np.asarray(a) != 0) | b for a, b in zip(mask_rows, own, strict=True)]
-            )
-    shared = len(grids) == 1
+    mask_rows = None if mask is None else _ragged(mask, "mask", faults)[0]
+    own_masks = [own for own in (_own_mask(flux), _own_mask(ivar)) if own is not None]
     for name, rows in (("ivar", ivar_rows), ("mask", mask_rows)):
-        if rows is not None and [len(r) for r in rows] != [len(r) for r in flux_rows]:
+        if rows is None:
+            continue
+        fit = [len(r) == len(f) for r, f in zip(rows, flux_rows, strict=False)]
+        if len(rows) != len(flux_rows) or not (tolerant or all(fit)):
             raise ValueError(
                 f"{name} has {_shape(rows)}, flux {_shape(flux_rows)}: give one value per pixel"
             )
+    if not len(flux_rows):
+        raise ValueError("there is no spectrum to encode: the input is empty")
+    shared = len(grids) == 1
     if not shared and len(grids) != len(flux_rows):
         raise ValueError(
             f"{len(grids)} wavelength grids for {len(flux_rows)} spectra: give one for all or "
@@ -88,21 +126,32 @@ def convert_arrays(
         )
 
     def pack(chosen: slice, grid: u.Quantity, where: str) -> Rows:
+        if faults and chosen.start in faults:
+            raise ValueError(faults[chosen.start])
         lengths = {len(row) for row in flux_rows[chosen]}
         if lengths != {len(grid)}:
             raise ValueError(
                 f"{where}: {len(grid)} wavelengths for fluxes of {_shape(flux_rows[chosen])}: "
                 "arrays are (spectra, pixels), so a table of columns is passed as flux.T"
             )
+        for name, rows in (("ivar", ivar_rows), ("mask", mask_rows)):
+            if rows is not None and any(len(row) != len(grid) for row in rows[chosen]):
+                raise ValueError(
+                    f"{where}: {name} has {_shape(rows[chosen])}, flux "
+                    f"{_shape(flux_rows[chosen])}: give one value per pixel"
+                )
         sigma = None
         if ivar_rows is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
                 sigma = np.asarray(ivar_rows[chosen], dtype=np.float64) ** -0.5
+        bad = None if mask_rows is None else np.asarray(mask_rows[chosen]) != 0
+        for own in own_masks:
+            bad = np.asarray(own[chosen]) if bad is None else bad | np.asarray(own[chosen])
         return make_rows(
             grid,
             np.asarray(flux_rows[chosen]),
             sigma,
-            None if mask_rows is None else np.asarray(mask_rows[chosen]),
+            bad,
             flux_unit=flux_unit,
             unit=unit,
             sigma_unit=sigma_unit,
@@ -111,25 +160,49 @@ def convert_arrays(
             where=where,
         )
 
-    if not len(flux_rows):
-        raise ValueError("there is no spectrum to encode: the input is empty")
-    if shared:
-        # A SpectralAxis stays one, with the bin edges that it may have been made from.
-        axis = wavelength if hasattr(wavelength, "bin_edges") else u.Quantity(grids[0], axis_unit)
-        return [pack(slice(None), axis, "the spectra")], flux_unit
-    return [
-        pack(slice(i, i + 1), u.Quantity(grid, axis_unit), f"spectrum {i}")
-        for i, grid in enumerate(grids)
-    ], flux_unit
+    def packed(chosen: slice, grid: Any, where: str) -> Rows:
+        try:
+            rows = pack(chosen, grid, where)
+        except Exception as error:
+            refusals.note(error)
+            return Rows.refused(len(flux_rows[chosen]), error, where)
+        refusals.usable = True
+        return rows
+
+    def parts() -> Iterator[Rows]:
+        if shared:
+            # A SpectralAxis stays one, with the bin edges that it may have been made from.
+            whole = hasattr(wavelength, "bin_edges")
+            axis = wavelength if whole else u.Quantity(grids[0], axis_unit)
+            size = chunk(len(axis))
+            if faults or len({len(row) for row in flux_rows}) > 1:
+                size = 1 if tolerant else len(flux_rows)
+            for some in pieces(len(flux_rows), size):
+                yield packed(some, axis, "the spectra" if size > 1 else f"spectrum {some.start}")
+        else:
+            for i, grid in enumerate(grids):
+                yield packed(slice(i, i + 1), u.Quantity(grid, axis_unit), f"spectrum {i}")
+        refusals.check()
+
+    return parts()
 
 
 def _warn_of_unit(grids: Sequence[np.ndarray]) -> None:
     """Numbers without a unit that are hardly Angstrom."""
-    typical = float(np.median(np.concatenate([np.ravel(grid)[:1] for grid in grids])))
+    first = np.concatenate([np.ravel(grid)[:1] for grid in grids] or [np.zeros(0)])
+    first = first[np.isfinite(first)]
+    typical = float(np.median(first)) if first.size else 5000.0
     if not 500.0 < typical < 60_000.0:
+        remedy = "if they are in nm or micron, give them their unit"
+        for low, high, word, power in ((2.6, 5.0, "log10", "10**"), (6.2, 11.6, "ln", "np.exp")):
+            if low < typical < high:  # 500 Angstrom to 10 micron
+                remedy = (
+                    f"if they are logarithms ({word} of Angstrom, as SDSS's loglam), pass "
+                    f"{power}(wavelength); {remedy}"
+                )
         warnings.warn(
             f"wavelengths without a unit are taken as Angstrom, and these begin near "
-            f"{typical:.4g}; if they are in nm or micron, give them their unit",
+            f"{typical:.4g}; {remedy}",
             AstropyUserWarning,
             stacklevel=4,
         )
@@ -138,33 +211,50 @@ def _warn_of_unit(grids: Sequence[np.ndarray]) -> None:
 def _own_mask(values: Any) -> list[np.ndarray] | None:
     """The mask of a masked array, Quantity or column; None where there is none."""
     if isinstance(values, (list, tuple)):
-        rows = [row for row in values if np.ndim(row) == 1]
-        if not any(hasattr(row, "mask") for row in rows):
+        rows = [row if np.ndim(row) == 1 else np.zeros(0) for row in values]
+        masks = [own_mask(row) for row in rows]
+        if all(mask is None for mask in masks):
             return None
-        masks = [np.asarray(getattr(row, "mask", False)) for row in rows]
-        return [np.broadcast_to(m, len(row)) for m, row in zip(masks, rows, strict=True)]
-    if getattr(values, "mask", None) is None:
-        return None
-    return list(np.atleast_2d(np.broadcast_to(np.asarray(values.mask), np.shape(values))))
+        return [
+            np.zeros(len(row), bool) if mask is None else mask
+            for mask, row in zip(masks, rows, strict=True)
+        ]
+    mask = own_mask(values)
+    return None if mask is None else list(np.atleast_2d(mask))
 
 
-def _ragged(values: Any, name: str) -> tuple[Sequence[np.ndarray], u.UnitBase | None]:
-    """Rows of an array, a Quantity or a list of either, and their unit."""
+def _ragged(
+    values: Any, name: str, faults: dict[int, str] | None
+) -> tuple[Sequence[np.ndarray], u.UnitBase | None]:
+    """Rows of an array, a Quantity or a list of either, and their unit.
+
+    With ``faults``, a row that is no row of numbers, or in another unit than the others, becomes
+    an empty one, and what is wrong with it goes there.
+    """
     unit = getattr(values, "unit", None)
-    if isinstance(values, (list, tuple)) and len(values) and np.ndim(values[0]) == 1:
-        units = [getattr(row, "unit", None) for row in values]
-        if any(other != units[0] for other in units[1:]):
+    if isinstance(values, (list, tuple)) and any(np.ndim(row) == 1 for row in values):
+        units = [getattr(row, "unit", None) for row in values if np.ndim(row) == 1]
+        if any(other != units[0] for other in units[1:]) and faults is None:
             raise ValueError(
                 f"{name}: the rows have the units {', '.join(sorted({str(x) for x in units}))}; "
                 "convert them to one"
             )
-        rows = [plain_numbers(row) for row in values]
-        for number, row in enumerate(rows):
-            if row.ndim != 1 or row.dtype.kind not in "biuf":
-                raise ValueError(
+        rows = []
+        for number, given in enumerate(values):
+            row = plain_numbers(given)
+            fault = None
+            if row.ndim != 1 or (row.dtype.kind not in "biuf" and row.size):
+                fault = (
                     f"{name}: expected numbers of shape (pixels,) in row {number}, got "
                     f"{row.dtype} of shape {row.shape}"
                 )
+            elif getattr(given, "unit", None) != units[0] and row.size:
+                fault = f"{name} is in {getattr(given, 'unit', None)}, others in {units[0]}"
+            if fault is not None and faults is None:
+                raise ValueError(fault)
+            if fault is not None:
+                faults.setdefault(number, fault)
+            rows.append(np.zeros(0) if fault is not None or not row.size else row)
         return rows, units[0]
     array = plain_numbers(values)
     if array.ndim not in (1, 2) or array.dtype.kind not in "biuf":

@@ -8,6 +8,8 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import StdDevUncertainty
 
+from spectok._convert._wavelength import in_angstrom
+
 __all__ = ["numbers_of"]
 
 
@@ -28,8 +30,7 @@ def numbers_of(spectrum: Any, unit: u.UnitBase | None = None) -> tuple[np.ndarra
         The spectral axis last; sigma NaN without an uncertainty.
     good : bool array, shape (..., L)
     """
-    axis = spectrum.spectral_axis
-    wavelength = u.Quantity(axis.value, axis.unit).to_value(u.AA, equivalencies=u.spectral())
+    wavelength = in_angstrom(spectrum.spectral_axis, "the spectrum")
     unit = spectrum.flux.unit if unit is None else unit
     flux = np.asarray(spectrum.flux.to_value(unit))
     good = np.isfinite(flux)

@@ -8,10 +8,14 @@ import numpy as np
 from astropy import units as u
 from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
 
+from spectok._convert._masks import hidden_mask
+from spectok._convert._units import check_flux_unit
+
 __all__ = ["FluxUnit", "estimate_sigma", "sigma_from_uncertainty"]
 
 _CGS = u.erg / u.s / u.cm**2 / u.AA
 _LUMINOSITY = u.erg / u.s / u.AA
+_MAGGY = u.Unit("mgy")
 # Beams and pixels (MaNGA's spaxels are named pixels) are carried through like solid angles.
 _CARRIED = (u.beam, u.pix)
 
@@ -39,6 +43,7 @@ class FluxUnit:
     """
 
     def __init__(self, unit: u.UnitBase, where: str) -> None:
+        unit = check_flux_unit(unit, where)
         refused = _refusal(unit)
         if refused:
             raise ValueError(f"{where}: flux in {unit} is {refused}")
@@ -79,11 +84,19 @@ class FluxUnit:
 
 
 def _refusal(unit: u.UnitBase) -> str | None:
+    if isinstance(unit, u.UnrecognizedUnit):
+        return "a unit that astropy does not know; give the flux one that it does (u.Unit(...))"
     function = isinstance(unit, u.function.FunctionUnitBase)
     # Also those per solid angle (mag/arcsec2), and temperatures times a velocity (K km/s).
     bases = [] if function else [b for b, p in zip(unit.bases, unit.powers, strict=True) if p > 0]
     if function or any(base.is_equivalent(u.mag) for base in bases):
         return "logarithmic; convert it to a flux density first (magnitudes have no zero flux)"
+    if any(base.is_equivalent(_MAGGY) for base in bases):
+        return (
+            "a flux in a photometric band, per no wavelength of its own; convert it to a flux "
+            "density first (see astropy.units.zero_point_flux; 1 nmgy on the AB system is "
+            "3.631e-6 Jy)"
+        )
     if any(base.is_equivalent(u.K) for base in bases):
         return (
             "a temperature; convert it to a flux density or a surface brightness first (see "
@@ -136,13 +149,20 @@ def sigma_from_uncertainty(
             f"{where}: an uncertainty of type {type(uncertainty).__name__} does not say what "
             "it is; use astropy.nddata's StdDevUncertainty, VarianceUncertainty or InverseVariance"
         )
-    values = np.asarray(uncertainty.array, dtype=np.float64)
+    masked = hidden_mask(uncertainty.array)
+    values = np.asarray(
+        getattr(uncertainty.array, "unmasked", uncertainty.array), dtype=np.float64
+    )
+    if masked is not None:
+        values = np.where(masked, np.nan, values)
     if values.shape != shape:
         raise ValueError(
             f"{where}: the uncertainty has shape {values.shape}, the flux {shape}; give one "
             "error per pixel"
         )
-    unit = flux_unit.unit if uncertainty.unit is None else uncertainty.unit ** (1 / power)
+    unit = flux_unit.unit
+    if uncertainty.unit is not None:
+        unit = check_flux_unit(uncertainty.unit, f"{where}, uncertainty") ** (1 / power)
     with np.errstate(divide="ignore", invalid="ignore"):
         return values if power == 1 else values ** (1 / power), unit
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from spectok._convert._flux import FluxUnit, estimate_sigma
 from spectok._convert._wavelength import to_grid
 from spectok._flags import TokenFlag
 
-__all__ = ["Rows", "join_arms", "make_rows", "plain_numbers"]
+__all__ = ["Rows", "chunk", "first_known", "join_arms", "make_rows", "pieces", "plain_numbers"]
+
+_CHUNK = 1 << 21  # pixels that are converted at once: some ten megabytes
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,18 @@ class Rows:
     valid : bool array
         True for good pixels.
     flags : int array, shape (N,)
-    object_id : list of str or None
+    object_id : list of str or int, or None
         Names, where the input has any.
     where : str
         Name of the input for messages, such as ``spectrum 3``.
+    flux_unit : `FluxUnit`
+        Of the call; None where the spectra could not be used.
+    kept : dict
+        Columns of metadata to keep: lists of N values.
+    shape : tuple of int, optional
+        Of the array that all spectra of the call came in, -1 in place of its spectral axis.
+    reason : str, optional
+        Why the spectra cannot be used: their arrays are empty, of shape (N, 0).
     """
 
     wavelength: np.ndarray
@@ -39,14 +50,44 @@ class Rows:
     sigma: np.ndarray
     valid: np.ndarray
     flags: np.ndarray
-    object_id: list[str] | None
+    object_id: list[Any] | None
     where: str
+    flux_unit: FluxUnit | None = None
+    kept: dict[str, list[Any]] = field(default_factory=dict)
+    shape: tuple[int, ...] | None = None
+    reason: str | None = None
+
+    @classmethod
+    def refused(
+        cls, number: int, error: Exception, where: str, object_id: list[Any] | None = None
+    ) -> Rows:
+        """Rows that stand for spectra that cannot be used."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        none = np.empty((number, 0))
+        flags = np.full(number, int(TokenFlag.REFUSED))
+        if object_id is not None and len(object_id) != number:
+            object_id = None
+        return cls(
+            np.empty(0), none, none, none.astype(bool), flags, object_id, where,
+            reason=text.removeprefix(f"{where}: "),
+        )  # fmt: skip
 
 
 def plain_numbers(values: Any) -> np.ndarray:
     """Numbers without unit and mask (the caller takes the mask)."""
     values = getattr(values, "unmasked", values)
     return np.asarray(getattr(values, "value", values))
+
+
+def chunk(n_pixels: int) -> int:
+    """How many spectra of so many pixels are converted at once."""
+    return max(_CHUNK // max(n_pixels, 1), 1)
+
+
+def pieces(number: int, size: int) -> Iterator[slice]:
+    """Slices of so many rows that cover a number of them."""
+    for first in range(0, number, max(size, 1)):
+        yield slice(first, first + size)
 
 
 def make_rows(
@@ -59,7 +100,7 @@ def make_rows(
     unit: u.UnitBase,
     sigma_unit: u.UnitBase,
     medium: str,
-    object_id: list[str] | None,
+    object_id: list[Any] | None,
     where: str,
 ) -> Rows:
     """Rows of spectra that share one spectral axis.
@@ -77,13 +118,13 @@ def make_rows(
         What the call converts to.
     unit, sigma_unit : `~astropy.units.UnitBase`
     medium : str
-    object_id : list of str or None
+    object_id : list or None
     where : str
     """
     grid = to_grid(axis, medium=medium, where=where)
     flags = TokenFlag.FROM_AIR if medium == "air" else TokenFlag(0)
     if grid.order is not None:
-        flags |= TokenFlag.REVERSED
+        flags |= TokenFlag.REVERSED if grid.n_orders == 1 else TokenFlag.ORDERS
     # Big-endian FITS columns end here: what leaves is native float64.
     flux = grid.sort(np.asarray(flux, dtype=np.float64))
     factor = flux_unit.factor(unit, grid.wavelength, where)
@@ -101,8 +142,9 @@ def make_rows(
         sigma = sigma * flux_unit.factor(sigma_unit, grid.wavelength, where)
     valid &= np.isfinite(sigma) & (sigma > 0)
     return Rows(
-        grid.wavelength, flux, sigma, valid, np.full(len(flux), int(flags)), object_id, where
-    )
+        grid.wavelength, flux, sigma, valid, np.full(len(flux), int(flags)), object_id, where,
+        flux_unit,
+    )  # fmt: skip
 
 
 def join_arms(arms: list[Rows], where: str) -> Rows:
@@ -131,4 +173,16 @@ def join_arms(arms: list[Rows], where: str) -> Rows:
         np.bitwise_or.reduce([arm.flags for arm in arms]),
         named[0] if named else None,
         where,
+        arms[0].flux_unit,
+        first_known([arm.kept for arm in arms]),
     )
+
+
+def first_known(kept: list[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """Columns of several arms: of each the first that says anything."""
+    out: dict[str, list[Any]] = {}
+    for columns in kept:
+        for key, column in columns.items():
+            if key not in out or all(value is None for value in out[key]):
+                out[key] = column
+    return out

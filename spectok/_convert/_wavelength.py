@@ -7,11 +7,19 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-__all__ = ["Grid", "check_medium", "to_grid"]
+from spectok._convert._masks import own_mask
+
+__all__ = ["Grid", "NoDataError", "check_medium", "in_angstrom", "to_grid"]
 
 _PLAUSIBLE = "give it in a unit of wavelength, frequency, wavenumber or energy"
 # By convention wavelengths below 2000 Angstrom are vacuum wavelengths, in air tables too.
 _AIR_STARTS = 2000.0
+# Orders have at least so many pixels on average; what turns about more often is shuffled.
+_ORDER_PIXELS = 16
+
+
+class NoDataError(ValueError):
+    """A spectrum without pixels or without wavelengths, as fillings of missing data are."""
 
 
 class Grid:
@@ -20,13 +28,15 @@ class Grid:
     Attributes
     ----------
     wavelength : float64 array, shape (L,)
-        Vacuum Angstrom, strictly ascending.
+        Vacuum Angstrom, strictly ascending within each order.
     order : int array, shape (L,), or None
         ``values[..., order]`` brings the caller's pixels into that order; None: they are in it.
+    n_orders : int
+        Overlapping orders that the axis holds; 1 for an axis that ascends from end to end.
     """
 
-    def __init__(self, wavelength: np.ndarray, order: np.ndarray | None) -> None:
-        self.wavelength, self.order = wavelength, order
+    def __init__(self, wavelength: np.ndarray, order: np.ndarray | None, n_orders: int) -> None:
+        self.wavelength, self.order, self.n_orders = wavelength, order, n_orders
 
     def sort(self, values: np.ndarray) -> np.ndarray:
         """Pixels (..., L) in the caller's order to ascending wavelength."""
@@ -45,8 +55,14 @@ def check_medium(medium: Any, where: str) -> str:
     """``"air"`` or ``"vacuum"``, or a ValueError."""
     if medium is None:
         return "vacuum"
-    if isinstance(medium, str) and medium.lower() in ("air", "vacuum"):
-        return medium.lower()
+    if isinstance(medium, bytes):
+        medium = medium.decode("ascii", "replace")
+    if isinstance(medium, str) and medium.strip().lower() in ("air", "vacuum", "vac"):
+        return "air" if medium.strip().lower() == "air" else "vacuum"
+    if isinstance(medium, (list, tuple, np.ndarray)):  # one for each row, all the same
+        given = {check_medium(one, where) for one in medium}
+        if len(given) == 1:
+            return given.pop()
     raise ValueError(f'{where}: medium must be "air" or "vacuum", not {medium!r}')
 
 
@@ -71,28 +87,38 @@ def to_grid(axis: u.Quantity, *, medium: str, where: str) -> Grid:
     ------
     ValueError
         For pixel axes, velocities without rest value, and wavelengths that are not finite,
-        not positive or not unique.
+        not positive or not unique. Overlapping orders may share wavelengths.
     """
+    masked = own_mask(axis)
+    if masked is not None:
+        if masked.any():
+            raise ValueError(
+                f"{where}: {masked.sum()} of {masked.size} wavelengths are masked (the first is "
+                f"pixel {int(masked.argmax())}); drop these pixels from axis, flux and error"
+            )
+        axis = axis.unmasked
     edges = getattr(axis, "_bin_edges", None)
     if edges is not None and len(edges) == len(axis) + 1:
-        edges = _angstrom(u.Quantity(edges), where)
+        edges = in_angstrom(u.Quantity(edges), where)
         wavelength = 0.5 * (edges[1:] + edges[:-1])
     else:
-        wavelength = _angstrom(axis, where)
-    if wavelength.ndim != 1 or wavelength.size == 0:
+        wavelength = in_angstrom(axis, where)
+    if wavelength.size == 0:
+        raise NoDataError(f"{where}: its spectral axis is empty: there is no pixel to encode")
+    if wavelength.ndim != 1:
         raise ValueError(
             f"{where}: the spectral axis must be one-dimensional and not empty, not of shape "
             f"{wavelength.shape}"
         )
     bad = ~(np.isfinite(wavelength) & (wavelength > 0))
     if bad.any():
-        raise ValueError(
+        raise NoDataError(
             f"{where}: {bad.sum()} of {bad.size} wavelengths are not finite and positive (the "
             f"first is pixel {int(bad.argmax())}); drop these pixels from axis, flux and error"
         )
-    order = None
+    order, n_orders = None, 1
     if wavelength.size > 1 and not (np.diff(wavelength) > 0).all():
-        order = np.argsort(wavelength, kind="stable")
+        order, n_orders = _sorted(wavelength)
         wavelength = wavelength[order]
         same = np.flatnonzero(np.diff(wavelength) == 0)
         if same.size:
@@ -103,13 +129,51 @@ def to_grid(axis: u.Quantity, *, medium: str, where: str) -> Grid:
             )
     if medium == "air":
         wavelength = _air_to_vacuum(wavelength)
-    return Grid(wavelength, order)
+    return Grid(wavelength, order, n_orders)
 
 
-def _angstrom(axis: u.Quantity, where: str) -> np.ndarray:
+def _sorted(wavelength: np.ndarray) -> tuple[np.ndarray, int]:
+    """The order of the pixels by wavelength, and how many overlapping orders they form.
+
+    Overlapping orders laid end to end must not be interleaved pixel by pixel: neighbours would
+    come from different orders. Each stays whole, and they follow by their first wavelength.
+    """
+    by_wavelength = np.argsort(wavelength, kind="stable")
+    sign = np.sign(np.diff(wavelength)).astype(int)
+    runs = _runs(sign)
+    if not sign.all() or len(runs) == 1 or len(wavelength) < _ORDER_PIXELS * len(runs):
+        return by_wavelength, 1
+    runs.sort(key=lambda run: wavelength[run[0]])
+    if all(wavelength[a[-1]] < wavelength[b[0]] for a, b in zip(runs, runs[1:], strict=False)):
+        return by_wavelength, 1
+    return np.concatenate(runs), len(runs)
+
+
+def _runs(sign: np.ndarray) -> list[np.ndarray]:
+    """Pixels of each run along which the wavelength rises or falls, ascending in wavelength."""
+    turns = np.flatnonzero(sign[1:] != sign[:-1]) + 1
+    runs, first, last = [], 0, len(sign)
+    while first < last:
+        after = turns[np.searchsorted(turns, first, side="right") :]
+        stop = int(after[0]) if after.size else last
+        run = np.arange(first, stop + 1)
+        runs.append(run if sign[first] > 0 else run[::-1])
+        first = stop + 1
+    if first == last:
+        runs.append(np.arange(first, last + 1))
+    return runs
+
+
+def in_angstrom(axis: u.Quantity, where: str) -> np.ndarray:
+    """A spectral axis of any unit as numbers in Angstrom, in its own medium and order."""
     unit = getattr(axis, "unit", None)
     if unit == u.AA:  # the usual case, and 0.1 ms a spectrum saved
         return np.asarray(axis.value, dtype=np.float64)
+    if isinstance(unit, u.UnrecognizedUnit):
+        raise ValueError(
+            f"{where}: the unit {str(unit)!r} of the spectral axis is not known to astropy; "
+            f"{_PLAUSIBLE}"
+        )
     if unit is None or unit == u.dimensionless_unscaled or unit.is_equivalent(u.pix):
         raise ValueError(f"{where}: the spectral axis has the unit {str(unit)!r}; {_PLAUSIBLE}")
     try:

@@ -1,10 +1,15 @@
 """The token table, and what is made from it (layer 1)."""
 
 from spectok._tokens._embeddings import to_embedding_table
+from spectok._tokens._refusals import reasons_to_text, refusals
 from spectok._tokens._summary import concatenate, group, pool
 from spectok._tokens._table import (
+    COLUMNS,
     TokenSequence,
     column_unit,
+    has_unit,
+    id_column,
+    meta_entry,
     meta_of,
     sequences,
     table_unit,
@@ -13,12 +18,18 @@ from spectok._tokens._table import (
 )
 
 __all__ = [
+    "COLUMNS",
     "TokenSequence",
     "column_unit",
     "concatenate",
     "group",
+    "has_unit",
+    "id_column",
+    "meta_entry",
     "meta_of",
     "pool",
+    "reasons_to_text",
+    "refusals",
     "sequences",
     "table_unit",
     "to_embedding_table",

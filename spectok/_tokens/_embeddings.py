@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from astropy.table import QTable, Table
 
-from spectok._tokens._table import TokenSequence, legible, meta_of
+from spectok._tokens._table import TokenSequence, id_column, kept_of, legible, meta_of
 
 __all__ = ["to_embedding_table"]
 
@@ -22,12 +22,14 @@ def to_embedding_table(
     table = QTable(
         {
             "spectrum_index": [one.index for one in spectra],
-            "object_id": [one.object_id for one in spectra],
+            "object_id": id_column([one.object_id for one in spectra]),
             "embedding": embedding,
             "n_valid": [int(one.n_valid[one.valid].sum()) for one in spectra],
             "flags": np.array([one.flags for one in spectra], np.int32),
         }
     )
+    for name, column in kept_of(tokens, spectra).items():
+        table[name] = column
     meta = meta_of(tokens)
     table.meta.update({key: meta[key] for key in _META})
     return legible(table)

@@ -9,7 +9,16 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable, Table, vstack
 
-from spectok._tokens._table import check_table, legible, meta_of, sequences
+from spectok._tokens._refusals import reasons_of, reasons_to_text
+from spectok._tokens._table import (
+    check_table,
+    has_unit,
+    id_column,
+    kept_of,
+    legible,
+    meta_of,
+    sequences,
+)
 
 __all__ = ["concatenate", "group", "pool"]
 
@@ -33,8 +42,8 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
     -------
     vectors : `~astropy.table.QTable`
         One row per spectrum: ``spectrum_index``, ``object_id``, ``n_tokens``, ``valid`` (False
-        where there was no valid token; the vector is then zero), ``flags`` and ``vector``
-        (float32, shape (N, C)).
+        where there was no valid token; the vector is then zero), ``flags``, ``vector``
+        (float32, shape (N, C)), and what ``keep`` of `spectok.encode` kept.
 
     Raises
     ------
@@ -69,13 +78,16 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
     table = QTable(
         {
             "spectrum_index": [s.index for s in spectra],
-            "object_id": [s.object_id for s in spectra],
+            "object_id": id_column([s.object_id for s in spectra]),
             "n_tokens": [int(s.valid.sum()) for s in spectra],
             "valid": [bool(s.valid.any()) for s in spectra],
             "flags": [s.flags for s in spectra],
             "vector": vectors,
         }
     )
+    for name, column in kept_of(tokens, spectra).items():
+        if name not in table.colnames:
+            table[name] = column
     table.meta.update(meta_of(tokens))
     return legible(table)
 
@@ -96,10 +108,11 @@ def group(tokens: Table, vectors: Any = None) -> np.ndarray:
     items : `numpy.ndarray`, shape (N,)
         In ascending ``spectrum_index``. Each item is a structured array of the spectrum's T
         valid tokens in ascending wavelength, with the fields ``wavelength`` (float64, vacuum
-        Angstrom) and ``token`` (float32, C). ``item.dtype.metadata`` names the model that made
-        the tokens, which is how `spectok.probes` refuses those of another. With vectors, the
-        array of N is itself structured: the field ``tokens`` holds these items, ``vector``
-        (float32, E) the vectors, not a number where a spectrum has none.
+        Angstrom), ``half`` (float64, Angstrom from there to the patch's outer edges) and
+        ``token`` (float32, C). ``item.dtype.metadata`` names the model that made the tokens,
+        which is how `spectok.probes` refuses those of another. With vectors, the array of N is
+        itself structured: the field ``tokens`` holds these items, ``vector`` (float32, E) the
+        vectors, not a number where a spectrum has none.
 
     Raises
     ------
@@ -126,12 +139,16 @@ def group(tokens: Table, vectors: Any = None) -> np.ndarray:
     # What made the tokens travels with every item, so that a probe can refuse another model's.
     made_by = {key: meta[key] for key in ("MODEL", "SHA256")}
     fields = np.dtype(
-        [("wavelength", np.float64), ("token", np.float32, (size,))], metadata=made_by
+        [("wavelength", np.float64), ("half", np.float64), ("token", np.float32, (size,))],
+        metadata=made_by,
     )
+    # From the middle of the first pixel to its edge, padding of the last patch included.
+    to_edge = meta["PATCH"] / max(meta["PATCH"] - 1, 1)
     items = np.empty(len(spectra), dtype=object)
     for row, s in enumerate(spectra):
         items[row] = np.empty(int(s.valid.sum()), fields)
         items[row]["wavelength"] = s.wavelength[s.valid]
+        items[row]["half"] = to_edge * (s.wavelength - s.wavelength_min)[s.valid]
         items[row]["token"] = s.token[s.valid]
     if vectors is None:
         return items
@@ -184,7 +201,8 @@ def concatenate(tables: Sequence[Table]) -> QTable:
     -------
     tokens : `~astropy.table.QTable`
         ``spectrum_index`` runs on from table to table, each table's gaps kept; ``object_id``
-        stays as it was. The scale is in the flux unit of the first table.
+        stays as it was, and becomes text where only some tables have integers. The scale is in
+        the flux unit of the first table. Columns of ``keep`` that a table lacks are masked there.
 
     Raises
     ------
@@ -203,7 +221,7 @@ def concatenate(tables: Sequence[Table]) -> QTable:
     tables = list(tables)
     if not tables:
         raise ValueError("there is no table to concatenate")
-    first, joined, offset = None, [], 0
+    first, joined, offset, reasons = None, [], 0, {}
     for number, table in enumerate(tables):
         check_table(table)
         meta = meta_of(table)
@@ -219,13 +237,33 @@ def concatenate(tables: Sequence[Table]) -> QTable:
         part.meta.clear()
         index = np.asarray(part["spectrum_index"])
         part["spectrum_index"] = index + offset
+        reasons |= {k + offset: reason for k, reason in reasons_of(table).items()}
         offset += int(index.max()) + 1
+        if joined and has_unit(part["scale"]) != has_unit(joined[0]["scale"]):
+            raise ValueError(
+                f"of tables 0 and {number} one has lost the unit of its column scale, as other "
+                "programs leave it: set table['scale'].unit again before they are joined"
+            )
         if meta["FLUXUNIT"] != first["FLUXUNIT"]:
             part["scale"] = _rescaled(part["scale"], joined[0]["scale"], number)
         joined.append(part)
+    _same_kind_of_names(joined)
     out = vstack(joined, metadata_conflicts="silent")
     out.meta.update(first)
+    if reasons:
+        out.meta["REFUSED"] = reasons_to_text(reasons)
     return out
+
+
+def _same_kind_of_names(tables: list[QTable]) -> None:
+    """Make identifiers text in all tables, unless all have integers."""
+    columns = [np.asarray(table["object_id"]) for table in tables]
+    if all(column.dtype.kind in "iu" for column in columns):
+        return
+    for table, column in zip(tables, columns, strict=True):
+        if column.dtype.kind == "S":
+            column = np.char.decode(column, "utf-8")
+        table["object_id"] = column.astype(str)
 
 
 def _rescaled(scale: Any, like: Any, number: int) -> u.Quantity:

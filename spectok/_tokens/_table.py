@@ -15,10 +15,15 @@ from astropy.table import QTable, Table
 from spectok._batch import TokenBatch
 
 __all__ = [
+    "COLUMNS",
     "TokenSequence",
     "check_table",
     "column_unit",
+    "id_column",
+    "kept_of",
+    "has_unit",
     "legible",
+    "meta_entry",
     "meta_of",
     "sequences",
     "table_unit",
@@ -26,7 +31,7 @@ __all__ = [
     "to_token_batch",
 ]
 
-_COLUMNS = (
+COLUMNS = (
     "spectrum_index", "object_id", "token_index", "wavelength", "wavelength_min",
     "wavelength_max", "n_pixels", "n_valid", "valid", "scale", "flags", "token",
 )  # fmt: skip
@@ -46,9 +51,10 @@ def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
     columns : dict
         The columns of the table by name; wavelengths as Quantities or in Angstrom.
     meta : dict
-        The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``.
+        The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``; where it applies
+        ``SHAPE`` (of the array that the spectra came in) and ``REFUSED`` (see `refusals`).
     """
-    table = QTable({name: columns[name] for name in _COLUMNS}, copy=False)
+    table = QTable({name: columns[name] for name in COLUMNS}, copy=False)
     for name in ("wavelength", "wavelength_min", "wavelength_max"):
         table[name] = u.Quantity(table[name], u.AA, copy=False)
     table.meta.update(meta)
@@ -80,11 +86,26 @@ def meta_of(table: Table) -> dict[str, Any]:
     return {key: given[key] for key in _META}
 
 
+def meta_entry(table: Table, key: str) -> Any:
+    """One more entry of a table's meta, or None; files may have changed the case of its key."""
+    return next((value for name, value in table.meta.items() if str(name).upper() == key), None)
+
+
+def id_column(names: Sequence[Any]) -> np.ndarray:
+    """Identifiers as a column: of integers where all are (and fit 64 bits), else of texts."""
+    if all(isinstance(name, (int, np.integer)) for name in names):
+        try:
+            return np.array([int(name) for name in names], dtype=np.int64)
+        except OverflowError:
+            pass
+    return np.array([str(name) for name in names], dtype=str)
+
+
 def check_table(table: Table) -> None:
     """Refuse what is no token table, is empty, or says the same token twice."""
     if not isinstance(table, Table):
         raise TypeError(f"expected a token table (astropy QTable), got {type(table).__name__}")
-    missing = [name for name in _COLUMNS if name not in table.colnames]
+    missing = [name for name in COLUMNS if name not in table.colnames]
     if missing:
         raise ValueError(f"this is no token table: it lacks the columns {', '.join(missing)}")
     if len(table) == 0:
@@ -105,7 +126,7 @@ class TokenSequence:
     ----------
     index : int
         Its ``spectrum_index``.
-    object_id : str
+    object_id : str or int
     flags : int
     scale : float
         In the unit of the column.
@@ -114,10 +135,12 @@ class TokenSequence:
         Vacuum Angstrom.
     n_pixels, n_valid : int arrays, shape (T,)
     token : float32 array, shape (T, C)
+    row : int
+        Its first row in the table.
     """
 
     index: int
-    object_id: str
+    object_id: str | int
     flags: int
     scale: float
     valid: np.ndarray
@@ -127,6 +150,7 @@ class TokenSequence:
     n_pixels: np.ndarray
     n_valid: np.ndarray
     token: np.ndarray
+    row: int
 
     def covers(self, wavelength: np.ndarray) -> np.ndarray:
         """Where a wavelength lies within one patch of a valid token; shape of the input."""
@@ -148,9 +172,12 @@ def sequences(table: Table) -> list[TokenSequence]:
         Where the table is no token table, is empty or repeats tokens.
     """
     check_table(table)
-    arrays = {name: np.asarray(table[name]) for name in _COLUMNS}
+    arrays = {name: np.asarray(table[name]) for name in COLUMNS}
+    names = table["object_id"]
+    if getattr(names, "mask", None) is not None and names.dtype.kind in "US":
+        arrays["object_id"] = names.filled("")  # ECSV masks empty texts
     for name in ("wavelength", "wavelength_min", "wavelength_max"):
-        arrays[name] = u.Quantity(table[name], copy=False).to_value(u.AA).astype(np.float64)
+        arrays[name] = _angstrom(table[name], name)
     order = np.lexsort((arrays["wavelength"], arrays["spectrum_index"]))
     index = arrays["spectrum_index"][order]
     starts = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
@@ -158,10 +185,12 @@ def sequences(table: Table) -> list[TokenSequence]:
     for rows in np.split(order, starts[1:]):
         first = rows[0]
         name = arrays["object_id"][first]
+        if isinstance(name, np.integer):
+            name = int(name)
         out.append(
             TokenSequence(
                 int(arrays["spectrum_index"][first]),
-                name.decode() if isinstance(name, bytes) else str(name),
+                name if isinstance(name, int) else _text(name),
                 int(arrays["flags"][first]),
                 float(arrays["scale"][first]),
                 arrays["valid"][rows].astype(bool),
@@ -170,9 +199,39 @@ def sequences(table: Table) -> list[TokenSequence]:
                 arrays["n_valid"][rows].astype(np.int64),
                 # FITS hands over big-endian numbers, which torch refuses.
                 arrays["token"][rows].astype(np.float32),
+                int(rows.min()),
             )
         )
     return out
+
+
+def kept_of(table: Table, spectra: Sequence[TokenSequence]) -> dict[str, Any]:
+    """What was kept of each spectrum beside its tokens: a column of N values by its name."""
+    rows = [one.row for one in spectra]
+    return {name: table[name][rows] for name in table.colnames if name not in COLUMNS}
+
+
+def _text(name: Any) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+
+
+def has_unit(column: Any) -> bool:
+    """Whether a column still has the unit that it was written with, and other tools kept it."""
+    unit = getattr(column, "unit", None)
+    return unit is not None and not isinstance(unit, u.UnrecognizedUnit)
+
+
+def _angstrom(column: Any, name: str) -> np.ndarray:
+    """Wavelengths of a table as plain numbers; without their unit they are still Angstrom."""
+    if not has_unit(column):
+        return np.asarray(column, dtype=np.float64)
+    try:
+        return u.Quantity(column, copy=False).to_value(u.AA).astype(np.float64)
+    except u.UnitConversionError as error:
+        raise ValueError(
+            f"the column {name} of the token table is in {column.unit}, which is no wavelength: "
+            "something has changed it; its numbers were Angstrom"
+        ) from error
 
 
 def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
@@ -183,6 +242,9 @@ def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     valid = np.zeros((len(spectra), longest), bool)
     for row, s in enumerate(spectra):
         value[row, : len(s.valid)] = s.token
+        if np.isnan(s.wavelength).any():  # refused: it lies nowhere, and is never looked at
+            wavelength[row], half[row] = 1.0, 0.0
+            continue
         wavelength[row, : len(s.valid)] = s.wavelength
         wavelength[row, len(s.valid) :] = s.wavelength[-1]
         half[row, : len(s.valid)] = s.wavelength - s.wavelength_min
@@ -209,7 +271,16 @@ def column_unit(unit: u.UnitBase) -> u.UnitBase:
     """`table_unit` without a scale that is no power of ten, which FITS cannot hold."""
     unit = table_unit(unit)
     power = math.log10(unit.scale)
-    return unit if power == round(power) else u.CompositeUnit(1, unit.bases, unit.powers)
+    if power != round(power):
+        unit = u.CompositeUnit(1, unit.bases, unit.powers)
+    try:
+        unit.to_string("fits")
+    except u.UnitScaleError:  # a name of something with a scale of its own, such as ST
+        parts = unit.decompose()
+        return u.CompositeUnit(1, parts.bases, parts.powers)
+    except ValueError:  # astropy writes it in a way of its own
+        pass
+    return unit
 
 
 def _readable(unit: u.UnitBase) -> bool:

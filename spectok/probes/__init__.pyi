@@ -3,6 +3,7 @@ from ._classifier import ProbeClassifier as ProbeClassifier
 from ._neighbours import neighbours as neighbours
 from ._novelty import novelty as novelty
 from ._novelty import novelty_reference as novelty_reference
+from ._redshift import RedshiftProbe as RedshiftProbe
 from ._regressor import ProbeRegressor as ProbeRegressor
 from ._save import load_probe as load_probe
 from ._save import save_probe as save_probe
@@ -12,6 +13,7 @@ from ._simple import linear_probe as linear_probe
 __all__ = [
     "ProbeClassifier",
     "ProbeRegressor",
+    "RedshiftProbe",
     "knn_probe",
     "linear_probe",
     "load_probe",

@@ -19,7 +19,7 @@ from spectok.probes._linear import LinearConfig, LinearNetwork
 from spectok.probes._network import ProbeConfig, ProbeNetwork
 from spectok.probes._sklearn import BaseEstimator, check_is_fitted, check_random_state
 
-__all__ = ["FEW", "Probe", "say_empty"]
+__all__ = ["FEW", "Probe", "say_elsewhere", "say_empty"]
 
 FEW = 200  # spectra below which a linear reading is better: docs/probes_measured, "labels"
 Solve = Callable[[LinearNetwork, np.ndarray, torch.Tensor, np.ndarray], None]
@@ -222,7 +222,7 @@ class Probe(BaseEstimator):
         config = self.network_.config
         same_sizes(inputs.sizes, (config.token_size, config.vector_size))
         if inputs.items is not None:
-            _say_elsewhere(inputs.items, self.network_.grid.cpu().numpy())
+            say_elsewhere(inputs.items, self.network_.grid.cpu().numpy())
         network = self.network_.to(self.device)
         found = outputs(network, inputs, 4 * self.batch_size)
         network.to("cpu")
@@ -259,7 +259,7 @@ def say_empty(empty: np.ndarray, what: str, *, stacklevel: int = 3) -> None:
         )
 
 
-def _say_elsewhere(items: np.ndarray, grid: np.ndarray) -> None:
+def say_elsewhere(items: np.ndarray, grid: np.ndarray) -> None:
     """Name the spectra most of whose tokens lie where no training spectrum had one."""
     low, high = grid[0] - 0.01 * grid[0], grid[-1] + 0.01 * grid[-1]
     rows = [

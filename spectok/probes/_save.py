@@ -19,22 +19,30 @@ from spectok.probes._heads import Mixture
 from spectok.probes._labels import Labels
 from spectok.probes._linear import LinearConfig, LinearNetwork
 from spectok.probes._network import ProbeConfig, ProbeNetwork
+from spectok.probes._redshift import RedshiftProbe
+from spectok.probes._redshift_network import RedshiftConfig, RedshiftNetwork
 from spectok.probes._regressor import ProbeRegressor
 from spectok.probes._sklearn import check_is_fitted
 
 __all__ = ["load_probe", "save_probe"]
 
 _KEY = "spectok-probe"
-_KINDS = {"classifier": ProbeClassifier, "regressor": ProbeRegressor}
-_METHODS = {"attention": (ProbeNetwork, ProbeConfig), "linear": (LinearNetwork, LinearConfig)}
+AnyProbe = ProbeClassifier | ProbeRegressor | RedshiftProbe
+_KINDS = {
+    "classifier": ProbeClassifier, "regressor": ProbeRegressor, "redshift": RedshiftProbe
+}  # fmt: skip
+_METHODS = {
+    "attention": (ProbeNetwork, ProbeConfig), "linear": (LinearNetwork, LinearConfig),
+    "correlation": (RedshiftNetwork, RedshiftConfig),
+}  # fmt: skip
 
 
-def save_probe(probe: ProbeClassifier | ProbeRegressor, path: str | PathLike[str]) -> Path:
+def save_probe(probe: AnyProbe, path: str | PathLike[str]) -> Path:
     """Write a fitted probe to one safetensors file.
 
     Parameters
     ----------
-    probe : ProbeClassifier or ProbeRegressor
+    probe : ProbeClassifier, ProbeRegressor or RedshiftProbe
         Fitted, on any device.
     path : str or path
         A new file, such as ``teff.safetensors``.
@@ -89,7 +97,7 @@ def save_probe(probe: ProbeClassifier | ProbeRegressor, path: str | PathLike[str
     if kind == "classifier":
         about["classes"] = probe.classes_.tolist()
         about["classes_type"] = probe.classes_.dtype.str
-    else:
+    elif kind == "regressor":
         about["labels"] = dataclasses.asdict(probe.labels_)
         for name in ("label_mean_", "label_std_"):
             about[name] = getattr(probe, name).tolist()
@@ -100,7 +108,7 @@ def save_probe(probe: ProbeClassifier | ProbeRegressor, path: str | PathLike[str
     return path
 
 
-def load_probe(path: str | PathLike[str]) -> ProbeClassifier | ProbeRegressor:
+def load_probe(path: str | PathLike[str]) -> AnyProbe:
     """Read a probe that `save_probe` wrote.
 
     Parameters
@@ -110,7 +118,7 @@ def load_probe(path: str | PathLike[str]) -> ProbeClassifier | ProbeRegressor:
 
     Returns
     -------
-    probe : ProbeClassifier or ProbeRegressor
+    probe : ProbeClassifier, ProbeRegressor or RedshiftProbe
         Fitted; it computes on the CPU until its ``device`` is set.
 
     Raises
@@ -146,6 +154,8 @@ def load_probe(path: str | PathLike[str]) -> ProbeClassifier | ProbeRegressor:
         network = network_class(config_class(**about["config"]))
         network.load_state_dict(state)
         given = {**about["parameters"], "device": "cpu"}
+        if isinstance(given.get("redshift_range"), list):
+            given["redshift_range"] = tuple(given["redshift_range"])
         if isinstance(given.get("class_weight"), list):
             given["class_weight"] = {key: value for key, value in given["class_weight"]}  # noqa: C416
         probe = _KINDS[about["kind"]](**given)
@@ -174,13 +184,13 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a probe with {value!r} among its parameters or classes cannot be saved")
 
 
-def _fitted(probe: ProbeClassifier | ProbeRegressor, about: dict[str, Any]) -> None:
+def _fitted(probe: AnyProbe, about: dict[str, Any]) -> None:
     """Set what a fit has left beside the network."""
     probe.tokenizer_, probe.history_ = about["tokenizer"], about["history"]
     probe.n_held_out_, probe.method_ = about["n_held_out"], about["method"]
     if about["kind"] == "classifier":
         probe.classes_ = np.array(about["classes"], dtype=about["classes_type"])
-    else:
+    elif about["kind"] == "regressor":
         given = about["labels"]
         probe.labels_ = Labels(tuple(given["names"]), tuple(given["units"]), given["vector"])
         probe.label_mean_, probe.label_std_ = (

@@ -46,9 +46,10 @@ def emulators_across(
         ]
         if not able:
             raise ValueError(
-                f"no emulator of stars at the wavelengths {name!r} knows {', '.join(_SHARED)}: "
-                "give templates that simulate.build_templates made of all folders, or instruments "
-                "that see the same wavelengths"
+                f"the instruments do not observe the same wavelengths, and no emulator of stars "
+                f"at the wavelengths {name!r} knows {', '.join(_SHARED)}, by which they could see "
+                "the same stars: give templates of simulate.build_templates that have some, or "
+                "instruments that see the same wavelengths"
             )
         # The widest range of temperatures serves most stars.
         found[grid] = max(able, key=lambda family: _spread(family, "teff"))

@@ -74,6 +74,11 @@ class Simulator:
         self.fine = self.instruments[0].grid
         names = [_family_of(one) for one in self.instruments]
         name = names[0]
+        if len(set(names)) > 1 and kind not in (None, "star"):
+            raise ValueError(
+                f"{', '.join(i.name for i in self.instruments)} do not observe the same "
+                f"wavelengths, so they can only share stars, by their labels, and no {kind}"
+            )
         templates = analytic_templates() if templates is None else templates
         families = templates.families(name, self.fine, self.device)
         if kind is not None and kind not in KINDS:
@@ -99,11 +104,6 @@ class Simulator:
         # Where the instruments see different wavelengths: the same stars by their labels.
         self.across: dict[FineGrid, Family] = {}
         if len(set(names)) > 1:
-            if kind not in (None, "star"):
-                raise ValueError(
-                    f"{', '.join(i.name for i in self.instruments)} do not observe the same "
-                    f"wavelengths, so they can only share stars, by their labels, and no {kind}"
-                )
             grids = {one.grid: known for one, known in zip(self.instruments, names, strict=True)}
             self.across = emulators_across(templates, grids, self.device)
             self.families, self.shares = [self.across[self.fine]], [1.0]

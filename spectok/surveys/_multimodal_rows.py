@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._values import ABSURD, says_something
+from ._missing import ABSURD, says_something
 
 __all__ = ["SurveyRecord", "as_arrays", "known", "make_record", "text"]
 

@@ -9,16 +9,18 @@ variance no unit, and refuses files of which the checksum was removed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from specutils import Spectrum, SpectrumList
 
-from ._files import FLUX_UNIT, build, known, native, row_values, scalar
-from ._values import broken
-from .apogee import BAD_BITS as APOGEE_BITS
+from ._fits import FLUX_UNIT, build, known, native, row_values, scalar
+from ._kinds import is_mwm_table
+from ._missing import broken
+from ._table import FitsTable
 
-__all__ = ["read", "recognise"]
+__all__ = ["read"]
 
 _LABELS = {
     name: name
@@ -37,18 +39,7 @@ _LABELS = {
 }
 
 
-def _has_spectra(hdu) -> bool:
-    """Tell whether an HDU is a table of spectra, with or without rows."""
-    names = {name.lower() for name in getattr(getattr(hdu, "columns", None), "names", ())}
-    return {"flux", "ivar", "pixel_flags"} <= names
-
-
-def recognise(hdus) -> bool:
-    """Tell whether open HDUs are an ``mwmStar`` or ``mwmVisit`` file."""
-    return "SDSS_ID" in hdus[0].header and any(_has_spectra(hdu) for hdu in hdus[1:])
-
-
-def read(path: Path, hdus) -> SpectrumList:
+def read(path: Path, hdus, apogee_bits: Mapping[str, int]) -> SpectrumList:
     """Read what has rows, in the file's order: BOSS before APOGEE, north before south.
 
     Raises
@@ -57,7 +48,9 @@ def read(path: Path, hdus) -> SpectrumList:
         If every table is empty.
     """
     spectra = [
-        _read_table(hdus[0].header, hdu) for hdu in hdus[1:] if _has_spectra(hdu) and len(hdu.data)
+        _read_table(hdus[0].header, hdu, apogee_bits)
+        for hdu in hdus[1:]
+        if is_mwm_table(hdu) and FitsTable(hdu).n_rows
     ]
     if not spectra:
         raise ValueError(
@@ -67,27 +60,26 @@ def read(path: Path, hdus) -> SpectrumList:
     return SpectrumList(spectra)
 
 
-def _read_table(primary, hdu) -> Spectrum:
+def _read_table(primary, hdu, apogee_bits: Mapping[str, int]) -> Spectrum:
     """Make one spectrum, with a row per visit, of one table."""
-    table, header = hdu.data, hdu.header
-    names = {name.lower(): name for name in hdu.columns.names}
-    if "wavelength" in names:
-        wavelength = native(table[names["wavelength"]][0])
+    table, header = FitsTable(hdu), hdu.header
+    if "wavelength" in table:
+        wavelength = native(table["wavelength"][0])
     else:
         pixel = np.arange(header["NPIXELS"]) + 1.0 - header.get("CRPIX", 1)
         wavelength = 10.0 ** (header["CRVAL"] + header["CDELT"] * pixel)
-    flux = native(table[names["flux"]]).reshape(len(table), -1)
-    ivar = native(table[names["ivar"]]).reshape(flux.shape)
+    flux = native(table["flux"]).reshape(table.n_rows, -1)
+    ivar = native(table["ivar"]).reshape(flux.shape)
     instrument = scalar(header.get("INSTRMNT", "")) or hdu.name.split("/")[0]
     bad = np.zeros(flux.shape, bool)
     if instrument == "APOGEE":
         # The bits of apStar files. BOSS's come from the OR mask, which says nothing
         # about the coadded pixel (see sdss.BAD_BITS), and single precision cannot
         # even hold them: there the inverse variance decides.
-        flags = np.nan_to_num(native(table[names["pixel_flags"]]))
-        bad = broken(flags.reshape(flux.shape), APOGEE_BITS)
-    several = len(table) > 1
-    rows = [_describe(primary, row, "wavelength" in names) for row in table]
+        flags = np.nan_to_num(native(table["pixel_flags"]))
+        bad = broken(flags.reshape(flux.shape), apogee_bits)
+    several = table.n_rows > 1
+    rows = [_describe(primary, table, row) for row in range(table.n_rows)]
     if several:
         common = {key: [row[key] for row in rows] for key in rows[0] if key != "label"}
         keys = {key: None for row in rows for key in row["label"]}
@@ -100,17 +92,19 @@ def _read_table(primary, hdu) -> Spectrum:
     return build(wavelength, flux, ivar, bad, unit=FLUX_UNIT, meta=meta)
 
 
-def _describe(primary, row, star: bool) -> dict:
+def _describe(primary, table: FitsTable, row: int) -> dict:
     """Identifier, position, frame and labels of one row."""
-    values = row_values(row, {"id": "sdss_id", "telescope": "telescope", "stacked": "in_stack"})
+    values = row_values(
+        table, {"id": "sdss_id", "telescope": "telescope", "stacked": "in_stack"}, row
+    )
     identifier = values.get("id", primary["SDSS_ID"])
     # A visit that was left out of the stack was not shifted to the star's rest frame.
-    rest = star or bool(values.get("stacked", True))
+    rest = "wavelength" in table or bool(values.get("stacked", True))
     place = {"ra": primary.get("RA"), "dec": primary.get("DEC")}
     return {
         "object_id": str(identifier),
         "telescope": str(values.get("telescope", "")),
         "frame": "rest" if rest else "as observed",
         **known(place),
-        "label": known(row_values(row, _LABELS)),
+        "label": known(row_values(table, _LABELS, row)),
     }

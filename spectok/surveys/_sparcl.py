@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from specutils import Spectrum, SpectrumList
 
-from . import sdss
-from ._files import FLUX_UNIT, build, known, native, scalar
-from ._values import broken
+from ._fits import FLUX_UNIT, build, known, native, scalar
+from ._missing import broken
+from ._spec import BAD_BITS
 
 __all__ = ["from_sparcl"]
 
@@ -117,7 +117,7 @@ def _spectrum(number: int, record: Any) -> Spectrum:
             f"record {number} ({ids}): wavelength, flux, ivar and mask have the shapes {shapes}, "
             "not one of (L,); retrieve it again"
         )
-    bad = broken(bits, sdss.BAD_BITS) if survey == "SDSS" else bits != 0
+    bad = broken(bits, BAD_BITS) if survey == "SDSS" else bits != 0
     label = {key: scalar(_field(record, *names)) for key, names in _LABELS.items()}
     found = {**ids, "ra": _field(record, "ra"), "dec": _field(record, "dec")}
     meta = {

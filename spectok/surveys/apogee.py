@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,8 +10,21 @@ import numpy as np
 from astropy.io.fits import HDUList
 from specutils import SpectrumList
 
-from ._files import FLUX_UNIT, build, known, native, open_fits, row_values, scalar, wrong_survey
-from ._values import ABSURD, broken
+from ._fits import (
+    FLUX_UNIT,
+    Source,
+    build,
+    known,
+    native,
+    open_fits,
+    path_of,
+    row_values,
+    scalar,
+    stem_of,
+)
+from ._kinds import apogee_kind, grid_header, wrong_survey
+from ._missing import ABSURD, broken
+from ._table import FitsTable, is_table
 
 __all__ = ["BAD_BITS", "read", "recognise"]
 
@@ -45,34 +57,6 @@ _TABLE_LABELS = ("TEFF", "LOGG", "M_H", "ALPHA_M", "VMICRO", "VMACRO", "VSINI", 
 _ABUNDANCE = re.compile(r"[A-Z][A-Z]?I{0,2}_(FE|H)")
 
 
-def _kind(hdus) -> str | None:
-    """Name the kind of file: "visit", "star", "aspcap", or None."""
-    if len(hdus) < 4 or any(getattr(h, "data", None) is None for h in hdus[1:4]):
-        return None
-    shapes = [getattr(h.data, "shape", ()) for h in hdus[1:4]]
-    if any(h.is_image is False for h in hdus[1:4]) or len(set(shapes)) != 1:
-        return None
-    if len(hdus) > 4 and hdus[4].is_image and shapes[0][:1] == (3,):
-        if getattr(hdus[4].data, "shape", None) == shapes[0] and len(shapes[0]) == 2:
-            wave = hdus[4].data
-            if 1.4e4 < np.nanmedian(wave) < 1.8e4:
-                return "visit"
-    header = _grid_header(hdus)
-    if header is None or abs(header["CRVAL1"] - 4.18) > 0.02:
-        return None
-    if np.issubdtype(hdus[3].data.dtype, np.integer):
-        return "star"
-    return "aspcap"
-
-
-def _grid_header(hdus):
-    """Find the header that holds the logarithmic wavelength grid."""
-    for hdu in (hdus[1], hdus[0]):
-        if "CRVAL1" in hdu.header and "CDELT1" in hdu.header:
-            return hdu.header
-    return None
-
-
 def recognise(hdus: HDUList) -> bool:
     """Tell whether open HDUs are an APOGEE spectrum file.
 
@@ -93,10 +77,10 @@ def recognise(hdus: HDUList) -> bool:
     >>> apogee.recognise(fits.HDUList([fits.PrimaryHDU()]))
     False
     """
-    return _kind(hdus) is not None
+    return apogee_kind(hdus) is not None
 
 
-def read(path: str | os.PathLike) -> SpectrumList:
+def read(path: Source) -> SpectrumList:
     """Read an APOGEE ``apVisit``, ``apStar`` or ``aspcapStar`` file.
 
     A pixel is bad where the mask has one of `BAD_BITS`, where the error is the
@@ -106,7 +90,7 @@ def read(path: str | os.PathLike) -> SpectrumList:
 
     Parameters
     ----------
-    path : path-like
+    path : path-like or `~astropy.io.fits.HDUList`
         An ``apVisit-*.fits``, ``apStar-*.fits`` (``asStar``) or ``aspcapStar-*.fits`` file.
 
     Returns
@@ -134,15 +118,15 @@ def read(path: str | os.PathLike) -> SpectrumList:
     >>> from spectok.surveys import apogee
     >>> c, b, a = apogee.read("apVisit-r13-9518-57729-104.fits")  # doctest: +SKIP
     """
-    path = Path(path)
     with open_fits(path) as hdus:
-        kind = _kind(hdus)
+        path = path_of(path)
+        kind = apogee_kind(hdus)
         if kind is None:
             wanted = (
                 "an APOGEE apVisit, apStar or aspcapStar file (no flux, error and mask images on "
                 "a wavelength grid near 1.6 micron)"
             )
-            raise wrong_survey(path, hdus, wanted, "APOGEE")
+            raise wrong_survey(path, hdus, wanted)
         meta = {"survey": "APOGEE", "medium": "vacuum", "kind": kind}
         meta["frame"] = "observatory" if kind == "visit" else "rest"
         meta |= _describe(path, hdus, kind)
@@ -159,7 +143,7 @@ def read(path: str | os.PathLike) -> SpectrumList:
         ivar[~bad] = error[~bad] ** -2.0
         if kind == "visit":
             return _chips(native(hdus[4].data), flux, ivar, bad, meta)
-        header = _grid_header(hdus)
+        header = grid_header(hdus)
         pixel = np.arange(flux.size) + 1.0 - header.get("CRPIX1", 1.0)
         wavelength = 10.0 ** (header["CRVAL1"] + header["CDELT1"] * pixel)
         unit = FLUX_UNIT
@@ -191,7 +175,7 @@ def _chips(wavelength, flux, ivar, bad, meta: dict) -> SpectrumList:
 def _describe(path: Path, hdus, kind: str) -> dict:
     """Identifier, position and labels, from header and tables."""
     header = hdus[0].header
-    name = scalar(header.get("OBJID", "")) or path.stem
+    name = scalar(header.get("OBJID", "")) or stem_of(path)
     found: dict = {"object_id": str(name)}
     if "RA" in header and "DEC" in header:
         found["ra"], found["dec"] = float(header["RA"]), float(header["DEC"])
@@ -204,20 +188,18 @@ def _describe(path: Path, hdus, kind: str) -> dict:
     if kind == "star" and "rv" not in label and "VRAD" in header:
         label["rv"] = scalar(header["VRAD"])  # SDSS-V's name for the star's own velocity
     for hdu in hdus[4:]:
-        if hdu.is_image or hdu.data is None or not len(hdu.data):
+        if not is_table(hdu) or not FitsTable(hdu).n_rows:
             continue
-        row = hdu.data[0]
-        place = row_values(row, {"ra": "RA", "dec": "DEC", "object_id": "APOGEE_ID"})
+        table = FitsTable(hdu)
+        place = row_values(table, {"ra": "RA", "dec": "DEC", "object_id": "APOGEE_ID"})
         for key, value in place.items():
             if key not in found or (key == "object_id" and value):
                 found[key] = str(value) if key == "object_id" else float(value)
         if kind == "aspcap":
-            values = row_values(row, {"param": "PARAM"}).get("param")
+            values = row_values(table, {"param": "PARAM"}).get("param")
             if isinstance(values, list) and len(values) >= len(_PARAM_NAMES):
                 label.update(known(dict(zip(_PARAM_NAMES, values, strict=False))))
-            wanted = {
-                n for n in hdu.columns.names if n in _TABLE_LABELS or _ABUNDANCE.fullmatch(n)
-            }
-            label.update(known(row_values(row, {n.lower(): n for n in wanted})))
+            wanted = {n for n in table.names if n in _TABLE_LABELS or _ABUNDANCE.fullmatch(n)}
+            label.update(known(row_values(table, {n.lower(): n for n in wanted})))
     found["label"] = known(label)
     return found

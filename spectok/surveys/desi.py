@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from astropy.io.fits import HDUList
 from specutils import Spectrum, SpectrumList
 
-from ._files import FLUX_UNIT, build, native, open_fits, wrong_survey
+from ._fits import FLUX_UNIT, Source, build, native, open_fits, path_of, scalar, stem_of
+from ._kinds import desi_kind, wrong_survey
+from ._table import FitsTable
 
 __all__ = ["read", "recognise"]
 
@@ -46,11 +47,10 @@ def recognise(hdus: HDUList) -> bool:
     >>> desi.recognise(fits.HDUList([fits.PrimaryHDU()]))
     False
     """
-    names = {hdu.name.upper() for hdu in hdus}
-    return any({f"{a}_FLUX", f"{a}_IVAR", f"{a}_WAVELENGTH"} <= names for a in "BRZ")
+    return desi_kind(hdus) is not None
 
 
-def read(path: str | os.PathLike, *, coadd: bool = False) -> SpectrumList:
+def read(path: Source, *, coadd: bool = False) -> SpectrumList:
     """Read a DESI ``coadd`` or ``spectra`` file, of a healpixel or of a tile.
 
     A pixel is bad where its MASK is not zero (so DESI's own coaddition has it) or
@@ -59,7 +59,7 @@ def read(path: str | os.PathLike, *, coadd: bool = False) -> SpectrumList:
 
     Parameters
     ----------
-    path : path-like
+    path : path-like or `~astropy.io.fits.HDUList`
         A ``coadd-*.fits`` or ``spectra-*.fits`` file.
     coadd : bool
         Join the arms into one spectrum on the 0.8 Angstrom grid that they share,
@@ -102,11 +102,11 @@ def read(path: str | os.PathLike, *, coadd: bool = False) -> SpectrumList:
     >>> whole.flux.shape
     (5, 7781)
     """
-    path = Path(path)
     with open_fits(path) as hdus:
+        path = path_of(path)
         if not recognise(hdus):
             wanted = "a DESI coadd or spectra file (no B_, R_ or Z_ FLUX, IVAR and WAVELENGTH)"
-            raise wrong_survey(path, hdus, wanted, "DESI")
+            raise wrong_survey(path, hdus, wanted)
         by_name = {hdu.name.upper(): hdu for hdu in hdus}
         arms = [a for a in _ARMS if f"{a.upper()}_FLUX" in by_name]
         fluxes = {a: np.atleast_2d(native(by_name[f"{a.upper()}_FLUX"].data)) for a in arms}
@@ -167,20 +167,20 @@ def _join(path: Path, arms: list[Spectrum], meta: dict) -> Spectrum:
 def _identify(path: Path, fibermap, n_target: int) -> dict:
     """Identifiers, positions and labels of the rows."""
     if fibermap is None:
-        return {"object_id": [f"{path.stem}:{row}" for row in range(n_target)], "label": {}}
-    table, names = fibermap.data, fibermap.columns.names
-    if len(table) != n_target:
+        return {"object_id": [f"{stem_of(path)}:{row}" for row in range(n_target)], "label": {}}
+    table = FitsTable(fibermap)
+    if table.n_rows != n_target:
         raise ValueError(
-            f"{path}: FIBERMAP has {len(table)} rows but the flux has {n_target}; "
+            f"{path}: FIBERMAP has {table.n_rows} rows but the flux has {n_target}; "
             "the file is inconsistent: fetch it again"
         )
     common: dict = {"object_id": [str(int(t)) for t in table["TARGETID"]]}
-    if "TARGET_RA" in names and "TARGET_DEC" in names:
+    if table.has(("TARGET_RA", "TARGET_DEC")):
         common["ra"] = [float(x) for x in table["TARGET_RA"]]
         common["dec"] = [float(x) for x in table["TARGET_DEC"]]
     common["label"] = {
-        key: [x.strip() if isinstance(x, str) else x.item() for x in table[column]]
+        key: [scalar(x) for x in table[column]]
         for key, column in _LABELS.items()
-        if column in names
+        if column in table
     }
     return common

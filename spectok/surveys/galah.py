@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 
@@ -12,7 +11,9 @@ from astropy.io.fits import HDUList
 from astropy.utils.exceptions import AstropyUserWarning
 from specutils import Spectrum, SpectrumList
 
-from ._files import build, known, native, open_fits, scalar, wrong_survey
+from ._fits import Source, build, known, native, open_fits, path_of, scalar, stem_of
+from ._kinds import galah_kind, wrong_survey
+from ._table import FitsTable
 
 __all__ = ["OPAQUE", "read", "recognise"]
 
@@ -35,20 +36,7 @@ _LABELS = {
     "par_ok": "PAR_OK",
     "rv_ok": "RVCOM_OK",
 }
-_FIT_COLUMNS = {"wave", "sob", "uob", "smod"}
 _CAMERAS = {"1": 5300.0, "2": 6200.0, "3": 7100.0, "4": np.inf}  # each below this wavelength
-
-
-def _is_fit(hdus) -> bool:
-    """Tell whether open HDUs are a file of the DR4 analysis."""
-    columns = getattr(hdus[1], "columns", None) if len(hdus) > 1 else None
-    return columns is not None and set(columns.names) >= _FIT_COLUMNS
-
-
-def _is_com(hdus) -> bool:
-    """Tell whether open HDUs are one camera's ``com`` file, of either generation."""
-    names = {hdu.name.lower() for hdu in hdus}
-    return hdus[0].data is not None and bool({"relative_error", "input_sigma"} & names)
 
 
 def recognise(hdus: HDUList) -> bool:
@@ -71,10 +59,10 @@ def recognise(hdus: HDUList) -> bool:
     >>> galah.recognise(fits.HDUList([fits.PrimaryHDU()]))
     False
     """
-    return _is_com(hdus) or _is_fit(hdus)
+    return galah_kind(hdus) is not None
 
 
-def read(path: str | os.PathLike) -> SpectrumList:
+def read(path: Source) -> SpectrumList:
     """Read the four cameras of a GALAH star, given the file of any of them.
 
     Camera n of a star is the file whose name ends in the digit n. A camera whose
@@ -94,7 +82,7 @@ def read(path: str | os.PathLike) -> SpectrumList:
 
     Parameters
     ----------
-    path : path-like
+    path : path-like or `~astropy.io.fits.HDUList`
         One camera's file, such as ``2101150001010011.fits``, or a DR4 analysis file.
 
     Returns
@@ -128,10 +116,10 @@ def read(path: str | os.PathLike) -> SpectrumList:
     >>> from spectok.surveys import galah
     >>> arms = galah.read("2101150001010011.fits")  # doctest: +SKIP
     """
-    path = Path(path)
     with open_fits(path) as hdus:
-        if _is_fit(hdus):
-            return _read_fit(path, hdus[1].data)
+        path = path_of(path)
+        if galah_kind(hdus) == "fit":
+            return _read_fit(path, FitsTable(hdus[1]))
         given = _read_camera(path, hdus)
     stem, suffix = path.name.split(".", 1) if "." in path.name else (path.name, "")
     if not (stem.isdigit() and stem[-1] in _CAMERAS):
@@ -166,11 +154,27 @@ def read(path: str | os.PathLike) -> SpectrumList:
     return SpectrumList(arms)
 
 
+def star_of(path: Path) -> Path | None:
+    """What the four camera files of a star have in common; None for other names.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from spectok.surveys import galah
+    >>> galah.star_of(Path("2101150001010013.fits")).name
+    '210115000101001.fits'
+    """
+    stem, suffix = path.name.split(".", 1) if "." in path.name else (path.name, "")
+    if len(stem) < 10 or not (stem.isdigit() and stem[-1] in _CAMERAS):
+        return None
+    return path.with_name(f"{stem[:-1]}.{suffix}".rstrip("."))
+
+
 def _read_camera(path: Path, hdus) -> Spectrum:
     """Read one camera's file."""
-    if not _is_com(hdus):
+    if galah_kind(hdus) != "com":
         wanted = "a GALAH com file (no extension relative_error or input_sigma)"
-        raise wrong_survey(path, hdus, wanted, "GALAH")
+        raise wrong_survey(path, hdus, wanted)
     by_name = {hdu.name.lower(): hdu for hdu in hdus}
     header = hdus[0].header
     flux = native(hdus[0].data)
@@ -198,7 +202,7 @@ def _read_camera(path: Path, hdus) -> Spectrum:
     meta = {
         "survey": "GALAH",
         "medium": "air",
-        "object_id": path.name.split(".", 1)[0],
+        "object_id": stem_of(path),
         "label": known({k: scalar(header[c]) for k, c in _LABELS.items() if c in header}),
     }
     if "BARYEFF" in header:
@@ -243,11 +247,11 @@ def _read_fit(path: Path, table) -> SpectrumList:
             "medium": "air",
             "frame": "rest",
             "arm": camera,
-            "object_id": path.name.split("_")[0].split(".")[0],
+            "object_id": stem_of(path).split("_")[0],
             "label": {},
             "model": native(table["smod"])[part],
         }
-        if "mob" in table.names:
+        if "mob" in table:
             meta["used_in_fit"] = native(table["mob"], bool)[part]
         arms.append(
             build(

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError
 
 import numpy as np
@@ -22,6 +21,7 @@ from spectok._progress import progress_bar
 
 from ._catalogue import Archive, Wanted, look_up, search, wanted
 from ._failures import Damaged, Failure, explain, report
+from ._sdss import read_sdss
 
 __all__ = ["fetch"]
 
@@ -155,8 +155,6 @@ def _radius(radius: Quantity | str, archive: Archive) -> Angle:
 
 def _download(one: Wanted, archive: Archive, folder: Path) -> Spectrum | Failure:
     """One spectrum, or why there is none."""
-    from . import sdss  # it imports this module
-
     match, url = Table([{**one.keys, "run2d": one.run2d}]), ""
     path = folder / f"spec-{one.name}.fits"
     try:
@@ -165,7 +163,7 @@ def _download(one: Wanted, archive: Archive, folder: Path) -> Spectrum | Failure
         )
         url = file._target  # has no public name
         path.write_bytes(file.get_string())
-        (spectrum,) = _read(sdss.read, path)
+        (spectrum,) = _read(path)
     except Exception as error:
         if isinstance(error, Damaged) and archive.cache and is_url_in_cache(url):
             clear_download_cache(url)
@@ -185,11 +183,11 @@ def _download(one: Wanted, archive: Archive, folder: Path) -> Spectrum | Failure
     return spectrum
 
 
-def _read(read: Any, path: Path) -> SpectrumList:
+def _read(path: Path) -> SpectrumList:
     if path.read_bytes()[:200].lstrip().startswith(b"<"):
         raise Damaged("a web page came instead of a spectrum")
     try:
-        return read(path)
+        return read_sdss(path)
     except (OSError, ValueError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise Damaged(reason.split(";")[0]) from error

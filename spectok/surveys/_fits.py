@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +16,48 @@ from astropy.nddata import InverseVariance
 from astropy.utils.exceptions import AstropyWarning
 from specutils import Spectrum
 
-from ._values import says_something
+from ._missing import says_something
+from ._table import FitsTable
 
 FLUX_UNIT = u.Unit("1e-17 erg / (s cm2 Angstrom)")
 
 
+Source = str | os.PathLike | fits.HDUList
+# What files end in that hold spectra, with or without compression.
+_ENDINGS = (
+    ".gz", ".bz2", ".xz", ".zst", ".z", ".fz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat",
+    ".ascii", ".asc", ".ecsv", ".tsv", ".tbl", ".parquet", ".pq", ".hdf5", ".h5", ".vot", ".xml",
+)  # fmt: skip
+
+
+def stem_of(source: Source) -> str:
+    """A file's name without its folder and its endings; dots inside the name stay.
+
+    Examples
+    --------
+    >>> from spectok.surveys._fits import stem_of
+    >>> stem_of("night/ADP.2014-05-15T16-08-02.250.fits.gz")
+    'ADP.2014-05-15T16-08-02.250'
+    """
+    name = Path(path_of(source)).name
+    while name.lower().endswith(_ENDINGS) and Path(name).stem:
+        name = Path(name).stem
+    return name
+
+
+def path_of(source: Source) -> Path:
+    """The path of a file or of an open one; ``HDUList`` for one in memory."""
+    if isinstance(source, fits.HDUList):
+        return Path(source.filename() or "HDUList")
+    return Path(source)
+
+
 @contextmanager
-def open_fits(path: str | os.PathLike) -> Iterator[fits.HDUList]:
-    """Open a FITS file, all of it in memory, with every failure named in one sentence.
+def open_fits(source: Source) -> Iterator[fits.HDUList]:
+    """Open a FITS file once, with every failure named in one sentence.
+
+    Headers are read, so that a file cut short is refused; data only when somebody asks.
+    An ``HDUList`` is taken as it is, and stays open.
 
     Raises
     ------
@@ -31,28 +66,40 @@ def open_fits(path: str | os.PathLike) -> Iterator[fits.HDUList]:
     OSError
         If the file is not FITS, or is cut short or damaged.
     """
-    path = Path(path)
+    if isinstance(source, fits.HDUList):
+        yield source
+        return
+    path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check the path")
-    try:
+    with warnings.catch_warnings():
+        # Survey headers are full of harmless departures from the standard;
+        # a file cut short is not harmless, and astropy only warns of it.
+        warnings.filterwarnings("ignore", category=AstropyWarning, module=r"astropy\.")
+        warnings.filterwarnings("error", ".*truncated")
         # Opened here, because astropy leaves files open that it cannot read.
-        with warnings.catch_warnings(), open(path, "rb") as file:
-            # Survey headers are full of harmless departures from the standard;
-            # a file cut short is not harmless, and astropy only warns of it.
-            warnings.simplefilter("ignore", AstropyWarning)
-            warnings.filterwarnings("error", ".*truncated")
-            hdus = fits.open(file, memmap=False)
-            for hdu in hdus:
-                _ = hdu.data  # reading it here shows damage here
-    except Exception as error:  # damaged files raise anything at all
-        raise OSError(
-            f"{path}: not a readable FITS file ({type(error).__name__}: {error}); "
-            "it may be cut short or damaged: fetch it again"
-        ) from error
-    try:
-        yield hdus
-    finally:
-        hdus.close()
+        with open(path, "rb") as file:
+            try:
+                hdus = fits.open(file, memmap=False)
+                len(hdus)  # reading all headers here shows damage here
+            except Exception as error:  # damaged files raise anything at all
+                raise _damaged(path, error) from error
+            try:
+                yield hdus
+            except (EOFError, zlib.error, TypeError, OSError) as error:
+                # Damage that shows when the data are read; refusals of readers name the file.
+                if str(path) in str(error):
+                    raise
+                raise _damaged(path, error) from error
+            finally:
+                hdus.close()
+
+
+def _damaged(path: Path, error: Exception) -> OSError:
+    return OSError(
+        f"{path}: not a readable FITS file ({type(error).__name__}: {error}); "
+        "it may be cut short or damaged: fetch it again"
+    )
 
 
 def native(array, dtype: type = float) -> np.ndarray:
@@ -107,36 +154,6 @@ def build(
     )
 
 
-def wrong_survey(path: Path, hdus, wanted: str, own: str) -> ValueError:
-    """Make the error for a file that is not of the reader's survey.
-
-    Parameters
-    ----------
-    path : path
-    hdus : astropy.io.fits.HDUList
-    wanted : str
-        What the reader reads: "an SDSS spec file (no table ...)".
-    own : str
-        The reader's survey, which is not asked.
-
-    Returns
-    -------
-    ValueError
-        To be raised. It names the survey that the file looks like, if any.
-    """
-    # Here, because each of the readers imports this module.
-    from ._read import READERS
-
-    others = [name for name, it in READERS.items() if name != own and it.recognise(hdus)]
-    if others:
-        remedy = (
-            f"it looks like a file of {others[0]}: use spectok.surveys.{others[0].lower()}.read"
-        )
-    else:
-        remedy = "use spectok.surveys.read to have the survey found"
-    return ValueError(f"{path}: not {wanted}; {remedy}")
-
-
 def known(values: dict) -> dict:
     """Keep the texts and numbers that say something."""
     return {
@@ -157,22 +174,14 @@ def scalar(value):
     return value.strip() if isinstance(value, str) else value
 
 
-def row_values(row, names: dict[str, str]) -> dict:
-    """Pick columns of one FITS table row, whatever the case of their names.
+def row_values(table: FitsTable, names: dict[str, str], row: int = 0) -> dict:
+    """Pick columns of one row of a table, whatever the case of their names.
 
     Parameters
     ----------
-    row : astropy.io.fits.fitsrec.FITS_record or numpy.record
+    table : FitsTable
     names : dict
         {name wanted: column name}; columns that are absent are left out.
+    row : int
     """
-    have = (
-        {n.lower(): n for n in row.array.names}
-        if hasattr(row, "array")
-        else {n.lower(): n for n in row.dtype.names}
-    )
-    return {
-        key: scalar(row[have[column.lower()]])
-        for key, column in names.items()
-        if column.lower() in have
-    }
+    return {key: scalar(table[name][row]) for key, name in names.items() if name in table}

@@ -1,0 +1,169 @@
+"""Training of the reader by matching views."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from spectok import ModelConfig, SpectralTokenizer
+from spectok.training import ViewPack, fit_reader, open_views
+from spectok.training._match import match_loss
+
+NUMBER, SIZE = 24, 16
+
+
+def view_of(seed, objects, noise):
+    """Tokens of objects that differ in their first cosines, with noise of this view's own."""
+    rng = np.random.default_rng(seed)
+    kept = np.random.default_rng(0).normal(size=(objects, 1, SIZE)).repeat(NUMBER, 1)
+    value = torch.from_numpy(kept + noise * rng.normal(size=(objects, NUMBER, SIZE))).float()
+    place = 4000.0 * torch.exp(0.01 * torch.arange(NUMBER, dtype=torch.float64))[None]
+    valid = torch.from_numpy(rng.random((objects, NUMBER)) > 0.05)
+    return {
+        "value": torch.where(valid.unsqueeze(-1), value, 0.0),
+        "wavelength": place,
+        "half": 0.005 * place,
+        "valid": valid,
+    }
+
+
+@pytest.fixture
+def pack():
+    truth = torch.rand((64, 100), generator=torch.Generator().manual_seed(0))
+    truth[:, :7] = torch.nan
+    return ViewPack({"a": view_of(1, 64, 0.3), "b": view_of(2, 64, 0.6)}, truth)
+
+
+def new_model():
+    torch.manual_seed(1)
+    return SpectralTokenizer(ModelConfig.of_size("tiny", embedding_size=12, reader_width=32))
+
+
+def test_loss_by_hand():
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(size=(2, 5, 4))
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (first, second)]
+    both = np.concatenate(unit)
+    costs = []
+    for k in range(10):
+        others = [j for j in range(10) if j != k]
+        logits = 7.0 * both[others] @ both[k]
+        own = 7.0 * both[(k + 5) % 10] @ both[k]
+        costs.append(np.log(np.exp(logits).sum()) - own)
+    loss, right = match_loss(torch.from_numpy(first), torch.from_numpy(second), torch.tensor(7.0))
+    assert float(loss) == pytest.approx(np.mean(costs), rel=1e-6)
+    assert 0.0 <= float(right) <= 1.0
+    assert float(match_loss(torch.eye(4), torch.eye(4), torch.tensor(9.0))[1]) == 1.0
+
+
+def test_draws_are_a_function_of_the_generator(pack):
+    one, truth = pack.draw(np.random.default_rng(5), 16, 4)
+    two, again = pack.draw(np.random.default_rng(5), 16, 4)
+    assert all(torch.equal(a[k], b[k]) for a, b in zip(one, two, strict=True) for k in a)
+    assert torch.equal(truth.nan_to_num(), again.nan_to_num())
+
+
+def test_two_views_of_the_same_objects():
+    """Rows belong together, whole groups are cut, and nothing unusable comes."""
+    number = torch.arange(40.0)
+    views = {}
+    for name in ("a", "b"):
+        view = view_of(1, 40, 0.0)
+        view["value"] = number[:, None, None].expand(-1, NUMBER, SIZE).clone()
+        view["valid"] = torch.ones(40, NUMBER, dtype=torch.bool)
+        views[name] = view
+    views["a"]["valid"][:10] = False
+    pack = ViewPack(views, number[:, None])
+    lengths = set()
+    for seed in range(40):
+        (one, two), truth = pack.draw(np.random.default_rng(seed), 30, 4)
+        assert torch.equal(one["value"][:, 0, 0], two["value"][:, 0, 0])
+        assert torch.equal(one["value"][:, 0, 0], truth[:, 0])
+        assert (truth[:, 0] >= 10).all()
+        for view in (one, two):
+            n = view["value"].shape[1]
+            assert view["wavelength"].shape == view["half"].shape == (1, n)
+            assert (view["wavelength"].diff() > 0).all()
+            lengths.add(n)
+    assert len(lengths) >= 3 and all(n % 4 == 0 for n in lengths)
+
+
+def test_it_learns_to_match(pack, tmp_path):
+    model = fit_reader(
+        new_model(), {"toy": (1.0, pack)}, tmp_path, steps=60, batch=32, warmup=5,
+        ema_decay=0.5, accelerator="cpu", checkpoint_every=20, progress=False,
+    )  # fmt: skip
+    rows = np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
+    assert rows["match"][-1] < 0.7 * rows["match"][0]
+    assert rows["drawing"][-1] < rows["drawing"][0]
+    assert not model.training and not any(p.requires_grad for p in model.parameters())
+
+
+def test_only_the_reader_changes(pack, tmp_path):
+    before = {k: v.clone() for k, v in new_model().state_dict().items()}
+    model = fit_reader(
+        new_model(), {"toy": (1.0, pack)}, tmp_path, steps=3, batch=16, accelerator="cpu",
+        progress=False,
+    )  # fmt: skip
+    moved = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved and all(k.startswith("reader.") for k in moved)
+
+
+def test_resumed_is_uninterrupted(pack, tmp_path):
+    options = dict(batch=16, accelerator="cpu", progress=False, checkpoint_every=2, warmup=2)
+    packs = {"toy": (1.0, pack)}
+    whole = fit_reader(new_model(), packs, tmp_path / "whole", steps=6, **options)
+
+    class Cut(Exception):
+        pass
+
+    def stop(model):
+        if (tmp_path / "cut" / "checkpoint.pt").exists():
+            raise Cut
+        return {}
+
+    with pytest.raises(Cut):
+        fit_reader(new_model(), packs, tmp_path / "cut", steps=6, validate=stop, **options)
+    again = fit_reader(new_model(), packs, tmp_path / "cut", steps=6, **options)
+    for key, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+
+
+def test_validation_sees_the_averaged_reader(pack, tmp_path):
+    seen = []
+
+    def validate(model):
+        seen.append(float(model.reader.queries.detach().sum()))
+        return {"figure": 1.5}
+
+    model = fit_reader(
+        new_model(), {"toy": (1.0, pack)}, tmp_path, steps=2, batch=16, accelerator="cpu",
+        validate=validate, progress=False,
+    )  # fmt: skip
+    assert seen == [float(model.reader.queries.sum())]
+    assert "figure" in (tmp_path / "log.csv").read_text().splitlines()[0]
+
+
+def test_refusals(pack, tmp_path):
+    with pytest.raises(ValueError, match="has no reader: set embedding_size"):
+        fit_reader(
+            SpectralTokenizer(ModelConfig.of_size("tiny")), {"toy": (1.0, pack)}, tmp_path, steps=1
+        )
+    with pytest.raises(ValueError, match="positive shares"):
+        fit_reader(new_model(), {"toy": (0.0, pack)}, tmp_path, steps=1)
+    with pytest.raises(ValueError, match="two views at least, not 1"):
+        ViewPack({"a": view_of(1, 4, 0.1)})
+    with pytest.raises(ValueError, match="same objects"):
+        ViewPack({"a": view_of(1, 4, 0.1), "b": view_of(1, 5, 0.1)})
+
+
+def test_packs_on_disk(pack, tmp_path):
+    arrays = {f"{n}.{k}": v for n, view in pack.views.items() for k, v in view.items()}
+    save_file(arrays | {"truth": pack.truth}, tmp_path / "views.pack")
+    again = open_views(tmp_path / "views.pack")
+    assert torch.equal(again.views["b"]["value"], pack.views["b"]["value"])
+    assert torch.equal(again.truth.nan_to_num(), pack.truth.nan_to_num())
+    del arrays["a.half"]
+    save_file(arrays, tmp_path / "lost.pack")
+    with pytest.raises(ValueError, match=r"lost.pack is no pack of views, it lacks a.half"):
+        open_views(tmp_path / "lost.pack")
