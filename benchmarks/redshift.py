@@ -34,7 +34,7 @@ from _redshift_table import table
 
 import spectok
 from spectok import probes, simulate
-from spectok._pretrained import model_identity
+from spectok._weights import model_identity
 from spectok._split import sky_split
 from spectok.probes import metrics
 from spectok.simulate import Simulator
