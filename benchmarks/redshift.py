@@ -131,7 +131,7 @@ def scanned(setting, survey, about):
         done = 0
         for (one,) in observations(simulator, n, SEED["test"], None):
             for k in range(len(one.flux)):
-                if done >= min(setting.n(setting.n_scan), n) or not one.valid[k].any():
+                if done >= setting.n_scan or not one.valid[k].any():
                     continue
                 ivar = np.where(one.valid[k], one.sigma[k].double() ** -2.0, 0.0)
                 flux = one.flux[k].double().numpy()
