@@ -34,8 +34,8 @@ from _redshift_table import table
 
 import spectok
 from spectok import probes, simulate
-from spectok._weights import model_identity
 from spectok._split import sky_split
+from spectok._weights import model_identity
 from spectok.probes import metrics
 from spectok.simulate import Simulator
 

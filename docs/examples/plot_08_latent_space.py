@@ -2,10 +2,11 @@
 A map of embeddings
 ===================
 
-What does the embedding of a spectrum know, and what does the plain mean of its tokens? `spectok.embed`
-and `spectok.pool` give one vector per spectrum each, and UMAP draws maps on which similar vectors
-lie together. The spectra are *mocks* of SDSS, made of formulas (black bodies, power laws,
-lines), which the weights have not seen. UMAP comes with ``pip install "spectok[probes]"``.
+What does the embedding of a spectrum know, and what the plain mean of its tokens?
+`spectok.embed` and `spectok.pool` give one vector per spectrum each, and UMAP draws maps on which
+similar vectors lie together. The spectra are *mocks* of SDSS, made of formulas (black bodies,
+power laws, lines), which the weights have not seen. UMAP comes with
+``pip install "spectok[probes]"``.
 """
 
 import matplotlib.pyplot as plt
