@@ -34,8 +34,8 @@ from _redshift_table import table
 
 import spectok
 from spectok import probes, simulate
-from spectok._pretrained import model_identity
 from spectok._split import sky_split
+from spectok._weights import model_identity
 from spectok.probes import metrics
 from spectok.simulate import Simulator
 
@@ -131,7 +131,7 @@ def scanned(setting, survey, about):
         done = 0
         for (one,) in observations(simulator, n, SEED["test"], None):
             for k in range(len(one.flux)):
-                if done >= min(setting.n(setting.n_scan), n) or not one.valid[k].any():
+                if done >= setting.n_scan or not one.valid[k].any():
                     continue
                 ivar = np.where(one.valid[k], one.sigma[k].double() ** -2.0, 0.0)
                 flux = one.flux[k].double().numpy()

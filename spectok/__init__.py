@@ -6,7 +6,7 @@ tokens come out, and any requested grid can be decoded from them.
 
 import lazy_loader as _lazy
 
-__version__ = "0.1.0"
+__version__ = "0.2.dev0"
 
 # What to cite: the software as it is installed, and the paper of its method.
 __citation__ = __bibtex__ = r"""@software{spectok,

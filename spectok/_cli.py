@@ -241,28 +241,30 @@ def _info_of_table(name: str, tokens: Table) -> None:
 
 
 def _print_table(rows: Mapping[str, Any]) -> None:
-    """Two columns; what has parts of its own is indented below its name."""
-    width = max(len(str(key)) for key in _keys(rows)) + 2
-
-    def show(part: Mapping[str, Any], indent: str) -> None:
-        for key, value in part.items():
-            if isinstance(value, Mapping):
-                print(f"{indent}{key}")
-                show(value, indent + "  ")
-            else:
-                text = ", ".join(map(str, value)) if isinstance(value, list) else value
-                print(f"{indent}{key:<{width - len(indent) + 2}}{text}")
-
-    show(rows, "  ")
-
-
-def _keys(rows: Mapping[str, Any], indent: str = "") -> list[str]:
-    out = []
+    """Two columns; entries that are tables themselves follow below."""
+    plain = {key: value for key, value in rows.items() if not isinstance(value, Mapping)}
+    width = max(len(key) for key in plain)
+    for key, value in plain.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        print(f"  {key:<{width}}  {text}")
     for key, value in rows.items():
-        out.append(f"{indent}{key}")
         if isinstance(value, Mapping):
-            out += _keys(value, indent + "  ")
-    return out
+            print(f"  {key}")
+            _print_rows(value)
+
+
+def _print_rows(rows: Mapping[str, Any]) -> None:
+    """A row for each entry, a column for each thing that any of them has."""
+    parts = {key: one if isinstance(one, Mapping) else {"": one} for key, one in rows.items()}
+    names = list(dict.fromkeys(name for part in parts.values() for name in part))
+    lines = [["", *names]] if any(names) else []
+    for key, part in parts.items():
+        cells = [part.get(name, "") for name in names]
+        lines.append([key, *(f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for first, *cells in lines:
+        line = "  ".join(f"{c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))
+        print(f"    {first:<{widths[0]}}  {line}")
 
 
 def _say(text: str) -> None:

@@ -283,8 +283,8 @@ def test_a_cube_comes_back_in_its_shape(shape, make_arrays, tiny, tmp_path):
 def test_a_scalar_wavelength_gives_a_scalar(one, tiny):
     pixel = spectok.decode(one, 410.0 * u.nm, model=tiny)
     spectrum = spectok.decode(one, [4100.0] * u.AA, model=tiny)
-    assert pixel.flux.isscalar and pixel.flux == spectrum.flux[0]
-    assert pixel.uncertainty.array == spectrum.uncertainty.array[0]
+    assert pixel.flux.isscalar and u.isclose(pixel.flux, spectrum.flux[0], rtol=1e-5)
+    assert np.isclose(pixel.uncertainty.array, spectrum.uncertainty.array[0], rtol=1e-5)
     assert not pixel.mask and pixel.spectral_axis == 410.0 * u.nm
     assert pixel.meta["object_id"] == "0"
 
@@ -691,3 +691,28 @@ def test_settings_of_the_session_change_no_token(tiny, make_arrays):
     finally:
         torch.set_float32_matmul_precision("highest")
     np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("lost", ["all units", "scale", "scale unknown", "wavelengths"])
+def test_units_that_another_program_lost(one, tiny, lost):
+    """FLUXUNIT says the flux's, and wavelengths are in Angstrom."""
+    axis = np.linspace(4010, 4300, 50) * u.AA
+    right = spectok.decode(one, axis, model=tiny)
+    bare = Table(one, copy=True)
+    waves = ["wavelength", "wavelength_min", "wavelength_max"]
+    for name in {"all units": [*waves, "scale"], "wavelengths": waves}.get(lost, ["scale"]):
+        bare[name].unit = None
+    if lost == "scale unknown":
+        bare["scale"].unit = u.Unit("jansky (mean)", parse_strict="silent")
+    found = spectok.decode(bare, axis, model=tiny)
+    assert found.flux.unit == u.Jy
+    np.testing.assert_array_equal(found.flux.value, right.flux.value)
+
+
+def test_units_that_contradict_are_named(one, tiny):
+    axis = np.linspace(4010, 4300, 50) * u.AA
+    for name, unit in (("scale", u.m), ("wavelength", u.kg)):
+        wrong = Table(one, copy=True)
+        wrong[name].unit = unit
+        with pytest.raises(ValueError, match=f"the column {name} of the token table is in {unit}"):
+            spectok.decode(wrong, axis, model=tiny)

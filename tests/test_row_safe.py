@@ -39,14 +39,11 @@ def valid_tokens(tokens, n_spectra):
 def bad_rows():
     """Arrays of one spectrum that cannot be used, and what must be said of them."""
     wavelength, flux, ivar = 4000.0 + np.arange(N_PIXELS), np.ones(N_PIXELS), np.ones(N_PIXELS)
-    holed = wavelength.copy()
-    holed[5] = np.nan
     twice = wavelength.copy()
     twice[9] = twice[8]
     none = np.zeros(0)
     return {
         "empty": (none, none, none, "empty"),
-        "NaN wavelength": (holed, flux, ivar, "1 of 96 wavelengths are not finite"),
         "padding": (np.full(N_PIXELS, -1.0), flux, ivar, "96 of 96 wavelengths"),
         "repeated wavelengths": (twice, flux, ivar, "occur more than once"),
         "short flux": (wavelength, flux[:9], ivar[:9], "96 wavelengths for fluxes"),
@@ -89,6 +86,21 @@ def test_rows_without_data_never_fail_the_others(errors, make_arrays, tiny):
             errors=errors,
         )
     assert valid_tokens(tokens, 3) == [0, 3, 0]
+
+
+@pytest.mark.parametrize("errors", ["raise", "row"])
+def test_pixels_without_a_wavelength_are_left_out_among_others(errors, make_arrays, tiny):
+    wavelength, flux, sigma = make_arrays(N_PIXELS)
+    padded = np.where(np.arange(N_PIXELS) < 64, wavelength, -1.0)
+    with pytest.warns(AstropyUserWarning, match="1 of 2 spectra .1. have .* are left out"):
+        tokens = spectok.encode_arrays(
+            [wavelength, padded], [flux] * 2, [sigma] * 2, errors=errors, model=tiny
+        )
+    assert valid_tokens(tokens, 2) == [3, 2]
+    short = spectok.encode_arrays(wavelength[:64], flux[:64], sigma[:64], model=tiny)
+    np.testing.assert_allclose(tokens["token"][3:], short["token"], atol=1e-5)
+    with pytest.raises(ValueError, match="32 of 96 wavelengths"):
+        spectok.encode_arrays(padded, flux, sigma, model=tiny)
 
 
 def test_what_points_to_a_mistake_raises_by_default(make_arrays, tiny):

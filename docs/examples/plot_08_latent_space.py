@@ -1,10 +1,12 @@
 """
-A map of the space of tokens
-============================
+A map of embeddings
+===================
 
-What does a spectrum's mean token know? `spectok.pool` gives one vector per spectrum, and UMAP
-draws a map on which similar vectors lie together. The spectra are *mocks* of SDSS, made of
-formulas (black bodies, power laws, lines). UMAP comes with ``pip install "spectok[probes]"``.
+What does the embedding of a spectrum know, and what the plain mean of its tokens?
+`spectok.embed` and `spectok.pool` give one vector per spectrum each, and UMAP draws maps on which
+similar vectors lie together. The spectra are *mocks* of SDSS, made of formulas (black bodies,
+power laws, lines), which the weights have not seen. UMAP comes with
+``pip install "spectok[probes]"``.
 """
 
 import matplotlib.pyplot as plt
@@ -22,7 +24,11 @@ from spectok.probes import metrics
 # -------
 
 spectra = simulate.observe("sdss", 800, seed=1, snr=(2, 50))
-vectors = spectok.pool(spectok.encode(spectra))["vector"]
+tokens = spectok.encode(spectra)
+vectors = {
+    "embeddings": spectok.embed(tokens)["embedding"],
+    "mean tokens": spectok.pool(tokens)["vector"],
+}
 labels = [one.meta["label"] for one in spectra]
 kind = np.array([one["class"] for one in labels])
 redshift = np.array([one["redshift"] for one in labels])
@@ -31,10 +37,8 @@ log_snr = np.log10([one["snr"] for one in labels])
 # %%
 # Two maps
 # --------
-# The last number of a token is the logarithm of the noise (:doc:`/tokens`), so one map is of
-# whole vectors and one of vectors without it. The seed is fixed, so that the maps can be made
-# again. Their axes mean nothing: only who lies beside whom does, and how far apart islands are
-# says nothing.
+# The seed is fixed, so that the maps can be made again. Their axes mean nothing: only who lies
+# beside whom does, and how far apart islands are says nothing.
 
 
 def map_of(vectors):
@@ -42,7 +46,7 @@ def map_of(vectors):
     return umap.UMAP(n_neighbors=30, random_state=0, n_jobs=1).fit_transform(vectors)
 
 
-maps = {"whole vectors": map_of(vectors), "without the noise": map_of(vectors[:, :-1])}
+maps = {name: map_of(x) for name, x in vectors.items()}
 
 figure, axes = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
 for (left, right), (title, place) in zip(axes, maps.items(), strict=True):
@@ -51,13 +55,12 @@ for (left, right), (title, place) in zip(axes, maps.items(), strict=True):
         place, log_snr, label="log10 of the median S/N per pixel", method="UMAP", axes=right,
         title=f"{title}, S/N",
     )  # fmt: skip
-figure.suptitle(f"Mean tokens of {len(spectra)} mock SDSS spectra")
+figure.suptitle(f"{len(spectra)} mock SDSS spectra")
 plt.show()
 
 # %%
-# Whole vectors are sorted by signal to noise before anything else, and the classes lie side by
-# side in every part of the band. Without the noise, classes part from each other, if not
-# cleanly, and some of the signal to noise is still there.
+# Mean tokens are sorted by signal to noise before anything else: their last number is the
+# logarithm of the noise (:doc:`/tokens`). Embeddings are sorted by what the objects are.
 #
 # Redshifts
 # ---------
@@ -66,12 +69,12 @@ plt.show()
 figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
 for axis, name in zip(axes, ("GALAXY", "QSO"), strict=True):
     value = np.where(kind == name, redshift, np.nan)
-    place = maps["without the noise"]
+    place = maps["embeddings"]
     plotting.plot_embedding(
         place, value, label="redshift", method="UMAP", axes=axis, title=f"{name} (grey: others)"
     )
     axis.get_legend().remove()
-figure.suptitle(f"The same {len(spectra)} mock SDSS spectra, without the noise")
+figure.suptitle(f"Embeddings of the same {len(spectra)} mock SDSS spectra")
 plt.show()
 
 # %%
@@ -93,7 +96,7 @@ asked = {
     "redshift of galaxies": (redshift, kind == "GALAXY"),
     "redshift of quasars": (redshift, kind == "QSO"),
 }
-for title, x in (("whole vectors", vectors), ("without the noise", vectors[:, :-1])):
+for title, x in vectors.items():
     said = cross_val_predict(KNeighborsClassifier(10), x, kind, cv=5)
     share = metrics.class_accuracy(kind, said)["accuracy"][-1]
     print(f"{title}: mean accuracy of classes {share:.2f}; explained variance:")
@@ -103,7 +106,6 @@ for title, x in (("whole vectors", vectors), ("without the noise", vectors[:, :-
         print("    {:21s} {:5.2f} ({:.2f} to {:.2f})".format(name, *found))
 
 # %%
-# The mean forgets at which wavelength a line stood, so it knows little of redshift. Probes read
-# the tokens one by one, with their wavelengths, and know more: see :doc:`plot_06_classification`
-# and :doc:`plot_09_redshift`. For mocks of templates of real galaxies see
-# :doc:`/probes_measured`.
+# Numbers on mocks of templates of real galaxies, on real spectra and across surveys stand in
+# :doc:`/embeddings`. Probes that read the tokens too know more: see
+# :doc:`plot_06_classification` and :doc:`plot_09_redshift`.

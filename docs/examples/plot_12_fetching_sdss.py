@@ -54,5 +54,5 @@ sample = sample[[one.meta["row"] for one in spectra]]
 sample["z"] = [one.meta["label"]["z"] for one in spectra]
 
 tokens = spectok.encode(spectra)
-vectors = spectok.pool(tokens)  # one row per spectrum, as in sample
+vectors = spectok.embed(tokens)  # one row per spectrum, as in sample
 tokens.write("sdss_tokens.parquet", overwrite=True)

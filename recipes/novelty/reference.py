@@ -5,8 +5,9 @@
 
 Both files come from ``recipes/small_v1/pack.py``. Ordinary are mocks of all surveys with all
 templates at the surveys' S/N, one in four of them at a S/N of 1 to 200, and the real training
-spectra (never validation, test or evaluation objects). Takes ten minutes on one core. Where the model has
-a reader, their embeddings are kept, too, and distances are measured between these.
+spectra (never validation, test or evaluation objects). Takes ten minutes on one core.
+Where the model has a reader, their embeddings are kept, too, and distances are measured between
+these.
 """
 
 from __future__ import annotations

@@ -195,5 +195,6 @@ def _count(spectra: Any, arms: bool) -> int | None:
         return None
     if not arms:
         return sum(count_of(one) for one in spectra)
-    objects = spectra if all(isinstance(one, (list, tuple)) for one in spectra) else [spectra]
-    return sum(count_of(one[0]) if len(one) else 1 for one in objects)
+    if not all(isinstance(one, (list, tuple)) for one in spectra):
+        return None  # arms of one object, or of several in a row
+    return sum(count_of(one[0]) if len(one) else 1 for one in spectra)

@@ -1,5 +1,6 @@
 """Units come off here, and nowhere else: spectra to plain numbers on vacuum Angstrom."""
 
+from spectok._convert._arms import are_arms, count_of
 from spectok._convert._arrays import convert_arrays, stream_arrays
 from spectok._convert._display import numbers_of
 from spectok._convert._flux import FluxUnit
@@ -7,7 +8,7 @@ from spectok._convert._masks import own_mask
 from spectok._convert._medium import header_medium, text_medium, wcs_medium
 from spectok._convert._names import as_name, as_names, identifiers, mapping_of
 from spectok._convert._rows import Rows
-from spectok._convert._spectra import are_arms, convert_spectra, count_of, stream_spectra
+from spectok._convert._spectra import convert_spectra, stream_spectra
 from spectok._convert._units import AxisUnit, parse_axis_unit, parse_unit
 from spectok._convert._wavelength import Grid, check_medium, to_grid
 

@@ -125,17 +125,27 @@ def stream_arrays(
             "one for each"
         )
 
+    holed = {} if shared else _holed(grids, flux_rows, ivar_rows, mask_rows)
+    if errors == "strict" or not tolerant and len(holed) == len(grids):
+        holed = {}  # the first one is refused with its reason
+    if holed:
+        _warn_of_holes(holed, len(grids))
+
     def pack(chosen: slice, grid: u.Quantity, where: str) -> Rows:
         if faults and chosen.start in faults:
             raise ValueError(faults[chosen.start])
-        lengths = {len(row) for row in flux_rows[chosen]}
+        keep = holed.get(chosen.start)
+        cut = slice(None) if keep is None else keep
+        if keep is not None:  # a slice would lose the bin edges of an axis
+            grid = grid[keep]
+        lengths = {len(row[cut]) for row in flux_rows[chosen]}
         if lengths != {len(grid)}:
             raise ValueError(
                 f"{where}: {len(grid)} wavelengths for fluxes of {_shape(flux_rows[chosen])}: "
                 "arrays are (spectra, pixels), so a table of columns is passed as flux.T"
             )
         for name, rows in (("ivar", ivar_rows), ("mask", mask_rows)):
-            if rows is not None and any(len(row) != len(grid) for row in rows[chosen]):
+            if rows is not None and any(len(row[cut]) != len(grid) for row in rows[chosen]):
                 raise ValueError(
                     f"{where}: {name} has {_shape(rows[chosen])}, flux "
                     f"{_shape(flux_rows[chosen])}: give one value per pixel"
@@ -143,13 +153,14 @@ def stream_arrays(
         sigma = None
         if ivar_rows is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
-                sigma = np.asarray(ivar_rows[chosen], dtype=np.float64) ** -0.5
-        bad = None if mask_rows is None else np.asarray(mask_rows[chosen]) != 0
+                sigma = np.asarray(ivar_rows[chosen], dtype=np.float64)[:, cut] ** -0.5
+        bad = None if mask_rows is None else np.asarray(mask_rows[chosen])[:, cut] != 0
         for own in own_masks:
-            bad = np.asarray(own[chosen]) if bad is None else bad | np.asarray(own[chosen])
+            part = np.asarray(own[chosen])[:, cut]
+            bad = part if bad is None else bad | part
         return make_rows(
             grid,
-            np.asarray(flux_rows[chosen]),
+            np.asarray(flux_rows[chosen])[:, cut],
             sigma,
             bad,
             flux_unit=flux_unit,
@@ -185,6 +196,29 @@ def stream_arrays(
         refusals.check()
 
     return parts()
+
+
+def _holed(
+    grids: Sequence[np.ndarray], *columns: Sequence[np.ndarray] | None
+) -> dict[int, np.ndarray]:
+    """Spectra some of whose pixels have no wavelength, as padding has none: {row: the others}."""
+    out = {}
+    for i, grid in enumerate(grids):
+        usable = np.isfinite(grid) & (grid > 0)
+        fits = all(rows is None or len(rows[i]) == len(grid) for rows in columns)
+        if fits and usable.any() and not usable.all():
+            out[i] = usable
+    return out
+
+
+def _warn_of_holes(holed: dict[int, np.ndarray], total: int) -> None:
+    named = ", ".join(map(str, list(holed)[:20])) + (", ..." if len(holed) > 20 else "")
+    warnings.warn(
+        f"{len(holed)} of {total} spectra ({named}) have wavelengths that are not finite and "
+        "positive: these pixels are left out",
+        AstropyUserWarning,
+        stacklevel=4,
+    )
 
 
 def _warn_of_unit(grids: Sequence[np.ndarray]) -> None:

@@ -27,10 +27,12 @@ def hidden_mask(array: Any) -> np.ndarray | None:
     view still knows what it looks at, and so does a slice of it.
     """
     mask = own_mask(array)
-    base = getattr(array, "base", None)
-    if mask is not None or not isinstance(array, np.ndarray) or base is None:
+    if mask is not None or not isinstance(array, np.ndarray):
         return mask
-    mask = own_mask(base)
+    base = array.base
+    while isinstance(base, np.ndarray) and mask is None:
+        mask = own_mask(base)
+        base = base if mask is not None else base.base
     if mask is None or not mask.any():
         return None
     if array.shape == base.shape:

@@ -8,10 +8,11 @@ from typing import Any
 
 __all__ = ["header_medium", "text_medium", "wcs_medium"]
 
-# Keywords by which archives state it: SDSS and LAMOST (VACUUM), DEIMOS and KCWI (AIRORVAC), spectok
-# itself (MEDIUM), and others seen.
+# Keywords by which archives state it: SDSS and LAMOST (VACUUM), DEIMOS and KCWI (AIRORVAC),
+# spectok itself (MEDIUM), and others seen.
 _STATED = (
-    "MEDIUM", "AIRORVAC", "AIRVAC", "VACAIR", "WAVEMED", "WAVETYPE", "WAVE_MED", "REFMED", "WAVSYS",
+    "MEDIUM", "AIRORVAC", "AIRVAC", "VACAIR", "WAVEMED", "WAVETYPE", "WAVE_MED", "REFMED",
+    "WAVSYS",
 )  # fmt: skip
 _VACUUM_FLAGS = ("VACUUM", "VAC", "INVACUUM", "WAVEVAC", "VACWAVE", "VAC_WAVE", "WAVE_VAC")
 _AIR_FLAGS = ("INAIR", "AIRWAVE", "AIR_WAVE", "WAVE_AIR", "WAVEAIR")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import itertools
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from astropy.utils.exceptions import AstropyUserWarning
 
+from spectok._convert._arms import ArmsNoted, count_of, objects_of, shape_of
 from spectok._convert._flux import FluxUnit, sigma_from_uncertainty
 from spectok._convert._keep import kept_values
 from spectok._convert._masks import own_mask
@@ -30,7 +29,7 @@ from spectok._convert._rows import (
 from spectok._convert._units import check_flux_unit
 from spectok._convert._wavelength import NoDataError, check_medium
 
-__all__ = ["are_arms", "convert_spectra", "count_of", "stream_spectra"]
+__all__ = ["convert_spectra", "stream_spectra"]
 
 
 def convert_spectra(
@@ -115,58 +114,6 @@ def stream_spectra(
     return reader.all_arms_of(spectra) if arms else reader.all_of(spectra)
 
 
-def shape_of(spectrum: Any) -> tuple[int, ...] | None:
-    """Shape of the flux of a set of spectra, -1 in place of the spectral axis; None for one."""
-    flux = spectrum.flux
-    if flux.ndim < 2:
-        return None
-    place = getattr(spectrum, "spectral_axis_index", None)
-    shape = list(flux.shape)
-    shape[-1 if place is None else place] = -1
-    return tuple(shape)
-
-
-def count_of(spectrum: Any) -> int:
-    """Number of spectra in what may be one, a set of them, or no spectrum at all."""
-    try:
-        shape = shape_of(spectrum)
-    except (AttributeError, IndexError, TypeError):
-        return 1
-    return 1 if shape is None else -int(np.prod(shape))
-
-
-def are_arms(members: Sequence[Any]) -> bool:
-    """Whether spectra are arms of the same objects, as a reader marked them."""
-    metas = [mapping_of(getattr(member, "meta", None)) for member in members]
-    return len(metas) > 1 and all("arm" in meta for meta in metas)
-
-
-class _Arms:
-    """Notes whether spectra that are read apart look like arms of the same objects."""
-
-    def __init__(self) -> None:
-        self.first: Any = None
-        self.count = 0
-
-    def note(self, spectrum: Any) -> None:
-        if self.count < 0 or not are_arms([spectrum, spectrum]):
-            self.count = -1
-            return
-        names = names_of(spectrum.meta)
-        self.first = names if self.count == 0 else self.first
-        self.count = self.count + 1 if names == self.first else -1
-
-    def warn(self) -> None:
-        """Arms that a reader marked as such, encoded apart, are most often a slip."""
-        if self.count > 1:
-            warnings.warn(
-                f"these {self.count} spectra look like arms of the same objects; with arms=True "
-                "they become one token sequence per object",
-                AstropyUserWarning,
-                stacklevel=4,
-            )
-
-
 class _Reader:
     """Reads one spectrum after the other; the first one fixes the flux unit."""
 
@@ -180,7 +127,7 @@ class _Reader:
 
     def all_of(self, members: Iterable[Any]) -> Iterator[Rows]:
         """Rows of spectra and sets of them, one after the other."""
-        arms = _Arms()
+        arms = ArmsNoted()
         for number, member in enumerate(members):
             arms.note(member)
             yield from self.read(member, f"spectrum {number}")
@@ -195,7 +142,12 @@ class _Reader:
             for number, arms in enumerate(itertools.chain(first, members)):
                 yield from self.read_arms(arms, f"object {number}")
         elif first:
-            yield from self.read_arms([*first, *members], "the list of arms")
+            objects = objects_of([*first, *members])
+            for number, arms in enumerate(objects):
+                alone = len(objects) == 1
+                yield from self.read_arms(
+                    arms, "the list of arms" if alone else f"object {number}"
+                )
         self.refusals.check()
 
     def read(self, spectrum: Any, where: str) -> Iterator[Rows]:

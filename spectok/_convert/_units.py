@@ -35,7 +35,8 @@ _WORDS = {
 _DENSITY = "erg / (s cm2 Angstrom)"
 _WHOLE = {
     "flam": _DENSITY, "fnu": "erg / (s cm2 Hz)", "photlam": "ph / (s cm2 Angstrom)",
-    "photnu": "ph / (s cm2 Hz)", "e-": "electron", "mag": "mag", "obmag": "mag", "stmag": "mag(ST)",
+    "photnu": "ph / (s cm2 Hz)", "e-": "electron", "mag": "mag", "obmag": "mag",
+    "stmag": "mag(ST)",
     "abmag": "mag(AB)",
     **dict.fromkeys(
         ("none", "unitless", "dimensionless", "relative", "normalized", "normalised", "adim",
@@ -90,7 +91,10 @@ def parse_unit(text: Any, where: str = "the file") -> u.UnitBase | None:
     whole = _WHOLE.get(" ".join(text.lower().split()))
     if whole is not None:
         return u.Unit(whole)
-    for candidate in (_respelt(text), text):
+    squared = re.match(r"^\((.+)\)\s*(?:\*\*|\^)\s*\(?([+-]?\d)\)?$", text)
+    if squared and _closes_at_end(f"({squared[1]})"):  # (1e-20 erg/s/cm2/A)**2, of variances
+        return parse_unit(squared[1], where) ** int(squared[2])
+    for candidate in filter(str.strip, (_respelt(text), text)):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", u.UnitsWarning)  # "multiple slashes"

@@ -31,6 +31,7 @@ WINDOW = 1000.0  # km/s: what is closer is one peak, and a redshift within it is
 _KERNEL = 0.7  # places: standard deviation of what a label is blurred with
 _REACH = 4  # places of the kernel on both sides
 _WARM_UP = 30  # steps
+_SHORTEST = 25  # steps of an epoch, so that few labels are not over in a wink
 _MEMORY = 0.98  # of the average over the steps that is kept
 _FEWEST = 30  # held-out spectra by which errors are judged
 _GAUSS = 0.6827
@@ -93,7 +94,8 @@ def fit_redshifts(
     rng = np.random.default_rng(options.seed)
     rows = np.setdiff1d(np.arange(len(pixels)), held_out)
     size = min(options.batch_size, len(rows))
-    n_steps = options.max_epochs * (len(rows) // size)
+    per_epoch = max(_SHORTEST, len(rows) // size)
+    n_steps = options.max_epochs * per_epoch
     network.to(device).train()
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(_MEMORY))
     optimizer = torch.optim.AdamW(
@@ -106,8 +108,9 @@ def fit_redshifts(
     with bar, seeded(options.seed, device):
         for epoch in range(options.max_epochs):
             total = []
-            order = rng.permutation(rows)
-            for start in range(0, len(order) - size + 1, size):
+            times = -(-per_epoch * size // len(rows))
+            order = np.concatenate([rng.permutation(rows) for _ in range(times)])
+            for start in range(0, per_epoch * size, size):
                 some = torch.from_numpy(order[start : start + size])
                 falling = 0.5 * (1 + math.cos(math.pi * step / n_steps))
                 step += 1

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from spectok.model._local import cosines
-from spectok.model._token import coefficients_of
+from spectok.model._cosines import coefficients_of, cosines
 from spectok.probes._items import Inputs
 
 __all__ = ["N_CHANNELS", "channels_of", "log_grid", "on_log_grid", "placed", "with_widths"]

@@ -1,4 +1,4 @@
-"""Spectral axes of foreign files to wavelengths: unit, logarithm, and whether they are plausible."""
+"""Spectral axes of foreign files to wavelengths: unit, logarithm, plausibility."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok._convert import parse_axis_unit, text_medium
 
-__all__ = ["check_plausible", "header_axis", "spectral_number", "to_axis", "warn"]
+__all__ = ["check_plausible", "header_axis", "iraf_unit", "spectral_number", "to_axis", "warn"]
 
 # Wavelengths without a unit are taken as Angstrom between these: below, they may be in nm.
 _SURE = (2500.0, 60_000.0)
@@ -108,8 +108,8 @@ def check_plausible(axis: Any, where: str) -> None:
     middle = float(np.nanmedian(values))
     if not _PLAUSIBLE[0] <= middle <= _PLAUSIBLE[1]:
         warn(
-            f"{where}: wavelengths near {middle:.4g} Angstrom ({unit}) are hardly right; check the "
-            "unit and whether the file holds their logarithm"
+            f"{where}: wavelengths near {middle:.4g} Angstrom ({unit}) are hardly right; check "
+            "the unit and whether the file holds their logarithm"
         )
 
 
@@ -162,7 +162,7 @@ def header_axis(
             f"{where}: no wavelengths: neither a table nor keywords (CRVAL{number} and "
             f"CDELT{number}, or COEFF0 and COEFF1) say what the pixels are; {_REMEDY}"
         )
-    unit_text = str(header.get(f"CUNIT{number}", "") or "").strip() or _iraf_unit(header)
+    unit_text = str(header.get(f"CUNIT{number}", "") or "").strip() or iraf_unit(header)
     pixel = np.arange(n_pixels) + 1.0 - header.get(f"CRPIX{number}", 1.0)
     values = header[f"CRVAL{number}"] + step * pixel
     if kind.startswith(("VOPT", "VRAD", "VELO", "ZOPT", "BETA")) or re.match(
@@ -199,7 +199,7 @@ def _log_of(header: Any, kind: str, number: int, values: np.ndarray) -> str | No
     return "log10"
 
 
-def _iraf_unit(header: Any) -> str:
+def iraf_unit(header: Any) -> str:
     """The unit that IRAF keeps in its WAT cards."""
     text = "".join(str(header[key]) for key in sorted(header) if str(key).startswith("WAT1_"))
     match = re.search(r"units\s*=\s*(\"[^\"]*\"|\S+)", text)

@@ -22,7 +22,7 @@ _KINDS = {"std": StdDevUncertainty, "var": VarianceUncertainty, "ivar": InverseV
 _POWER = {"std": 1, "var": 2, "ivar": -2}
 # How many of the values each row really has: STIS, IUE.
 _LENGTHS = ("NELEM", "NPOINTS")
-_ORDERS = ("SPORDER", "ORDER", "ECH_ORDER")
+_ORDERS = ("SPORDER", "ORDER", "ECH_ORDER", "SEGMENT")
 
 
 def read_columns(
@@ -67,7 +67,7 @@ def read_columns(
         ids = [as_name(value) for value in table[roles.name]]
     if _ndim(columns["wave"]) == 1:
         columns["wave"] = _from_start(table, columns["wave"], len(columns["flux"][0]), where)
-    arms = [None] * n_rows if orders is None else [f"order {order}" for order in orders.tolist()]
+    arms = [None] * n_rows if orders is None else [f"order {as_name(it)}" for it in orders]
     wheres = [where if n_rows == 1 else f"{where}, row {i}" for i in range(n_rows)]
     return _rows(columns, wheres, roles, units, header, medium, where, arms, lengths, ids)
 

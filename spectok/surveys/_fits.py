@@ -40,7 +40,7 @@ def stem_of(source: Source) -> str:
     'ADP.2014-05-15T16-08-02.250'
     """
     name = Path(path_of(source)).name
-    while name.lower().endswith(_ENDINGS) and Path(name).stem:
+    while name.lower().endswith(_ENDINGS) and Path(name).stem != name:
         name = Path(name).stem
     return name
 

@@ -1,4 +1,4 @@
-"""Files of no survey that spectok knows: what is in them, read by name, or refused with a reason."""
+"""Files of no survey that spectok knows: what is in them by name, or a refusal with its reason."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ._axis import check_plausible, warn
 from ._columns import flux_unit, read_columns
 from ._fits import stem_of
 from ._images import read_images
+from ._iraf import is_multispec
 from ._lamost import is_lamost, read_lamost
 from ._roles import find_roles
 from ._table import FitsTable, is_table
@@ -31,10 +32,10 @@ _AIR_STARTS = 2000.0  # Angstrom; below, wavelengths are vacuum's by convention
 # Loaders of specutils for one instrument each, whose files need more than names; the generic
 # ones guess (any column in the flux's unit is an error to them) and are never asked.
 _LOADERS = (
-    "6dFGS-split", "6dFGS-combined", "6dFGS-tabular", "2SLAQ-LRG", "2dFGRS", "Data Central AAOmega",
-    "Data Central Multiline-Single", "Data Central Single-Split", "GAMA", "GAMA-2QZ",
-    "GAMA-2SLAQ-QSO", "GAMA-2dFGRS", "GAMA-LT", "GAMA-MGC", "GAMA-WiggleZ", "OzDES",
-    "SAMI-1d-spec", "SAMI-cube", "WiggleZ", "Subaru-pfsObject", "iraf",
+    "6dFGS-split", "6dFGS-combined", "6dFGS-tabular", "2SLAQ-LRG", "2dFGRS",
+    "Data Central AAOmega", "Data Central Multiline-Single", "Data Central Single-Split", "GAMA",
+    "GAMA-2QZ", "GAMA-2SLAQ-QSO", "GAMA-2dFGRS", "GAMA-LT", "GAMA-MGC", "GAMA-WiggleZ", "OzDES",
+    "SAMI-1d-spec", "SAMI-cube", "WiggleZ", "Subaru-pfsObject",
 )  # fmt: skip
 
 
@@ -79,6 +80,8 @@ def _has_spectra(hdu: Any) -> bool:
 def needs_a_loader(hdus: Any) -> bool:
     """Tell whether a file may need a loader for one instrument: images without names or labels."""
     if any(is_table(hdu) and _has_spectra(hdu) for hdu in hdus):
+        return False
+    if is_multispec(hdus[0].header):
         return False
     shapes = [hdu.shape for hdu in hdus if hdu.is_image and hdu.shape]
     return any(len(shape) == 2 for shape in shapes) or (
@@ -256,7 +259,7 @@ def gate(
         told = told or header_medium(header) or wcs_medium(getattr(spectrum, "wcs", None))
         if medium is not None:
             told = medium
-        if told is None and _may_be_air(axis, header):
+        if told is None and _may_be_air(axis, meta.get("header") if header is None else header):
             unstated.append(number)
         meta["medium"] = told or "vacuum"
     if unstated:

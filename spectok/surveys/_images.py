@@ -11,8 +11,9 @@ from specutils import Spectrum
 
 from spectok._convert import header_medium
 
-from ._axis import header_axis, spectral_number, to_axis
+from ._axis import header_axis, iraf_unit, spectral_number, to_axis
 from ._columns import flux_unit, make_spectrum
+from ._iraf import aperture_axes, are_orders, is_multispec
 from ._quality import bad_pixels
 from ._roles import find_roles, plain
 
@@ -64,7 +65,6 @@ def _read_set(images: list[Any], hdus: Any, where: str) -> list[Spectrum]:
     rows = _row_roles(header, shape, place)
     n_pixels = shape[place]
     medium = header_medium(header) or header_medium(primary)
-    axis, told = _wavelengths(by_name, roles.wave, header, n_pixels, number, where, hdus, rows)
     flux = np.moveaxis(np.asarray(flux_hdu.data), place, -1)
     error, kind, bad = None, roles.kind, None
     if rows is not None:
@@ -79,7 +79,15 @@ def _read_set(images: list[Any], hdus: Any, where: str) -> list[Spectrum]:
     if roles.mask is not None and by_name[roles.mask].shape == shape:
         values = np.moveaxis(np.asarray(by_name[roles.mask].data), place, -1)
         bad = bad_pixels(values, roles.mask, header, where, inverse=roles.inverse)
+    if place == len(shape) - 1 and flux.shape[:-1].count(1) == flux.ndim - 1:
+        # IRAF's lone spectra have empty axes of apertures and bands.
+        flux = flux.reshape(n_pixels)
+        error = None if error is None else np.reshape(error, n_pixels)
+        bad = None if bad is None else np.reshape(bad, n_pixels)
     unit = flux_unit(header.get("BUNIT", primary.get("BUNIT")), where)
+    if is_multispec(header):
+        return _apertures(header, flux, error, kind, unit, medium, where)
+    axis, told = _wavelengths(by_name, roles.wave, header, n_pixels, number, where, hdus, rows)
     error_unit = None
     if roles.error is not None and by_name[roles.error].header.get("BUNIT"):
         error_unit = flux_unit(by_name[roles.error].header["BUNIT"], where)
@@ -90,6 +98,36 @@ def _read_set(images: list[Any], hdus: Any, where: str) -> list[Spectrum]:
         medium=told or medium, meta={}, where=where,
     )  # fmt: skip
     return [spectrum]
+
+
+def _apertures(
+    header: Any, flux: np.ndarray, error: np.ndarray | None, kind: str, unit: u.UnitBase,
+    medium: str | None, where: str,
+) -> list[Spectrum]:  # fmt: skip
+    """Rows of IRAF's multispec format, each with wavelengths of its own."""
+    flux = np.atleast_2d(flux)
+    flux = flux.reshape(-1, flux.shape[-1])
+    axes = aperture_axes(header, len(flux), flux.shape[-1], where)
+    orders = are_orders(axes)
+    spectra = []
+    for row, values in enumerate(axes):
+        name = f"{where}, aperture {row + 1}"
+        axis, told = to_axis(values, iraf_unit(header) or None, name, what="WAT2")
+        spectra.append(
+            make_spectrum(
+                axis,
+                flux[row],
+                None if error is None else error.reshape(flux.shape)[row],
+                kind,
+                None,
+                unit=unit,
+                error_unit=None,
+                medium=told or medium,
+                meta={"arm": f"order {row + 1}"} if orders else {},
+                where=name,
+            )  # fmt: skip
+        )
+    return spectra
 
 
 def _name(hdu: Any, number: int) -> str:
@@ -151,7 +189,7 @@ def _row_roles(header: Any, shape: tuple[int, ...], place: int) -> dict[str, Any
         if not match:
             continue
         row = int(match[2]) - (0 if "ROW0" in header or "ARRAY0" in header else 1)
-        text = str(header[key]).strip().lower()
+        text = str(header[key]).strip().lower().split(" - ")[0]  # IRAF: "raw - background fit"
         word = next((name for name, words in _WORDS if re.search(words, text)), plain(text))
         if word and 0 <= row < shape[0]:
             found.setdefault(word, row)

@@ -49,8 +49,8 @@ def bad_pixels(values: Any, name: str, header: Any, where: str, *, inverse: bool
     bad = bits != 0
     if bad.mean() > 0.9 and set(np.unique(bits)[:3].tolist()) <= {0.0, 1.0}:
         warn(
-            f"{where}: {name} marks {bad.mean():.0%} of the pixels as bad (1, as in astropy); if 1 "
-            "means good in it, invert the mask of the spectrum"
+            f"{where}: {name} marks {bad.mean():.0%} of the pixels as bad (1, as in astropy); "
+            "if 1 means good in it, invert the mask of the spectrum"
         )
     return bad
 

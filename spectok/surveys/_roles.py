@@ -38,7 +38,17 @@ _MASK = (
     "maskflux", "fluxflag", "ormask",
 )  # fmt: skip
 _GOOD = ("good", "goodpix", "goodpixel", "goodpixels", "valid", "gpm", "dataqual", "optmask")
-_NAMES = ("objectid", "targetid", "sourceid", "sdssid", "obsid", "specid", "catalogid", "id")
+_NAMES = (
+    "objectid",
+    "targetid",
+    "sourceid",
+    "sdssid",
+    "obsid",
+    "specid",
+    "catalogid",
+    "mangaid",
+    "id",
+)
 
 
 def plain(name: str) -> str:

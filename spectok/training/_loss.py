@@ -27,10 +27,12 @@ def gaussian_loss(
 
     Parameters
     ----------
-    flux, sigma, predicted : `torch.Tensor`, shape (N, L)
+    flux, sigma : `torch.Tensor`, shape (N, L)
         In units of the spectrum's scale.
     valid : `torch.Tensor` of bool, shape (N, L)
         Pixels that count.
+    predicted : `torch.Tensor`, shape (N, L)
+        What the network says of the flux.
     model_sigma : `torch.Tensor`, shape (N, L), optional
         Standard deviation of the model.
     weight : `torch.Tensor`, shape (N, L), optional

@@ -87,6 +87,7 @@ class ViewPack:
         pair : list of dict of str to `torch.Tensor`
             As ``views``, of fewer objects and tokens.
         truth : `torch.Tensor` or None
+            Noise-free spectra of the same objects, where the pack has them.
         """
         rows = torch.from_numpy(rng.choice(len(self), min(n, len(self)), replace=False))
         names = rng.choice(list(self.views), 2, replace=False)
@@ -147,6 +148,7 @@ def open_views(path: str | PathLike[str]) -> ViewPack:
     Returns
     -------
     pack : ViewPack
+        All in memory.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def many():
 @pytest.fixture(scope="module")
 def probe(many):
     items, z = many
-    return RedshiftProbe(max_epochs=16, batch_size=32, patience=16).fit(items[:480], z[:480])
+    return RedshiftProbe(max_epochs=8, batch_size=32).fit(items[:480], z[:480])
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +92,9 @@ def test_redshifts_beyond_those_of_the_labels_come_with_their_range(many):
     # What is learnt between 0.02 and 0.3 holds at 0.4: a shift is a shift.
     items, z = many
     near = z < 0.3
-    probe = RedshiftProbe(
-        max_epochs=24, batch_size=32, patience=24, redshift_range=(0.0, 0.5)
-    ).fit(items[:480][near[:480]], z[:480][near[:480]])
+    probe = RedshiftProbe(max_epochs=10, batch_size=32, redshift_range=(0.0, 0.5)).fit(
+        items[:480][near[:480]], z[:480][near[:480]]
+    )
     far = np.flatnonzero((z > 0.32) & (z < 0.36))
     assert probe.score(items[far], z[far]) > 0.6
 

@@ -111,7 +111,7 @@ def test_damaged(tmp_path):
         path.write_bytes(content)
         with pytest.raises(OSError, match=rf"{name}.*not a readable FITS"):
             sdss.read(path)
-        with pytest.raises(OSError, match=f"{name}.*nothing could read it. Tried"):
+        with pytest.raises(OSError, match=f"{name}"):
             surveys.read(path)
     for read in (sdss.read, surveys.read):
         with pytest.raises(FileNotFoundError, match="missing.fits: no such file"):
@@ -133,24 +133,22 @@ def test_other_readers_refuse(tmp_path, module):
         module.read(path)
 
 
-def test_other_fits_is_refused_with_what_was_tried(tmp_path):
+def test_other_fits_is_refused_with_its_reason(tmp_path):
     path = tmp_path / "image.fits"
     fits.PrimaryHDU(np.zeros((4, 4))).writeto(path)
-    with pytest.raises(
-        OSError, match="no survey of SDSS, DESI, GALAH, APOGEE .*SpectrumList.read"
-    ):
+    with pytest.raises(OSError, match="image.fits: no wavelengths: neither a table nor keywords"):
         surveys.read(path)
     with pytest.raises(ValueError, match="image.fits: not an SDSS spec file"):
         sdss.read(path)
 
 
-def test_falls_back_to_specutils(tmp_path):
+def test_a_file_of_no_survey(tmp_path):
     from specutils import Spectrum
 
     path = tmp_path / "own.fits"
     own = Spectrum(flux=np.arange(20.0) * u.Jy, spectral_axis=np.arange(5000.0, 5020.0) * u.AA)
     own.write(path, format="tabular-fits")
-    (spectrum,) = surveys.read(path)
+    (spectrum,) = surveys.read(path, medium="vacuum")
     assert spectrum.flux.unit == u.Jy
 
 
