@@ -112,7 +112,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-3,
         batch_size: int = 64,
-        max_epochs: int = 8,
+        max_epochs: int = 6,
         patience: int = 4,
         held_out: float = 0.1,
         random_state: int | np.random.RandomState | None = 0,
