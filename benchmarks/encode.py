@@ -5,9 +5,9 @@
 For each survey's grid and for batches of 1 and 64: spectra per second of `encode_arrays` (arrays
 in, table out), the share of the floor (the time of the same matrix products at the peak that this
 machine reaches in this run, over the time of the call), the share of the call outside the
-network, the peak memory, and how many times faster precision="bf16" is (calls in float32 and
-bfloat16 take turns, because the machine's other work drifts; the median of the ratios). Weights
-are random: their values change no time.
+network, the peak memory, how many times faster precision="bf16" is, and how many times longer
+`embed_arrays` takes than `encode_arrays` (both calls take turns, because the machine's other
+work drifts; the median of the ratios). Weights are random: their values change no time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import json
 import platform
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -119,22 +120,22 @@ def measure(model: Stopwatch, wavelength: np.ndarray, number: int, device: str) 
     return {"seconds": best, "outside": 1 - inside / best, "memory_mib": peak_memory(device)}
 
 
-def gain_of_bfloat16(model: Stopwatch, wavelength: np.ndarray, number: int) -> tuple[float, ...]:
-    """Time in float32 over time in bfloat16 of whole calls: median and quartiles."""
+def paired(model: Stopwatch, wavelength: np.ndarray, number: int, first, second) -> tuple:
+    """Time of the first call over that of the second, in turns: median and quartiles."""
     rng = np.random.default_rng(0)
     grids = wavelength * (1 + 1e-6 * np.arange(number)[:, None])
     flux = rng.normal(10.0, 1.0, grids.shape)
     ivar = np.ones_like(flux)
 
-    def seconds(precision: str | None) -> float:
+    def seconds(call) -> float:
         start = time.perf_counter()
-        spectok.encode_arrays(grids, flux, ivar, model=model, precision=precision, progress=False)
+        call(grids, flux, ivar, model=model, progress=False)
         return time.perf_counter() - start
 
-    seconds(None), seconds("bf16")
+    seconds(first), seconds(second)
     started, ratios = time.perf_counter(), []
     while len(ratios) < 5 or (time.perf_counter() - started < 8.0 and len(ratios) < 20):
-        ratios.append(seconds(None) / seconds("bf16"))
+        ratios.append(seconds(first) / seconds(second))
     return tuple(float(q) for q in np.percentile(ratios, [50, 25, 75]))
 
 
@@ -163,38 +164,45 @@ def main() -> None:
     # The peak drifts with the machine's load and clock: the best reading of the whole run counts.
     peak, rows = peak_flops(args.device), []
     for size in args.sizes:
-        model = Stopwatch(ModelConfig.of_size(size)).to(args.device).eval()
+        model = Stopwatch(ModelConfig.of_size(size, embedding_size=128))
+        model = model.to(args.device).eval()
         for name, grid in GRIDS.items():
             for number in (1, 64):
                 peak = max(peak, peak_flops(args.device))
                 found = measure(model, grid, number, args.device)
                 flops = flops_of(model.config, PatchLayout.of(grid, 32).n_patches) * number
-                gain = gain_of_bfloat16(model, grid, number)
+                encode = spectok.encode_arrays
+                gain = paired(model, grid, number, encode, partial(encode, precision="bf16"))
+                reader = paired(model, grid, number, spectok.embed_arrays, encode)
                 rows.append(
                     {"model": size, "grid": name, "batch": number, "flops": flops, **found,
-                     "bf16": gain}
+                     "bf16": gain, "embed": reader}
                 )  # fmt: skip
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"{'model':6} {'grid':24} {'batch':>5} {'spectra/s':>10} {'of floor':>9} "
-          f"{'outside':>8} {'MiB':>7} {'bf16 (quartiles)':>18}")  # fmt: skip
+          f"{'outside':>8} {'MiB':>7} {'bf16 (quartiles)':>20} "
+          f"{'embed (quartiles)':>20}")  # fmt: skip
     for row in rows:
         row["spectra_per_second"] = row["batch"] / row["seconds"]
         row["share_of_floor"] = row["flops"] / peak / row["seconds"]
         print(f"{row['model']:6} {row['grid']:24} {row['batch']:5d} "
               f"{row['spectra_per_second']:10.1f} {row['share_of_floor']:9.0%} "
               f"{row['outside']:8.1%} {row['memory_mib']:7.0f} "
-              f"{row['bf16'][0]:5.2f} ({row['bf16'][1]:.2f} to {row['bf16'][2]:.2f})")  # fmt: skip
+              f"{row['bf16'][0]:6.2f} ({row['bf16'][1]:.2f} to {row['bf16'][2]:.2f}) "
+              f"{row['embed'][0]:6.2f} ({row['embed'][1]:.2f} to "
+              f"{row['embed'][2]:.2f})")  # fmt: skip
     padding = padding_on_mixed_lengths()
     print(
         f"measured matmul peak: {peak / 1e9:.0f} GFLOP/s; padding on mixed lengths: {padding:.1%}"
     )
     if args.rst:
         header = ("model", "grid", "batch", "spectra/s", "of the floor", "outside the network",
-                  "peak memory", "bfloat16")  # fmt: skip
+                  "peak memory", "bfloat16", "embed")  # fmt: skip
         cells = [
             (row["model"], row["grid"], str(row["batch"]), f"{row['spectra_per_second']:.3g}",
              f"{row['share_of_floor']:.0%}", f"{row['outside']:.1%}",
-             f"{row['memory_mib']:.0f} MiB", f"{row['bf16'][0]:.2f} times")
+             f"{row['memory_mib']:.0f} MiB", f"{row['bf16'][0]:.2f} times",
+             f"{row['embed'][0]:.2f} times")
             for row in rows
         ]  # fmt: skip
         with open(args.rst, "w", encoding="utf-8") as file:

@@ -28,7 +28,7 @@ __all__ = [
     "save_model",
 ]
 
-DEFAULT = "small-v1"
+DEFAULT = "small-v1.1"
 
 
 def list_models() -> list[str]:
@@ -44,7 +44,7 @@ def list_models() -> list[str]:
     --------
     >>> import spectok
     >>> spectok.list_models()
-    ['small-v1']
+    ['small-v1.1', 'small-v1']
     """
     return [*_embedded_names(), *sorted(DOWNLOADS)]
 
@@ -84,9 +84,9 @@ def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralToken
     Examples
     --------
     >>> import spectok
-    >>> model = spectok.load_model("small-v1")
-    >>> model.config.token_size
-    16
+    >>> model = spectok.load_model("small-v1.1")
+    >>> model.config.token_size, model.config.embedding_size
+    (16, 128)
     """
     return _read(*_locate(name_or_path, CONFIG, WEIGHTS))
 

@@ -48,12 +48,16 @@ def _about(model: Any) -> tuple[str, dict[str, str]]:
         name, known = "unsaved", {"sha256": "none, it was neither loaded nor saved yet"}
     else:
         name, known = origin.about(model)
+    embedding = {}
+    if config.embedding_size:
+        embedding["embedding"] = f"{config.embedding_size} numbers for each spectrum"
     dtype = str(first.dtype).removeprefix("torch.")
     mode = "training" if model.training else "evaluation"
     return f"{type(model).__name__} {name}", {
         "size": f"{config.size}: {blocks}" if config.size else blocks,
         "parameters": f"{number:,}",
         "token": f"{config.token_size} numbers for each patch of {config.patch_size} pixels",
+        **embedding,
         **known,
         "computes": f"on {first.device}, {dtype}, {mode} mode",
     }

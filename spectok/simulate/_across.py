@@ -17,7 +17,7 @@ _SHARED = ("teff", "logg", "feh", "alpha")  # what makes two spectra those of th
 
 
 def emulators_across(
-    templates: Templates, grids: Mapping[FineGrid, str], device: torch.device
+    templates: Templates, grids: Mapping[FineGrid, str], device: torch.device, observers: str
 ) -> dict[FineGrid, Family]:
     """One emulator of stars for each grid, those whose labels cover most in common.
 
@@ -27,6 +27,8 @@ def emulators_across(
     grids : mapping of `~spectok.simulate._grid.FineGrid` to str
         Fine grids and their names.
     device : `torch.device`
+    observers : str
+        Names of the instruments, for messages.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def emulators_across(
         ]
         if not able:
             raise ValueError(
-                f"the instruments do not observe the same wavelengths, and no emulator of stars "
+                f"{observers} do not observe the same wavelengths, and no emulator of stars "
                 f"at the wavelengths {name!r} knows {', '.join(_SHARED)}, by which they could see "
                 "the same stars: give templates of simulate.build_templates that have some, or "
                 "instruments that see the same wavelengths"

@@ -74,9 +74,10 @@ class Simulator:
         self.fine = self.instruments[0].grid
         names = [_family_of(one) for one in self.instruments]
         name = names[0]
+        observers = ", ".join(one.name for one in self.instruments)
         if len(set(names)) > 1 and kind not in (None, "star"):
             raise ValueError(
-                f"{', '.join(i.name for i in self.instruments)} do not observe the same "
+                f"{observers} do not observe the same "
                 f"wavelengths, so they can only share stars, by their labels, and no {kind}"
             )
         templates = analytic_templates() if templates is None else templates
@@ -105,7 +106,7 @@ class Simulator:
         self.across: dict[FineGrid, Family] = {}
         if len(set(names)) > 1:
             grids = {one.grid: known for one, known in zip(self.instruments, names, strict=True)}
-            self.across = emulators_across(templates, grids, self.device)
+            self.across = emulators_across(templates, grids, self.device, observers)
             self.families, self.shares = [self.across[self.fine]], [1.0]
 
     def observe(

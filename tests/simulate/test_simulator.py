@@ -218,7 +218,7 @@ def test_more_noise_means_less_signal_to_noise(quiet):
     [
         ((), {}, "at least one instrument"),
         (("gaia",), {}, "no instrument 'gaia'; choose one of sdss"),
-        (("galah", "apogee"), {}, "the instruments do not observe the same wavelengths"),
+        (("galah", "apogee"), {}, "galah, apogee do not observe the same wavelengths"),
         (("desi",), {"kind": "comet"}, "kind must be galaxy, quasar, star, not 'comet'"),
         (("galah",), {"kind": "quasar"}, "no template of kind 'quasar' for galah, .* star"),
     ],

@@ -201,7 +201,11 @@ def test_a_description_costs_no_weights(server, tiny):
 def test_info(server, tiny, capsys):
     assert main(["info", NAME]) == 0
     said = capsys.readouterr().out
-    assert f"model {NAME}" in said and model_identity(tiny)[1] in said and "width: 32" in said
+    assert (
+        f"model {NAME}" in said
+        and model_identity(tiny)[1] in said
+        and re.search(r"^  width +32$", said, re.M)
+    )
     assert main(["info"]) == 0
     assert NAME in re.search("^models: (.*)", capsys.readouterr().out, re.M)[1].split(", ")
 

@@ -1,0 +1,48 @@
+"""Write the weights of small-v1.1 from a run of train.py.
+
+    python recipes/small_v1_1/export.py --model runs/reader/model --json representation.json \
+        --output small-v1.1
+
+``--json`` is what ``benchmarks/representation.py --json`` wrote of these weights: its figures of
+the embedding go into the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import spectok
+
+CARD = {
+    "trained_on": "tokenizer: that of small-v1; reader: mocks of SDSS, BOSS, DESI, GALAH, APOGEE "
+    "and instruments with windows and samplings of their own; 549 real SDSS training objects",
+    "labels": "none",
+    "recipe": "recipes/small_v1_1",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    card = {**CARD, "reader_steps": options.steps}
+    if options.json:
+        figures = json.loads(options.json.read_text())["figures"]
+        card["scores"] = {
+            title: {
+                name: [round(one[key], 3) for key in ("value", "low", "high")] + [one["n"]]
+                for name, one in by_name["embedding"].items()
+            }
+            for title, by_name in figures.items()
+        }
+    model = spectok.load_model(options.model)
+    print(spectok.save_model(model, options.output, half=True, card=card))
+
+
+if __name__ == "__main__":
+    main()
