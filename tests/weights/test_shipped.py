@@ -1,0 +1,28 @@
+"""The weights that come with the package."""
+
+import numpy as np
+import torch
+
+import spectok
+from spectok import simulate
+
+
+def test_the_default_has_the_tokenizer_of_the_first():
+    """Tokens of small-v1 and of small-v1.1 are the same, so nothing stored loses its meaning."""
+    first, default = (spectok.load_model(n).state_dict() for n in ("small-v1", "small-v1.1"))
+    assert all(torch.equal(value, default[key]) for key, value in first.items())
+    assert {key.split(".")[0] for key in default.keys() - first.keys()} == {"reader"}
+
+
+def test_list():
+    assert spectok.list_models()[:2] == ["small-v1.1", "small-v1"]
+    assert spectok.load_model().config.embedding_size == 128
+
+
+def test_embeddings_find_the_same_object_in_another_survey():
+    """Mocks of formulas, which the weights have not seen; by chance one in 60."""
+    sdss, desi = simulate.observe_pairs("sdss", "desi", 60, seed=11, snr=20.0)
+    first, second = (spectok.embed(list(s), progress=False)["embedding"] for s in (sdss, desi))
+    scale = np.concatenate([first, second]).std(0)
+    apart = np.linalg.norm(first[:, None] / scale - second[None] / scale, axis=-1)
+    assert (apart.argmin(1) == np.arange(60)).mean() > 0.6
