@@ -183,13 +183,13 @@ def embed_arrays(
     return _embed_table(tokens, network, device, batch_size, progress)
 
 
-def _with_reader(network: Any) -> Any:
+def _with_reader(network: Any, remedy: str = "take the default model") -> Any:
     """The same model, or an error before anything is computed."""
     if network.reader is None:
         name = "this model" if network.origin is None else f"the model {network.origin.name!r}"
         raise ValueError(
-            f"{name} has no reader and makes no embeddings: take the default model, or "
-            "spectok.pool for the mean of its tokens"
+            f"{name} has no reader and makes no embeddings: {remedy}, or spectok.pool for the "
+            "mean of its tokens"
         )
     return network
 
@@ -202,7 +202,8 @@ def _embed_table(
     progress: bool | None,
 ) -> QTable:
     spectra, meta = sequences(tokens), meta_of(tokens)
-    network = _with_reader(matching(meta, model, device))
+    again = "encode the spectra again with the default model"  # which reads no other's tokens
+    network = _with_reader(matching(meta, model, device), again)
     found = np.zeros((len(spectra), network.config.embedding_size), np.float32)
     lengths = [len(one.valid) for one in spectra]
     bar = progress_bar("embedding", total=len(spectra), unit="spectrum", progress=progress)
