@@ -50,12 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _encode(args: argparse.Namespace) -> int:
     from spectok._many_files import encode_files, find_files
+    from spectok._table_files import is_token_table
     from spectok._weights import resolve
 
     files = find_files(args.files)
-    # What is written here need not be read: tables among the inputs are left out anyway.
+    # The table of an earlier run among the inputs would be left out anyway, and may be replaced.
     named = [file for file in files if file.resolve() != Path(args.output).resolve()]
-    check_output(args.output, overwrite=args.overwrite)
+    same = [file for file in files if file not in named and not is_token_table(file)]
+    check_output(args.output, overwrite=args.overwrite, inputs=same)
     model = resolve(args.model, args.device)  # once, and before any file is read
     done = encode_files(
         named,

@@ -316,6 +316,14 @@ def test_nothing_is_overwritten_unasked(mock_files, model, tmp_path, capsys):
     assert output.read_bytes() == before
     assert main(["encode", *mock_files, "-o", str(output), "--overwrite", *model]) == 0
     assert n_spectra(output) == 2
+    # A spectrum that is named as an input is no output, whatever is asked for.
+    source = tmp_path / "spectrum.fits"
+    source.write_bytes(Path(mock_files[0]).read_bytes())
+    before = source.read_bytes()
+    both = [str(source), mock_files[1], "-o", str(source), "--overwrite", *model]
+    assert main(["encode", *both]) == 1
+    assert "is read by this command: give another output" in capsys.readouterr().err
+    assert source.read_bytes() == before
     spectra = str(tmp_path / "spectra.fits")
     for extra, status in (([], 0), ([], 1), (["--overwrite"], 0)):
         assert main(["decode", str(output), "-o", spectra, *grid, *extra, *model]) == status

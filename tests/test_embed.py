@@ -10,15 +10,16 @@ from astropy.table import QTable
 
 import spectok
 from spectok import TokenFlag, simulate
+from spectok._codec import _network
 
 
 @pytest.fixture(scope="module")
 def reading():
     """A tiny tokenizer with a reader, both untrained."""
     torch.manual_seed(5)
-    return spectok.SpectralTokenizer(
-        spectok.ModelConfig.of_size("tiny", embedding_size=16)
-    ).eval().requires_grad_(False)  # fmt: skip
+    model = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny", embedding_size=16))
+    torch.nn.init.normal_(model.to_token.weight, std=0.1)  # or the encoder would change nothing
+    return model.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,69 @@ def test_stored_tokens_suffice(spectra, embeddings, reading, tmp_path):
     good = tokens[tokens["valid"]]
     for k in range(4):
         assert embeddings["n_valid"][k] == good["n_valid"][good["spectrum_index"] == k].sum()
+
+
+def test_precision_is_that_of_the_tokens(spectra, embeddings, reading, monkeypatch):
+    """As encode rounds them; the reader itself stays in float32."""
+    monkeypatch.setattr(_network, "_multiplies_bfloat16", lambda device: True)
+    rounded = spectok.embed(spectra, model=reading, precision="bf16")
+    tokens = spectok.encode(spectra, model=reading, precision="bf16")
+    assert np.array_equal(rounded["embedding"], spectok.embed(tokens, model=reading)["embedding"])
+    assert not np.array_equal(rounded["embedding"], embeddings["embedding"])
+    assert rounded.meta["PRECIS"] == "bf16"
+    with pytest.raises(ValueError, match="precision must be"):
+        spectok.embed(spectra, model=reading, precision="fp16")
+    with pytest.raises(ValueError, match="precision cannot be changed in a token table"):
+        spectok.embed(tokens, model=reading, precision="bf16")
+    wavelength, flux = np.linspace(4000.0, 5000.0, 640), np.full((1, 640), 3.0)
+    arrays = wavelength, flux, np.ones((1, 640))
+    assert spectok.embed_arrays(*arrays, model=reading, precision="bf16").meta["PRECIS"] == "bf16"
+
+
+def test_what_was_kept_stands_beside(reading):
+    spectra = simulate.observe("sdss", 2, seed=1)
+    for number, one in enumerate(spectra):
+        one.meta.update(ra=10.0 + number, embedding="mine")
+    found = spectok.embed(spectra, model=reading, keep=["ra", "embedding"])
+    assert list(found["ra"]) == [10.0, 11.0]
+    assert found["embedding"].shape == (2, 16)  # and not what was kept under this name
+    tokens = spectok.encode(spectra, model=reading, keep=["ra"])
+    assert list(spectok.embed(tokens, model=reading)["ra"]) == [10.0, 11.0]
+    with pytest.raises(ValueError, match="keep cannot be changed"):
+        spectok.embed(tokens, model=reading, keep=["ra"])
+
+
+def test_what_is_refused_keeps_its_row_and_its_reason(spectra, reading, tmp_path):
+    with pytest.raises(TypeError, match="expected a specutils Spectrum"):
+        spectok.embed([spectra[0], "no spectrum"], model=reading)
+    with pytest.warns(UserWarning, match="1 of 2 spectra cannot be used"):
+        found = spectok.embed([spectra[0], "no spectrum"], model=reading, errors="row")
+    assert found["n_valid"][0] > 0 and found["n_valid"][1] == 0
+    assert (found["embedding"][1] == 0).all()
+    assert found["flags"][1] & TokenFlag.REFUSED
+    found.write(tmp_path / "e.fits")
+    for table in (found, QTable.read(tmp_path / "e.fits")):
+        refused = spectok.refusals(table)
+        assert list(refused["spectrum_index"]) == [1]
+        assert list(refused["object_id"]) == ["1"]
+        assert list(refused["refused"]) == [True]
+        assert "expected a specutils Spectrum, got str" in refused["reason"][0]
+
+
+def test_arrays_that_are_refused(reading):
+    wavelength, flux = np.linspace(4000.0, 5000.0, 640), np.arange(640.0)
+    arrays = [wavelength, wavelength[:9]], [flux, flux], [np.ones(640)] * 2
+    with pytest.raises(ValueError, match="9 wavelengths for fluxes"):
+        spectok.embed_arrays(*arrays, model=reading)
+    with pytest.warns(UserWarning, match="1 of 2 spectra cannot be used"):
+        found = spectok.embed_arrays(*arrays, model=reading, errors="row", object_id=[7, 8])
+    assert list(found["object_id"]) == [7, 8]
+    assert "9 wavelengths for fluxes" in spectok.refusals(found)["reason"][0]
+    with pytest.warns(UserWarning):
+        tokens = spectok.encode_arrays(*arrays, model=reading, errors="row")
+    assert list(spectok.refusals(spectok.pool(tokens))["reason"]) == list(
+        spectok.refusals(tokens)["reason"]
+    )
 
 
 def test_alone_and_among_others(spectra, embeddings, reading):
@@ -115,7 +179,7 @@ def test_parquet_holds_a_list_of_fixed_size(embeddings, tmp_path):
 def test_a_model_without_a_reader_is_refused_before_anything_is_computed(spectra, tiny):
     with pytest.raises(ValueError, match="has no reader and makes no embeddings"):
         spectok.embed(spectra, model=tiny)
-    with pytest.raises(ValueError, match="has no reader"):
+    with pytest.raises(ValueError, match="has no reader.*encode the spectra again"):
         spectok.embed(spectok.encode(spectra[:1], model=tiny), model=tiny)
 
 

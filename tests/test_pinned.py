@@ -7,6 +7,7 @@ one machine (``python tests/test_pinned.py NEW.npz``); this test holds on any.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ SHA256 = "2335837833b2"  # of the weights, its beginning
 FIRST = [3.0077136, -0.0322137, -0.0017983, -0.0041701]
 LAST_NOISE = -3.0533447
 UNIT = u.Unit("1e-17 erg / (s cm2 AA)")
+
+
+encode = partial(spectok.encode, model="small-v1")
 
 
 def observed(wavelength, snr, seed):
@@ -42,30 +46,30 @@ def observed(wavelength, snr, seed):
 
 
 def sdss():
-    return spectok.encode(observed(10 ** (3.58 + 1e-4 * np.arange(1500)), 12.0, 1))
+    return encode(observed(10 ** (3.58 + 1e-4 * np.arange(1500)), 12.0, 1))
 
 
 def desi_arms():
     blue, red = 3600.0 + 0.8 * np.arange(500), 3968.0 + 0.8 * np.arange(450)
-    return spectok.encode([observed(blue, 2.0, 2), observed(red, 5.0, 3)], arms=True)
+    return encode([observed(blue, 2.0, 2), observed(red, 5.0, 3)], arms=True)
 
 
 def galah_air():
-    return spectok.encode(observed(6478.0 + 0.063 * np.arange(700), 80.0, 4), medium="air")
+    return encode(observed(6478.0 + 0.063 * np.arange(700), 80.0, 4), medium="air")
 
 
 def apogee_gaps():
     wavelength = 10 ** (4.2 + 6e-6 * np.arange(1800))
     seen = np.ones(1800, bool)
     seen[600:760] = seen[1203:1390] = False
-    return spectok.encode(observed(wavelength[seen], 150.0, 5))
+    return encode(observed(wavelength[seen], 150.0, 5))
 
 
 def masked():
     spectrum = observed(10 ** (3.7 + 1e-4 * np.arange(900)), 0.4, 6)
     spectrum.mask[np.random.RandomState(7).random_sample(900) < 0.2] = True
     spectrum.mask[300:380] = True
-    return spectok.encode(spectrum)
+    return encode(spectrum)
 
 
 CASES = {one.__name__: one for one in (sdss, desi_arms, galah_air, apogee_gaps, masked)}

@@ -88,6 +88,9 @@ def test_other_precisions_are_refused(make_arrays, tiny):
 def test_where_there_are_no_units_it_is_said(make_arrays, tiny, monkeypatch):
     monkeypatch.setattr(_network, "_multiplies_bfloat16", lambda device: False)
     wavelength, flux, sigma = make_arrays(64)
-    with pytest.warns(AstropyUserWarning, match="this processor has no units.*leave it out here"):
+    with pytest.warns(
+        AstropyUserWarning, match="this processor has no units.*leave it out here"
+    ) as said:
         table = spectok.encode_arrays(wavelength, flux, sigma**-2, model=tiny, precision="bf16")
     assert table.meta["PRECIS"] == "bf16"
+    assert said[0].filename == __file__

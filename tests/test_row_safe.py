@@ -154,11 +154,15 @@ def test_rows_of_a_collection_stay_rows(make_arrays, tiny):
     axis = np.tile(wavelength, (4, 1))
     axis[2, 7] = -1.0
     collection = SpectrumCollection(
-        flux=flux * u.ct, spectral_axis=axis * u.AA, uncertainty=StdDevUncertainty(sigma)
-    )
+        flux=flux * u.ct, spectral_axis=axis * u.AA, uncertainty=StdDevUncertainty(sigma),
+        meta={"object_id": ["a", "b", "c", "d"], "ra": [1.0, 2.0, 3.0, 4.0]},
+    )  # fmt: skip
     with pytest.warns(AstropyUserWarning, match="1 of 4 spectra cannot be used"):
-        tokens = spectok.encode(collection, errors="row", model=tiny)
+        tokens = spectok.encode(collection, errors="row", keep="ra", model=tiny)
     assert valid_tokens(tokens, 4) == [3, 3, 0, 3]
+    vectors = spectok.pool(tokens)  # what is refused has its own name, and what was kept of it
+    assert vectors["object_id"].tolist() == ["a", "b", "c", "d"]
+    assert vectors["ra"].tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_all_refused_is_a_table_too(make_arrays, tiny):
@@ -380,6 +384,13 @@ def test_metadata_can_be_kept(spectrum, tiny, tmp_path):
         spectok.encode(members, keep="token", model=tiny)
     with pytest.warns(AstropyUserWarning, match="not one spectrum has dec in its meta"):
         assert "dec" not in spectok.encode(members, keep=["dec"], model=tiny).colnames
+
+
+def test_long_integers_that_some_lack_keep_their_digits(spectrum, tiny):
+    members = [spectrum(meta={"targetid": 39628427912810449, "plate": 266}), spectrum()]
+    vectors = spectok.pool(spectok.encode(members, keep=["targetid", "plate"], model=tiny))
+    assert vectors["targetid"].tolist() == ["39628427912810449", ""]
+    assert vectors["plate"][0] == 266.0 and np.isnan(vectors["plate"][1])
 
 
 def test_metadata_of_sets_and_arms_is_kept_row_by_row(make_arrays, tiny):

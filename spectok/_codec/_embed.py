@@ -30,6 +30,7 @@ def embed(
     errors: str = "raise",
     device: str | torch.device | None = None,
     batch_size: int | None = None,
+    precision: str | None = None,
     progress: bool | None = None,
 ) -> QTable:
     """Turn spectra, or their tokens, into one vector each that says what they are.
@@ -42,8 +43,8 @@ def embed(
     ----------
     spectra : spectra as for `encode`, or a token table
         Of a token table of `encode`, also one that was read from a file, the embeddings are
-        the same as of the spectra that it was made of. ``medium``, ``arms`` and ``object_id``
-        are then known already and are refused.
+        the same as of the spectra that it was made of. ``medium``, ``arms``, ``object_id``,
+        ``keep``, ``errors`` and ``precision`` are then settled and are refused.
     model : `~spectok.SpectralTokenizer`, str or path, optional
         By default the one that comes with the package, or that the token table names.
     medium : ``"air"`` or ``"vacuum"``, optional
@@ -53,13 +54,16 @@ def embed(
     object_id : sequence of str or int, optional
         As for `encode`.
     keep : sequence of str, optional
-        As for `encode`; of a token table all that was kept there is kept.
+        As for `encode`; of a token table all that was kept there is kept. The names of the
+        columns below are taken.
     errors : ``"raise"`` or ``"row"``
         As for `encode`.
     device : str or `torch.device`, optional
         Where to compute; by default where the model is.
     batch_size : int, optional
         Spectra computed at once; by default what suits the device.
+    precision : ``"bf16"``, optional
+        Of the tokens, as for `encode`; what reads them computes in float32.
     progress : bool, optional
         Show a progress bar; by default on a terminal and in a notebook, when it takes
         more than two seconds.
@@ -70,7 +74,7 @@ def embed(
         One row per spectrum: ``spectrum_index``, ``object_id``, ``embedding`` (float32, shape
         (N, E)), ``n_valid`` (good pixels that it rests on) and ``flags``. Where there was no
         valid token, ``n_valid`` is 0, the embedding is zero and `~spectok.TokenFlag` has
-        NO_VALID_PATCH.
+        NO_VALID_PATCH; `refusals` says why. Columns of ``keep`` follow.
 
     Raises
     ------
@@ -106,7 +110,7 @@ def embed(
     if isinstance(spectra, Table) and "token" in spectra.colnames:
         given = {
             "medium": medium, "object_id": object_id, "arms": arms or None, "keep": keep or None,
-            "errors": None if errors == "raise" else errors,
+            "errors": None if errors == "raise" else errors, "precision": precision,
         }  # fmt: skip
         useless = [name for name, value in given.items() if value is not None]
         if useless:
@@ -118,7 +122,8 @@ def embed(
     network = _with_reader(resolve(model, device))
     tokens = encode(
         spectra, model=network, medium=medium, arms=arms, object_id=object_id, keep=keep,
-        errors=errors, device=device, batch_size=batch_size, progress=progress,
+        errors=errors, device=device, batch_size=batch_size, precision=precision,
+        progress=progress,
     )  # fmt: skip
     return _embed_table(tokens, network, device, batch_size, progress)
 
@@ -135,6 +140,7 @@ def embed_arrays(
     errors: str = "raise",
     device: str | torch.device | None = None,
     batch_size: int | None = None,
+    precision: str | None = None,
     progress: bool | None = None,
 ) -> QTable:
     """Turn plain arrays into one vector each: `embed` without building Spectrum objects.
@@ -143,7 +149,7 @@ def embed_arrays(
     ----------
     wavelength, flux, ivar, mask : as for `encode_arrays`
         What they are there.
-    model, medium, object_id, errors, device, batch_size, progress : as for `embed`
+    model, medium, object_id, errors, device, batch_size, precision, progress : as for `embed`
         What they are there.
 
     Returns
@@ -171,18 +177,19 @@ def embed_arrays(
     network = _with_reader(resolve(model, device))
     tokens = encode_arrays(
         wavelength, flux, ivar, mask, model=network, medium=medium, object_id=object_id,
-        errors=errors, device=device, batch_size=batch_size, progress=progress,
+        errors=errors, device=device, batch_size=batch_size, precision=precision,
+        progress=progress,
     )  # fmt: skip
     return _embed_table(tokens, network, device, batch_size, progress)
 
 
-def _with_reader(network: Any) -> Any:
+def _with_reader(network: Any, remedy: str = "take the default model") -> Any:
     """The same model, or an error before anything is computed."""
     if network.reader is None:
         name = "this model" if network.origin is None else f"the model {network.origin.name!r}"
         raise ValueError(
-            f"{name} has no reader and makes no embeddings: take the default model, or "
-            "spectok.pool for the mean of its tokens"
+            f"{name} has no reader and makes no embeddings: {remedy}, or spectok.pool for the "
+            "mean of its tokens"
         )
     return network
 
@@ -195,7 +202,8 @@ def _embed_table(
     progress: bool | None,
 ) -> QTable:
     spectra, meta = sequences(tokens), meta_of(tokens)
-    network = _with_reader(matching(meta, model, device))
+    again = "encode the spectra again with the default model"  # which reads no other's tokens
+    network = _with_reader(matching(meta, model, device), again)
     found = np.zeros((len(spectra), network.config.embedding_size), np.float32)
     lengths = [len(one.valid) for one in spectra]
     bar = progress_bar("embedding", total=len(spectra), unit="spectrum", progress=progress)

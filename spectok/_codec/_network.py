@@ -98,7 +98,7 @@ def network_for(network: SpectralTokenizer, precision: str | None) -> SpectralTo
             "bfloat16 (AMX, AVX512-bf16, or an NVIDIA GPU since Ampere), so this takes longer "
             "than float32 and gives the same tokens less exactly: leave it out here",
             AstropyUserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     return bfloat16_copy(network)
 

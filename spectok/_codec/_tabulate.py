@@ -24,6 +24,7 @@ _PER_TOKEN = (
     "token_index", "wavelength", "wavelength_min", "wavelength_max", "n_pixels", "n_valid",
     "valid", "token",
 )  # fmt: skip
+_LARGEST_WHOLE = 1 << 53  # up to which a float holds every integer
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,10 @@ def _kept_column(values: list[Any]) -> np.ndarray | u.Quantity | None:
         return np.array(values, dtype=bool)
     if all(isinstance(value, (int, np.integer)) for value in known) and len(known) == len(values):
         return id_column([int(value) for value in values])
-    if all(isinstance(value, (int, float, np.integer, np.floating)) for value in known):
+    whole = [value for value in known if isinstance(value, (int, np.integer))]
+    # An identifier of 19 digits, unknown of some, would lose its last ones as a float.
+    exact = all(abs(int(value)) <= _LARGEST_WHOLE for value in whole)
+    if exact and all(isinstance(value, (int, float, np.integer, np.floating)) for value in known):
         return np.array([np.nan if value is None else float(value) for value in values])
     texts = [
         value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values

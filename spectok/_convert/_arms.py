@@ -62,7 +62,7 @@ class ArmsNoted:
                 f"these {self.count} spectra look like arms of the same objects; with arms=True "
                 "they become one token sequence per object",
                 AstropyUserWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
 
 

@@ -153,10 +153,11 @@ class _Reader:
     def read(self, spectrum: Any, where: str) -> Iterator[Rows]:
         """Rows of one object, one set of rows for each spectral axis that it has."""
         if _is_collection(spectrum):
+            every = int(np.prod(spectrum.spectral_axis.shape[:-1]))
             for number, row in enumerate(np.ndindex(spectrum.spectral_axis.shape[:-1])):
                 name = f"{where}, row {number}"
                 make = functools.partial(self._row_of, spectrum, number, row, name)
-                yield from self._guarded(make, [spectrum], 1, name)
+                yield from self._guarded(make, [spectrum], every, name, slice(number, number + 1))
             return
         make = functools.partial(self._plain, spectrum, where)
         yield from self._guarded(make, [spectrum], count_of(spectrum), where)
@@ -169,9 +170,14 @@ class _Reader:
         yield from self._guarded(make, members if listed else [], count, where)
 
     def _guarded(
-        self, make: Callable[[], Iterable[Rows]], members: Sequence[Any], count: int, where: str
+        self,
+        make: Callable[[], Iterable[Rows]],
+        members: Sequence[Any],
+        count: int,
+        where: str,
+        part_of: slice = slice(None),
     ) -> Iterator[Rows]:
-        """What ``make`` yields, or refused rows in its place."""
+        """What ``make`` yields of some of ``count`` spectra, or refused rows in its place."""
         before = self.flux_unit
         done = 0
         try:
@@ -182,9 +188,14 @@ class _Reader:
         except Exception as error:
             self.flux_unit = before
             self.refusals.note(error)
-            part = Rows.refused(count - done, error, where, self._names_of(members))
-            part.kept.update(self._kept(members, count))
-            yield part
+            left = range(count)[part_of][done:]
+            names = self._names_of(members)
+            if names is not None and len(names) == count:
+                names = [names[k] for k in left]
+            refused = Rows.refused(len(left), error, where, names)
+            for key, column in self._kept(members, count).items():
+                refused.kept[key] = [column[k] for k in left]
+            yield refused
 
     def _names_of(self, members: Sequence[Any]) -> list[Any] | None:
         """Names of what is refused, where it says any."""

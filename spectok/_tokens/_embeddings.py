@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from astropy.table import QTable, Table
 
+from spectok._tokens._refusals import refused_of
 from spectok._tokens._table import TokenSequence, id_column, kept_of, legible, meta_of
 
 __all__ = ["to_embedding_table"]
 
 # What tokens carry beside: units of a flux mean nothing to an embedding, nor does a patch.
-_META = ("MODEL", "SHA256", "SPECTOK")
+_META = ("MODEL", "SHA256", "SPECTOK", "PRECIS")
 
 
 def to_embedding_table(
@@ -29,7 +30,9 @@ def to_embedding_table(
         }
     )
     for name, column in kept_of(tokens, spectra).items():
-        table[name] = column
+        if name not in table.colnames:
+            table[name] = column
     meta = meta_of(tokens)
-    table.meta.update({key: meta[key] for key in _META})
+    table.meta.update({key: meta[key] for key in _META if key in meta})
+    table.meta.update(refused_of(tokens))
     return legible(table)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 from astropy.table import QTable, Table
 
 from spectok._flags import TokenFlag
-from spectok._tokens._table import id_column, meta_entry, sequences
+from spectok._tokens._table import id_column, meta_entry, sequences, text_of
 
-__all__ = ["reasons_of", "reasons_to_text", "refusals"]
+__all__ = ["reasons_of", "reasons_to_text", "refusals", "refused_of"]
 
 # A header of FITS, where this ends up, should stay short: some hundred cards.
 _MOST = 1000
@@ -24,7 +26,8 @@ def refusals(tokens: Table) -> QTable:
     Parameters
     ----------
     tokens : `~astropy.table.QTable`
-        From `spectok.encode` or `spectok.encode_arrays`, or read back from a file.
+        From `spectok.encode` or `spectok.encode_arrays`, or read back from a file; or what
+        `spectok.embed` or `spectok.pool` made of it.
 
     Returns
     -------
@@ -51,16 +54,25 @@ def refusals(tokens: Table) -> QTable:
     9 wavelengths for fluxes of 1 x 640 pixels: arrays are (spectra, pixels), ...
     """
     reasons = reasons_of(tokens)
-    found = [one for one in sequences(tokens) if one.flags & TokenFlag.NO_VALID_PATCH]
+    found = [one for one in _spectra_of(tokens) if one[2] & TokenFlag.NO_VALID_PATCH]
     return QTable(
         {
-            "spectrum_index": [one.index for one in found],
-            "object_id": id_column([one.object_id for one in found]),
-            "refused": [bool(one.flags & TokenFlag.REFUSED) for one in found],
-            "reason": [reasons.get(one.index, _NOT_KEPT) for one in found],
+            "spectrum_index": [index for index, _, _ in found],
+            "object_id": id_column([name for _, name, _ in found]),
+            "refused": [bool(flags & TokenFlag.REFUSED) for _, _, flags in found],
+            "reason": [reasons.get(index, _NOT_KEPT) for index, _, _ in found],
         },
         dtype=(int, None, bool, str if not found else None),
     )
+
+
+def _spectra_of(table: Table) -> list[tuple[int, Any, int]]:
+    """Index, name and flags of each spectrum of a table with one row a token or a spectrum."""
+    if isinstance(table, Table) and {"embedding", "vector"} & set(table.colnames):
+        columns = (table[name] for name in ("spectrum_index", "object_id", "flags"))
+        index, names, flags = (np.ma.getdata(column).tolist() for column in columns)
+        return list(zip(index, map(text_of, names), flags, strict=True))
+    return [(one.index, one.object_id, one.flags) for one in sequences(table)]
 
 
 def reasons_to_text(reasons: Mapping[int, str]) -> str:
@@ -70,6 +82,12 @@ def reasons_to_text(reasons: Mapping[int, str]) -> str:
         grouped[reasons[number]].append(number)
     # FITS doubles quotes and continues long strings with an ampersand.
     return json.dumps(grouped).replace("'", "\\u0027").replace("&", "\\u0026")
+
+
+def refused_of(tokens: Table) -> dict[str, str]:
+    """The entry of the meta that holds the reasons, for a table of the same spectra."""
+    text = meta_entry(tokens, "REFUSED")
+    return {"REFUSED": text} if text else {}
 
 
 def reasons_of(tokens: Table) -> dict[int, str]:

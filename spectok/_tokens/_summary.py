@@ -9,7 +9,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable, Table, vstack
 
-from spectok._tokens._refusals import reasons_of, reasons_to_text
+from spectok._tokens._refusals import reasons_of, reasons_to_text, refused_of
 from spectok._tokens._table import (
     check_table,
     has_unit,
@@ -88,7 +88,7 @@ def pool(tokens: Table, how: str = "mean") -> QTable:
     for name, column in kept_of(tokens, spectra).items():
         if name not in table.colnames:
             table[name] = column
-    table.meta.update(meta_of(tokens))
+    table.meta.update(meta_of(tokens) | refused_of(tokens))
     return legible(table)
 
 

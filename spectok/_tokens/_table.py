@@ -27,6 +27,7 @@ __all__ = [
     "meta_of",
     "sequences",
     "table_unit",
+    "text_of",
     "to_table",
     "to_token_batch",
 ]
@@ -188,12 +189,10 @@ def sequences(table: Table) -> list[TokenSequence]:
     for rows in np.split(order, starts[1:]):
         first = rows[0]
         name = arrays["object_id"][first]
-        if isinstance(name, np.integer):
-            name = int(name)
         out.append(
             TokenSequence(
                 int(arrays["spectrum_index"][first]),
-                name if isinstance(name, int) else _text(name),
+                text_of(name),
                 int(arrays["flags"][first]),
                 float(arrays["scale"][first]),
                 arrays["valid"][rows].astype(bool),
@@ -214,7 +213,10 @@ def kept_of(table: Table, spectra: Sequence[TokenSequence]) -> dict[str, Any]:
     return {name: table[name][rows] for name in table.colnames if name not in COLUMNS}
 
 
-def _text(name: Any) -> str:
+def text_of(name: Any) -> str | int:
+    """An identifier of a table: integers stay what they are, all else is text."""
+    if isinstance(name, (int, np.integer)):
+        return int(name)
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 

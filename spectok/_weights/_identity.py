@@ -38,13 +38,14 @@ class Identity(NamedTuple):
 
 
 def state_of(model: nn.Module) -> tuple[Any, ...]:
-    """Changes when a parameter is written to, replaced, moved or cast."""
+    """Changes when a parameter or a buffer is written to, replaced, moved or cast."""
+    # Buffers are in the file, too: what the reader subtracts from tokens and divides them by.
+    tensors = [*model.parameters(), *model.buffers()]
     # Writing through ``.data`` leaves no trace but the values: a thousandth of them is looked at.
-    some = [p.detach().flatten()[::1009].sum() for p in model.parameters()]
-    checksum = float(torch.stack(some).sum())
+    checksum = sum(float(p.detach().flatten()[::1009].sum()) for p in tensors)
     # A tensor that was made in inference mode counts no versions.
     return checksum, *(
-        (-1 if p.is_inference() else p._version, p.data_ptr(), p.dtype) for p in model.parameters()
+        (-1 if p.is_inference() else p._version, p.data_ptr(), p.dtype) for p in tensors
     )
 
 

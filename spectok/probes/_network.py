@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spectok.model._cosines import contrast_of
+from spectok.model._reader import token_features
 from spectok.model._transformer import Block, attention_mask, rotation
 from spectok.probes._grid import on_grid
 
@@ -21,7 +21,6 @@ __all__ = ["OnGrid", "ProbeBatch", "ProbeConfig", "ProbeNetwork"]
 _PERIODS = (4.0, 65536.0)
 _LOG_PERIODS = (2e-3, 8.0)
 _FURTHEST = 10.0  # of a vector's number, in its standard deviations
-_LARGEST = 60.0  # numbers of a token that no spectrum has would overflow
 
 
 class ProbeBatch(NamedTuple):
@@ -170,7 +169,7 @@ class ProbeNetwork(OnGrid):
             self.vector_std.copy_(_scale(vector.std(0, correction=0)))
         every, placed, seen = [], [], []
         for batch in batches:
-            token = _numbers(batch.token)
+            token = token_features(batch.token)
             every.append(token[batch.valid])
             value, known = self._placed(token, batch)
             placed.append(torch.where(known.unsqueeze(-1), value, 0.0))
@@ -186,7 +185,7 @@ class ProbeNetwork(OnGrid):
 
     def forward(self, batch: ProbeBatch) -> Tensor:
         """Tokens of N spectra to (N, n_outputs)."""
-        token = _numbers(batch.token)
+        token = token_features(batch.token)
         found = self._attend(token, batch)
         if self.read is not None:
             value, known = self._placed(token, batch)
@@ -232,12 +231,6 @@ class ProbeNetwork(OnGrid):
         query = self.query.unflatten(-1, (heads, -1)).transpose(0, 1).expand(len(x), -1, -1, -1)
         pooled = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return pooled.transpose(1, 2).flatten(1)
-
-
-def _numbers(token: Tensor) -> Tensor:
-    """Tokens with their cosines in units of the noise beside them."""
-    token = token.clamp(-_LARGEST, _LARGEST)
-    return torch.cat([token, contrast_of(token)], -1)
 
 
 def _scale(std: Tensor) -> Tensor:

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from spectok.model._cosines import coefficients_of, cosines
+from spectok.model._limits import LARGEST_TOKEN
 from spectok.probes._items import Inputs
 
 __all__ = ["N_CHANNELS", "channels_of", "log_grid", "on_log_grid", "placed", "with_widths"]
 
 N_CHANNELS = 7
-_LARGEST = 60.0  # of a token's numbers: more would overflow
 _PIXELS = 32  # of a patch; only the size of "noise" below hangs on it
 _BROAD, _NARROW, _WIDE = 8e-4, 0.008, 0.08  # dex: running means reach this far to both sides
 
@@ -80,7 +80,7 @@ def on_log_grid(
         low = item["wavelength"] - item["half"]
         order = np.argsort(low, kind="stable")
         low, length = low[order], 2.0 * item["half"][order].clip(min=1e-9)
-        token = torch.from_numpy(item["token"][order]).clamp(-_LARGEST, _LARGEST)
+        token = torch.from_numpy(item["token"][order]).clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
         # A pixel of the grid averages: what oscillates within it is lost, and its noise falls.
         width = item["wavelength"][order] * (step * math.log(10.0)) / length
         number = torch.arange(token.shape[-1] - 1)

@@ -174,9 +174,10 @@ def make_spectrum(
     order = np.argsort(axis.value, kind="stable")
     falls = np.count_nonzero(np.diff(axis.value) < 0)
     if 0 < falls < axis.size - 1:  # neither ascending nor descending
-        if falls <= axis.size / 64:
+        turns = min(falls, axis.size - 1 - falls)  # orders may descend, too
+        if turns <= axis.size / 64:
             raise ValueError(
-                f"{where}: the wavelengths fall back {falls} times, as where orders or arms stand "
+                f"{where}: the wavelengths turn back {turns} times, as where orders or arms stand "
                 "one after the other; pass each of them as a spectrum of its own in a list with "
                 "arms=True"
             )

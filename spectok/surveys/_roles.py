@@ -129,8 +129,6 @@ def _error_of(flux: str | None, own: dict[str, str]) -> tuple[str | None, str]:
         named = next((own[name] for name in exact if name in own), None)
         if named is not None:
             return named, kind
-    if rest and base not in ("spectrum", "spec", "data", "sci", "counts", "intensity", "f"):
-        pass
     for candidates, kind in ((_SIGMA, "std"), (_IVAR, "ivar"), (_VAR, "var")):
         named = next((own[name] for name in candidates if name in own), None)
         if named is not None:

@@ -144,7 +144,7 @@ class TestReference:
         with pytest.raises(ValueError, match="lacks the columns vector"):
             novelty(some, reference=ordinary["snr", "misfit", "peak", "valid"], model=tiny)
         with pytest.raises(ValueError, match="made with the model 'tiny-test'.*by 'small-v1'"):
-            novelty(some, reference=ordinary)
+            novelty(some, reference=ordinary, model="small-v1")
         with pytest.raises(ValueError, match="no reference.* 'tiny-test': make one"):
             novelty(some, model=tiny)
         with pytest.raises(ValueError, match="has 49 usable spectra, and at least 50"):

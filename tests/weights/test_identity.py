@@ -47,6 +47,15 @@ def test_a_copy_is_the_same_model_and_a_changed_one_is_not(tiny_folder):
     assert repr(changed) != repr(model)
 
 
+def test_buffers_of_the_reader_are_weights(tmp_path):
+    config = spectok.ModelConfig.of_size("tiny", embedding_size=8)
+    folder = spectok.save_model(spectok.SpectralTokenizer(config), tmp_path / "mine")
+    model = spectok.load_model(folder)
+    before = model_identity(model)
+    model.reader.mean.add_(1.0)
+    assert model_identity(model)[1] != before[1]
+
+
 def test_models_without_a_file_or_numbers_have_a_display():
     config = spectok.ModelConfig.of_size("tiny", n_periods=4)
     assert config.size == ""
