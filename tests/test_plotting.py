@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from astropy import units as u
 from astropy.nddata import StdDevUncertainty
+from astropy.table import QTable
 from astropy.utils.exceptions import AstropyUserWarning
 from astropy.visualization import quantity_support
 from matplotlib import units as registered
@@ -314,6 +315,12 @@ def test_map_of_places_alone():
 def test_maps_that_cannot_be_drawn(places, values, message):
     with pytest.raises(ValueError, match=message):
         plotting.plot_embedding(places, values)
+
+
+def test_a_table_of_embeddings_is_no_map():
+    table = QTable({"embedding": np.zeros((60, 8), np.float32)})
+    with pytest.raises(TypeError, match=r"not a table.*fit_transform\(table\[.embedding.\]\)"):
+        plotting.plot_embedding(table)
 
 
 def test_labels_against_truth():

@@ -33,7 +33,7 @@ def plot_embedding(
     Parameters
     ----------
     coordinates : array, shape (N, 2)
-        A place for each spectrum, such as UMAP makes of the vectors of `spectok.pool`.
+        A place for each spectrum, such as UMAP makes of the vectors of `spectok.embed`.
     values : array of str, array of numbers or `~astropy.units.Quantity`, shape (N,), optional
         Words are classes, each with a colour and a marker; numbers become a colour bar with
         their unit, from the 2nd to the 98th percentile. NaN, masked and empty ones are drawn
@@ -54,6 +54,8 @@ def plot_embedding(
 
     Raises
     ------
+    TypeError
+        For a table, such as that of `spectok.embed`.
     ValueError
         For coordinates of another shape, another number of values, and more than 64 classes.
 
@@ -72,6 +74,11 @@ def plot_embedding(
     """
     import matplotlib.pyplot as plt
 
+    if hasattr(coordinates, "colnames"):
+        raise TypeError(
+            "coordinates are an array of shape (N, 2), not a table: make them of its vectors, as "
+            'in umap.UMAP().fit_transform(table["embedding"])'
+        )
     places = np.asarray(coordinates, dtype=float)
     if places.ndim != 2 or places.shape[1] != 2:
         raise ValueError(
