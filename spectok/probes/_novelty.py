@@ -109,7 +109,7 @@ def novelty(
     Notes
     -----
     A high score asks for a look at the spectrum; a low one does not say that it is ordinary.
-    With the reference that comes with small-v1.1, wavelengths and samplings far from those of the
+    With the reference that comes with small-v1, wavelengths and samplings far from those of the
     known surveys are found, and some of the errors that are stated half as large as they are. A
     reference of one instrument finds such errors better, and foreign instruments worse. Single
     lines, cosmic rays and pure noise raise the score but are seldom called odd; not found are

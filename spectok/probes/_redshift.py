@@ -334,12 +334,12 @@ class RedshiftProbe(RegressorMixin, Probe):
         Returns
         -------
         score : float
-            Between 0 and 1; spectra without a valid token count as wrong.
+            Spectra without a valid token count as wrong.
         """
         true, found = read_redshifts(z), self.predict(tokens)
-        if len(true) != len(found):
-            raise ValueError(f"{len(true)} redshifts for {len(found)} spectra: give one for each")
         known = np.isfinite(true)
+        if len(true) != len(found) or not known.any():
+            raise ValueError(f"{known.sum()} known redshifts for {len(found)} spectra: one each")
         right = LIGHT * np.abs(found - true) <= WINDOW * (1.0 + true)
         weight = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight)
         return float(np.average(right[known], weights=weight[known]))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 __all__ = ["ViewPack", "open_views"]
 
+_TRIES = 20  # after which a pack is refused
 _KEYS = ("value", "wavelength", "half", "valid")
 
 
@@ -88,7 +89,25 @@ class ViewPack:
             As ``views``, of fewer objects and tokens.
         truth : `torch.Tensor` or None
             Noise-free spectra of the same objects, where the pack has them.
+
+        Raises
+        ------
+        ValueError
+            Where hardly one object has valid tokens in two views.
         """
+        for _ in range(_TRIES):
+            pair, truth = self._draw(rng, n, group)
+            if len(pair[0]["value"]) > 1:
+                return pair, truth
+        raise ValueError(
+            f"in {_TRIES} draws hardly one of {min(n, len(self))} objects had valid tokens in two "
+            f"of the views {', '.join(self.views)}: leave out the views that are empty"
+        )
+
+    def _draw(
+        self, rng: np.random.Generator, n: int, group: int
+    ) -> tuple[list[dict[str, Tensor]], Tensor | None]:
+        """One try."""
         rows = torch.from_numpy(rng.choice(len(self), min(n, len(self)), replace=False))
         names = rng.choice(list(self.views), 2, replace=False)
         pair = [_cut(rng, self.views[str(name)], rows, group) for name in names]

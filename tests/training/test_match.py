@@ -157,6 +157,13 @@ def test_refusals(pack, tmp_path):
         ViewPack({"a": view_of(1, 4, 0.1), "b": view_of(1, 5, 0.1)})
 
 
+def test_views_without_tokens_are_refused_with_a_reason():
+    views = {"a": view_of(1, 8, 0.1), "empty": view_of(2, 8, 0.1)}
+    views["empty"]["valid"][:] = False
+    with pytest.raises(ValueError, match="two of the views a, empty: leave out the views"):
+        ViewPack(views).draw(np.random.default_rng(0), 8, 4)
+
+
 def test_packs_on_disk(pack, tmp_path):
     arrays = {f"{n}.{k}": v for n, view in pack.views.items() for k, v in view.items()}
     save_file(arrays | {"truth": pack.truth}, tmp_path / "views.pack")
