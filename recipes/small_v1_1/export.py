@@ -34,12 +34,12 @@ def main():
     if options.json:
         figures = json.loads(options.json.read_text())["figures"]
         card["scores"] = {
-            title: {
-                name: [round(one[key], 3) for key in ("value", "low", "high")] + [one["n"]]
-                for name, one in by_name["embedding"].items()
+            f"{title}: {name}": {
+                **{key: round(one[key], 3) for key in ("value", "low", "high")}, "n": one["n"]
             }
             for title, by_name in figures.items()
-        }
+            for name, one in by_name["embedding"].items()
+        }  # fmt: skip
     model = spectok.load_model(options.model)
     print(spectok.save_model(model, options.output, half=True, card=card))
 
