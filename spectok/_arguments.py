@@ -46,6 +46,12 @@ def make_parser(run: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     add_overwrite(command)
     add_model(command)
 
+    command = add("embed", "make one vector per spectrum of a token table")
+    command.add_argument("tokens", help="token table")
+    command.add_argument("-o", "--output", required=True, help="vectors.{fits,ecsv,parquet,hdf5}")
+    add_overwrite(command)
+    add_model(command)
+
     command = add("decode", "decode a token table into spectra")
     command.add_argument("tokens", help="token table")
     command.add_argument("-o", "--output", required=True, help="spectra.{fits,ecsv,parquet,hdf5}")

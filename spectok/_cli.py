@@ -93,6 +93,20 @@ def _encode(args: argparse.Namespace) -> int:
     return 1 if done.failed or not n_valid else 0
 
 
+def _embed(args: argparse.Namespace) -> int:
+    from spectok import embed
+
+    check_output(args.output, overwrite=args.overwrite, inputs=[args.tokens])
+    vectors = embed(read_table(args.tokens), model=args.model, device=args.device)
+    write_table(vectors, args.output)
+    number, size = vectors["embedding"].shape
+    print(f"{args.output}: {number} embeddings of {size} numbers")
+    empty = int((vectors["n_valid"] == 0).sum())
+    if empty:
+        _say(f"spectok embed: {empty} of {number} spectra have no valid token; theirs is zero")
+    return 1 if empty == number else 0
+
+
 def _decode(args: argparse.Namespace) -> int:
     import numpy as np
     from astropy import units as u
@@ -316,6 +330,7 @@ def _versions() -> None:
 
 _COMMANDS = {
     "encode": _encode,
+    "embed": _embed,
     "decode": _decode,
     "plot": _plot,
     "info": _info,

@@ -13,6 +13,7 @@ from astropy.table import QTable
 from specutils import Spectrum
 from specutils.utils.wcs_utils import air_to_vac
 
+import spectok
 from spectok import simulate
 from spectok._cli import main
 from spectok._demo import _there_and_back
@@ -51,7 +52,7 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("encode", "decode", "plot", "info", "demo"):
+    for command in ("encode", "embed", "decode", "plot", "info", "demo"):
         assert command in done.stdout
 
 
@@ -82,6 +83,31 @@ def test_encode_then_decode(mock_files, model, tmp_path, capsys, suffix):
     assert table["flux"].shape == table["uncertainty"].shape == (2, 200)
     assert np.isfinite(table["flux"].value).all()
     assert not table["mask"].any()
+
+
+@pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "hdf5"])
+def test_encode_then_embed(mock_files, tmp_path, capsys, suffix):
+    tokens, output = (str(tmp_path / f"{name}.{suffix}") for name in ("tokens", "vectors"))
+    assert main(["encode", *mock_files, "-o", tokens]) == 0
+    capsys.readouterr()
+    assert main(["embed", tokens, "-o", output]) == 0
+    assert capsys.readouterr().out == f"{output}: 2 embeddings of 128 numbers\n"
+    options = {"path": "tokens"} if suffix == "hdf5" else {}
+    table = QTable.read(output, **options)
+    assert list(table["object_id"].astype(str)) == ["star0", "star1"]
+    expected = spectok.embed(QTable.read(tokens, **options))
+    assert np.array_equal(np.asarray(table["embedding"]), expected["embedding"])
+    assert main(["embed", tokens, "-o", output]) == 1
+    assert "give another output, or --overwrite it" in capsys.readouterr().err
+
+
+def test_embed_with_a_model_without_a_reader(mock_files, model, tmp_path, capsys):
+    tokens = str(tmp_path / "tokens.fits")
+    assert main(["encode", mock_files[0], "-o", tokens, *model]) == 0
+    capsys.readouterr()
+    assert main(["embed", tokens, "-o", str(tmp_path / "v.fits"), *model]) == 1
+    assert "has no reader" in capsys.readouterr().err
+    assert not (tmp_path / "v.fits").exists()
 
 
 def test_decode_like_a_file(mock_files, model, tmp_path):
