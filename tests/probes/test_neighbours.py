@@ -1,5 +1,7 @@
 """Neighbours: the same objects in other surveys are found, and nothing vanishes."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -8,6 +10,8 @@ from astropy.table import QTable
 import spectok
 from spectok import simulate
 from spectok.probes._neighbours import neighbours
+
+by_flux = partial(neighbours, method="flux")
 
 
 def encode(wavelength, flux, **options):
@@ -47,7 +51,7 @@ def test_the_same_objects_are_found_in_another_survey(pairs, continuum):
 def test_distance_is_the_cosine_of_the_decoded_spectra(shapes):
     wavelength, flux = shapes
     tokens = encode(wavelength, flux[:2])
-    found = neighbours(tokens, n=1)
+    found = by_flux(tokens, n=1)
     grid = np.linspace(4005.0, 5995.0, 400)
     a, b = spectok.decode(tokens, grid * u.AA).flux.value
     expected = 1 - a @ b / np.sqrt(a @ a * (b @ b))
@@ -60,7 +64,7 @@ def test_brightness_and_sampling_do_not_matter(shapes):
     coarse = wavelength[::2]
     tokens = encode(wavelength, flux)
     other = encode(coarse, 1e5 * flux[:, ::2], ivar=np.full((6, 640), 400e-10))
-    found = neighbours(tokens, other, n=1)
+    found = by_flux(tokens, other, n=1)
     assert found["neighbour_index"].tolist() == [0, 1, 2, 3, 4, 5]
     assert np.asarray(found["distance"]).max() < 1e-3
 
@@ -72,7 +76,7 @@ def test_flux_unit_does_not_matter(shapes):
     ivar = (0.05 * np.ones(flux.shape) * unit).to(u.Jy, u.spectral_density(wavelength * u.AA))
     a = encode(wavelength, flux * unit)
     b = encode(wavelength, as_jansky, ivar=ivar**-2)
-    found = neighbours(a, b, n=1)
+    found = by_flux(a, b, n=1)
     assert found["neighbour_index"].tolist() == [0, 1, 2, 3, 4, 5]
     assert np.asarray(found["distance"]).max() < 1e-3
 
@@ -95,9 +99,9 @@ def test_one_spectrum_on_each_side(shapes):
 
 def test_blocks_change_nothing(shapes, monkeypatch):
     tokens = encode(*shapes)
-    whole = neighbours(tokens, n=3)
+    whole = by_flux(tokens, n=3)
     monkeypatch.setattr("spectok.probes._decoded._BLOCK", 4)
-    parts = neighbours(tokens, n=3)
+    parts = by_flux(tokens, n=3)
     assert parts["neighbour_index"].tolist() == whole["neighbour_index"].tolist()
 
 
@@ -110,7 +114,7 @@ def test_nothing_vanishes(shapes):
     away = encode(wavelength + 3000.0, flux[:1])
     both = spectok.concatenate([tokens, away])
     with pytest.warns(UserWarning) as caught:
-        found = neighbours(both, encode(wavelength, flux), n=2)
+        found = by_flux(both, encode(wavelength, flux), n=2)
     (warning,) = caught
     assert "1 of 7 spectra (first: 1) have no valid token" in str(warning.message)
     assert "1 of 7 spectra (first: 6) share no wavelengths" in str(warning.message)
@@ -120,7 +124,7 @@ def test_nothing_vanishes(shapes):
     assert (found["neighbour_id"][lost] == "").all()
     assert np.isnan(found["distance"][lost]).all() and np.isfinite(found["distance"][~lost]).all()
     with pytest.warns(UserWarning, match="1 of 6 reference spectra have no valid token"):
-        found = neighbours(encode(wavelength, flux), tokens, n=1)
+        found = by_flux(encode(wavelength, flux), tokens, n=1)
     assert 1 not in found["neighbour_index"]
 
 
@@ -135,15 +139,15 @@ def test_refusals(shapes, tiny):
     wavelength, flux = shapes
     tokens = encode(wavelength, flux)
     with pytest.raises(ValueError, match="4000 to 6000 Angstrom, the reference 7000 to 9000"):
-        neighbours(tokens, encode(wavelength + 3000.0, flux))
+        by_flux(tokens, encode(wavelength + 3000.0, flux))
     with pytest.raises(ValueError, match="encode both with one model"):
-        neighbours(tokens, encode(wavelength, flux, model=tiny))
+        by_flux(tokens, encode(wavelength, flux, model=tiny))
     with pytest.raises(ValueError, match="at least 1"):
-        neighbours(tokens, n=0)
+        by_flux(tokens, n=0)
     with pytest.warns(UserWarning):
         blind = encode(wavelength, flux, mask=np.ones(flux.shape, bool))
     with pytest.raises(ValueError, match="reference has a valid token"):
-        neighbours(tokens, blind)
+        by_flux(tokens, blind)
 
 
 def test_what_cannot_be_compared(shapes):

@@ -116,7 +116,7 @@ def refusal(name=NAME):
 
 def complaints(name, entry):
     """What is wrong with an entry."""
-    if not re.fullmatch(r"[a-z0-9][\w.-]*-v\d+", name):
+    if not re.fullmatch(r"[a-z0-9][\w.-]*-v\d+(\.\d+)?", name):
         yield "the name has no version"
     if (resources.files("spectok") / "weights" / name).is_dir():
         yield "the name is that of an embedded model"
