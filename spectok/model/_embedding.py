@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spectok.model._limits import LEAST_HALF
 
-__all__ = ["WavelengthEmbedding", "patch_place", "patchify", "unpatchify"]
+__all__ = ["WavelengthEmbedding", "patch_place", "patchify", "phases", "unpatchify"]
 
 
 def patchify(pixels: Tensor, patch_size: int) -> Tensor:
@@ -30,6 +30,18 @@ def patch_place(wavelength: Tensor, patch_size: int) -> tuple[Tensor, Tensor]:
     patches = patchify(wavelength, patch_size)
     first, last = patches[..., 0], patches[..., -1]
     return 0.5 * (first + last), 0.5 * (last - first)
+
+
+def phases(place: Tensor, periods: tuple[float, float], number: int) -> Tensor:
+    """Phases of coordinates at log-spaced periods, in cycles of [0, 1): (...) to (..., number).
+
+    Reduced in float64: in float32 those of wavelengths would be off by up to 1e-4 cycles in the
+    near infrared.
+    """
+    low, high = (math.log(period) for period in periods)
+    period = torch.linspace(low, high, number, dtype=torch.float64, device=place.device)
+    phase = place.double().unsqueeze(-1) * torch.exp(-period)
+    return (phase - phase.floor()).float()
 
 
 class WavelengthEmbedding(nn.Module):

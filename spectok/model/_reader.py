@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from spectok.model._config import ModelConfig
 from spectok.model._cosines import contrast_of
+from spectok.model._embedding import phases
 from spectok.model._limits import LARGEST_FEATURE, LARGEST_TOKEN, LEAST_HALF
 from spectok.model._transformer import Block, attention_mask, rotation
 
@@ -107,7 +108,7 @@ class Reader(nn.Module):
             wavelength = torch.cat([wavelength, wavelength[:, -1:] * last], 1)
             half = torch.cat([half, half[:, -1:] * last], 1)
         place = wavelength.log()
-        angle = (2.0 * math.pi) * _cycles(place, _PERIODS)
+        angle = (2.0 * math.pi) * phases(place, (_SHORTEST, _LONGEST), _PERIODS)
         length = (half.clamp(min=LEAST_HALF) / wavelength).log().float() + _LOG_LENGTH
         about = torch.cat([angle.sin(), angle.cos(), length.unsqueeze(-1)], dim=-1)
         gain, offset = self.from_place(about.to(features.device)).chunk(2, -1)
@@ -118,7 +119,7 @@ class Reader(nn.Module):
         valid = valid.unflatten(1, (-1, self.group)).any(-1)
         mask = attention_mask(valid)
         place = place.unflatten(1, (-1, self.group)).mean(-1)
-        at = rotation(_cycles(place, self.turned).to(x.device))
+        at = rotation(phases(place, (_SHORTEST, _LONGEST), self.turned).to(x.device))
         for block in self.blocks:
             x = block(x, mask, at)
         key, value = self.key_value(self.norm(x)).chunk(2, -1)
@@ -133,12 +134,3 @@ def token_features(value: Tensor) -> Tensor:
     """Numbers of tokens (..., C), and their cosines in units of the noise: (..., 2 C - 1)."""
     value = value.clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
     return torch.cat([value, contrast_of(value)], -1)
-
-
-def _cycles(place: Tensor, number: int) -> Tensor:
-    """Phases of ln(wavelength), float64 (...), at so many periods, in [0, 1): (..., number)."""
-    shortest, longest = math.log(_SHORTEST), math.log(_LONGEST)
-    period = torch.linspace(shortest, longest, number, dtype=torch.float64, device=place.device)
-    # In float64: in float32 the phase of the shortest would be off by a thousandth.
-    phase = place.unsqueeze(-1) * torch.exp(-period)
-    return (phase - phase.floor()).float()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from spectok.model._embedding import phases
 from spectok.model._reader import token_features
 from spectok.model._transformer import Block, attention_mask, rotation
 from spectok.probes._grid import on_grid
@@ -211,8 +212,8 @@ class ProbeNetwork(OnGrid):
         number, device = self.config.n_periods, token.device
         angle = (2 * math.pi) * torch.cat(
             [
-                _cycles(wavelength, _PERIODS, number),
-                _cycles(log_wavelength, _LOG_PERIODS, number),
+                phases(wavelength, _PERIODS, number),
+                phases(log_wavelength, _LOG_PERIODS, number),
             ],
             -1,
         ).to(device)
@@ -220,7 +221,7 @@ class ProbeNetwork(OnGrid):
         x = self.from_token((token - self.token_mean) / self.token_std) * (1 + scale) + shift
         x = x + self.mix(x)
         half = self.config.width // self.config.heads // 2
-        at = rotation(_cycles(log_wavelength, _LOG_PERIODS, half).to(device))
+        at = rotation(phases(log_wavelength, _LOG_PERIODS, half).to(device))
         for block in self.blocks:
             x = block(x, mask, at)
         heads = self.config.heads
@@ -236,11 +237,3 @@ class ProbeNetwork(OnGrid):
 def _scale(std: Tensor) -> Tensor:
     """Standard deviations to divide by: what never varies says nothing."""
     return torch.where(std > 1e-6, std, 1.0)
-
-
-def _cycles(place: Tensor, periods: tuple[float, float], number: int) -> Tensor:
-    """Phases at log-spaced periods, in cycles of [0, 1): (N, T) to (N, T, number)."""
-    low, high = (math.log(period) for period in periods)
-    step = torch.linspace(low, high, number, dtype=torch.float64, device=place.device)
-    phase = place.double().unsqueeze(-1) * torch.exp(-step)
-    return (phase - phase.floor()).float()

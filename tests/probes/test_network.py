@@ -164,10 +164,10 @@ def test_empty_items_say_something_finite(rows, make_items, network):
 
 
 def test_phases_are_computed_in_float64():
-    from spectok.probes._network import _cycles
+    from spectok.model._embedding import phases
 
     place = torch.tensor([[16_943.21, 15_151.515, 16_999.999]], dtype=torch.float64)
-    found = _cycles(place, (4.0, 65536.0), 5)
+    found = phases(place, (4.0, 65536.0), 5)
     period = np.geomspace(4.0, 65536.0, 5)
     expected = (place.numpy()[..., None] / period) % 1.0
     off = np.abs(found.numpy() - expected)
