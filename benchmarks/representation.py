@@ -99,7 +99,8 @@ class Vectors:
             found = {"mean of the tokens": mean}
             if self.twin is not None:
                 if not hasattr(self, "standardised"):
-                    seen = token_features(tokens.value)[tokens.valid]
+                    size = self.model.config.context_size
+                    seen = token_features(tokens.value, size)[tokens.valid]
                     self.twin.reader.mean.copy_(seen.mean(0))
                     self.twin.reader.scatter.copy_(seen.std(0).clamp(min=1e-3))
                     self.standardised = True

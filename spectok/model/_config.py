@@ -10,6 +10,7 @@ __all__ = ["ModelConfig"]
 # Fields that came after 0.1.0, each with what it was before it could be said: how the
 # configuration of older weights is read. Not today's defaults, which may change.
 _BEFORE: dict[str, Any] = {
+    "context_size": 0,
     "embedding_size": 0,
     "reader_width": 128,
     "reader_heads": 4,
@@ -36,7 +37,11 @@ class ModelConfig:
     patch_size : int
         Pixels of a patch, P: 2 or more.
     token_size : int
-        Numbers of a token, C: C - 1 cosines and the noise, so 2 or more.
+        Numbers of a token, C: cosines of its patch, ``context_size`` numbers of context, and
+        the noise.
+    context_size : int
+        Numbers of a token, X, that the encoder is free to choose: what it read from the rest
+        of the spectrum. C - 1 - X cosines are left, of which there must be one.
     width, heads : int
         Width of the transformer, D, and its attention heads; D / heads is even.
     encoder_blocks, decoder_blocks : int
@@ -75,6 +80,7 @@ class ModelConfig:
 
     patch_size: int = 32
     token_size: int = 16
+    context_size: int = 0
     width: int = 512
     heads: int = 8
     encoder_blocks: int = 6
@@ -104,14 +110,19 @@ class ModelConfig:
                 f"{self.reader_heads}: attention turns its channels in pairs"
             )
         # A patch has a length, a token holds a cosine and a noise; and there may be no reader.
-        least = {"patch_size": 2, "token_size": 2, "embedding_size": 0}
+        least = {"patch_size": 2, "token_size": 2, "embedding_size": 0, "context_size": 0}
         whole = ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods")
         reader = ("reader_blocks", "reader_queries", "reader_group")
-        for name in (*whole, "embedding_size", *reader):
+        for name in (*whole, "context_size", "embedding_size", *reader):
             if getattr(self, name) < least.get(name, 1):
                 raise ValueError(
                     f"{name} must be at least {least.get(name, 1)}, not {getattr(self, name)}"
                 )
+        if self.n_cosines < 1:
+            raise ValueError(
+                f"token_size {self.token_size} has no room for a cosine beside the noise and "
+                f"context_size {self.context_size}"
+            )
         if not 0 < self.min_period < self.max_period:
             raise ValueError(
                 f"periods must satisfy 0 < min_period < max_period, "
@@ -121,6 +132,11 @@ class ModelConfig:
             raise ValueError(
                 f"coordinate_unit must be one of {', '.join(_UNITS)}, not {self.coordinate_unit!r}"
             )
+
+    @property
+    def n_cosines(self) -> int:
+        """Cosines of a token: what the context and the noise leave of its numbers."""
+        return self.token_size - 1 - self.context_size
 
     @property
     def size(self) -> str:

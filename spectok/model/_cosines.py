@@ -33,6 +33,7 @@ __all__ = [
     "coefficients_of",
     "contrast_of",
     "cosines",
+    "cosines_and_noise",
     "fit_cosines",
     "make_token",
     "median_scale",
@@ -153,9 +154,19 @@ def fit_cosines(
     return coefficients.to(kind), log_mean.to(kind)
 
 
-def make_token(coefficients: Tensor, log_noise: Tensor) -> Tensor:
-    """Cosines of a patch (..., C - 1) and the log of its noise (..., 1), to tokens (..., C)."""
-    return torch.cat([asinh(_GAIN * coefficients), log_noise], dim=-1)
+def make_token(
+    coefficients: Tensor, log_noise: Tensor, context: Tensor | None = None
+) -> Tensor:
+    """Cosines of a patch, its context and the log of its noise (..., 1), to tokens (..., C)."""
+    parts = [asinh(_GAIN * coefficients), *([] if context is None else [context]), log_noise]
+    return torch.cat(parts, dim=-1)
+
+
+def cosines_and_noise(value: Tensor, context_size: int) -> Tensor:
+    """Tokens (..., C) without their context: (..., C - X)."""
+    if not context_size:
+        return value
+    return torch.cat([value[..., : -1 - context_size], value[..., -1:]], dim=-1)
 
 
 def coefficients_of(value: Tensor) -> Tensor:

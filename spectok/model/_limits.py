@@ -32,6 +32,8 @@ LARGEST_SIGNAL = 1e15
 # ----------------------
 # asinh(change / noise): times the largest noise, e^60, it fits float32 (27 + 60 < 88).
 LARGEST_CHANGE = 27.0
+# A number of the context: they are of order 1, and one must not drown the others.
+LARGEST_CONTEXT = 8.0
 # A number of a token that is to be decoded (asinh of a flux, log of a noise): tokens beyond e^60
 # are no spectrum, but what is decoded of them is finite.
 LARGEST_TOKEN = 60.0

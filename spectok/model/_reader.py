@@ -1,7 +1,7 @@
 """The reader: a spectrum's tokens to one embedding (layer 1: torch only).
 
 Letters of shapes: N spectra of T tokens of C numbers; G groups of neighbouring tokens; D the
-reader's width; Q learned queries; E numbers of the embedding.
+reader's width; M cosines of a token; Q learned queries; E numbers of the embedding.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spectok.model._config import ModelConfig
-from spectok.model._cosines import contrast_of
+from spectok.model._cosines import contrast_of, cosines_and_noise
 from spectok.model._embedding import phases
 from spectok.model._limits import LARGEST_FEATURE, LARGEST_TOKEN, LEAST_HALF
 from spectok.model._transformer import Block, attention_mask, rotation
@@ -49,7 +49,8 @@ class Reader(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        width, number = config.reader_width, 2 * config.token_size - 1
+        width, number = config.reader_width, config.token_size + config.n_cosines
+        self.context_size = config.context_size
         self.group, self.turned = config.reader_group, width // config.reader_heads // 2
         # Of the features over many spectra: training sets them before it begins.
         self.register_buffer("mean", torch.zeros(number))
@@ -74,12 +75,12 @@ class Reader(nn.Module):
         )
 
     def features(self, value: Tensor, valid: Tensor) -> Tensor:
-        """What the reader sees of tokens (N, T, C): (N, T, 2 C - 1), standardised.
+        """What the reader sees of tokens (N, T, C): (N, T, C + M), standardised.
 
         The numbers of the token themselves and its cosines in units of the noise; zeros where a
         token is not valid.
         """
-        seen = (token_features(value) - self.mean) / self.scatter
+        seen = (token_features(value, self.context_size) - self.mean) / self.scatter
         seen = seen.clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
         return torch.where(valid.unsqueeze(-1), seen, 0.0)
 
@@ -88,7 +89,7 @@ class Reader(nn.Module):
 
         Parameters
         ----------
-        features : `torch.Tensor`, shape (N, T, 2 C - 1)
+        features : `torch.Tensor`, shape (N, T, C + M)
             See `features`.
         wavelength, half : `torch.Tensor`, float64, shape (N or 1, T)
             Centre of each token's patch, ascending, and half its length.
@@ -130,7 +131,7 @@ class Reader(nn.Module):
         return self.head((score.float().softmax(-1).to(value.dtype) @ value).flatten(1))
 
 
-def token_features(value: Tensor) -> Tensor:
-    """Numbers of tokens (..., C), and their cosines in units of the noise: (..., 2 C - 1)."""
+def token_features(value: Tensor, context_size: int = 0) -> Tensor:
+    """Numbers of tokens (..., C), and their cosines in units of the noise: (..., C + M)."""
     value = value.clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
-    return torch.cat([value, contrast_of(value)], -1)
+    return torch.cat([value, contrast_of(cosines_and_noise(value, context_size))], -1)

@@ -2,7 +2,8 @@
 
 Read `SpectralTokenizer.encode` and `SpectralTokenizer.decode` first: the whole way of a spectrum
 is in these two. Letters of shapes: N spectra; T patches of P pixels that were observed; S patches
-that are asked for; C numbers of a token; D the width of the transformer; K phases. Every limit
+that are asked for; C numbers of a token, X of them context and M of them cosines; D the width of
+the transformer; K phases. Every limit
 on a number stands in ``_limits.py``, the code of a single patch in ``_cosines.py``.
 """
 
@@ -21,6 +22,7 @@ from spectok.model._cosines import (
     coefficients_of,
     contrast_of,
     cosines,
+    cosines_and_noise,
     fit_cosines,
     make_token,
     median_scale,
@@ -30,7 +32,13 @@ from spectok.model._cosines import (
 from spectok.model._display import Origin, as_html, as_text
 from spectok.model._embedding import WavelengthEmbedding, patch_place, patchify, unpatchify
 from spectok.model._interpolate import interpolate_tokens
-from spectok.model._limits import EXTREME, LARGEST_CHANGE, LARGEST_TOKEN, LOG_MODEL_SIGMA
+from spectok.model._limits import (
+    EXTREME,
+    LARGEST_CHANGE,
+    LARGEST_CONTEXT,
+    LARGEST_TOKEN,
+    LOG_MODEL_SIGMA,
+)
 from spectok.model._reader import Reader
 from spectok.model._transformer import Attention, Block, Rotation, attention_mask, rotation
 
@@ -92,7 +100,8 @@ class SpectralTokenizer(nn.Module):
         self.norm_token = nn.LayerNorm(width)
         self.to_token = nn.Linear(width, config.token_size)
 
-        self.from_token = nn.Linear(2 * config.token_size - 1, width)
+        # The numbers of a token, and its cosines in units of the noise.
+        self.from_token = nn.Linear(config.token_size + config.n_cosines, width)
         self.embed_output = WavelengthEmbedding(*periods, width)
         self.norm_context = nn.LayerNorm(width)
         self.decoder = nn.ModuleList(
@@ -130,6 +139,10 @@ class SpectralTokenizer(nn.Module):
             self.embed_output.project,
         ):
             nn.init.zeros_(last.weight)
+        if self.config.context_size:
+            # Context is the network's own from the first step.
+            context = self.to_token.weight[self.config.n_cosines : -1]
+            nn.init.trunc_normal_(context, std=self.config.width**-0.5)
         self.to_pixels.bias.data[self.config.patch_size :] = math.log(0.5)
 
     def features(self, flux: Tensor, sigma: Tensor, visible: Tensor, smooth: Tensor) -> Tensor:
@@ -200,7 +213,7 @@ class SpectralTokenizer(nn.Module):
         # 1. Each patch on its own, and what the network sees of it.
         with _float32(flux):
             basis = self._basis(batch.wavelength, centre, half).to(flux.device)
-            # (N, T, C - 1) and (N, T, 1)
+            # (N, T, M) and (N, T, 1)
             fitted, log_noise = self.local_code(flux, sigma, seen, basis)
             smooth = (basis @ fitted.unsqueeze(-1)).squeeze(-1)  # (N, T, P)
             x = self.embed_patch(self.features(flux, sigma, seen, smooth))  # (N, T, D)
@@ -216,8 +229,12 @@ class SpectralTokenizer(nn.Module):
             x = self.norm_token(x.float())
             # In units of the noise, so that a bright spectrum is touched as gently as it needs.
             change = self.to_token(x).clamp(-LARGEST_CHANGE, LARGEST_CHANGE)  # (N, T, C)
-            fitted = fitted + log_noise.exp() * change[..., :-1].sinh()
-            value = make_token(fitted, log_noise + change[..., -1:])  # (N, T, C)
+            own, context, noise = change.split(
+                (self.config.n_cosines, self.config.context_size, 1), dim=-1
+            )
+            fitted = fitted + log_noise.exp() * own.sinh()
+            context = context.clamp(-LARGEST_CONTEXT, LARGEST_CONTEXT)  # (N, T, X)
+            value = make_token(fitted, log_noise + noise, context)  # (N, T, C)
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
         return TokenBatch(value, centre, half, valid, scale, from_noise)
@@ -226,7 +243,7 @@ class SpectralTokenizer(nn.Module):
     local_code = staticmethod(fit_cosines)
 
     def _basis(self, wavelength: Tensor, centre: Tensor, half: Tensor) -> Tensor:
-        """Cosines at the pixels of every patch: (N, T, P, C), or (1, T, P, C) for one grid."""
+        """Cosines at the pixels of every patch: (N, T, P, M), or (1, T, P, M) for one grid."""
         # Where the answer is at hand: a GPU computes them all in less time than it takes to ask.
         asks = wavelength.device.type == "cpu" and not torch.compiler.is_compiling()
         if asks and len(wavelength) > 1 and bool((wavelength == wavelength[:1]).all()):
@@ -235,7 +252,7 @@ class SpectralTokenizer(nn.Module):
         place = position_in_patch(
             patchify(wavelength, patch), centre.unsqueeze(-1), half.unsqueeze(-1), patch
         )
-        return cosines(place.float(), self.config.token_size - 1)
+        return cosines(place.float(), self.config.n_cosines)
 
     def decode(
         self, tokens: TokenBatch, wavelength: Tensor, wanted: Tensor | None = None
@@ -267,8 +284,9 @@ class SpectralTokenizer(nn.Module):
         with _float32(tokens.value):
             # Tokens beyond e^60 are no spectrum, but what is decoded of them is finite.
             value = tokens.value.clamp(-LARGEST_TOKEN, LARGEST_TOKEN)  # (N, T, C)
-            coefficients, log_noise = coefficients_of(value), value[..., -1:]
-            token = self.from_token(torch.cat([value, contrast_of(value)], dim=-1))  # (N, T, D)
+            local = cosines_and_noise(value, self.config.context_size)  # (N, T, M + 1)
+            coefficients, log_noise = coefficients_of(local), local[..., -1:]
+            token = self.from_token(torch.cat([value, contrast_of(local)], dim=-1))  # (N, T, D)
         x = interpolate_tokens(token, tokens.wavelength, tokens.valid, centre)  # (N, S, D)
         x = x + self.embed_output(centre, half)
 

@@ -29,19 +29,20 @@ def _turn(x: Tensor, by: Rotation) -> Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
-def _turn_both(both: Tensor, by: Rotation) -> Tensor:
-    """The same for queries and keys at once, (N, T, 2, H, d), in four operations.
+def _turn_into(x: Tensor, by: Rotation, back: bool = False) -> Tensor:
+    """The same in four operations, without gradients: each result is written where it belongs.
 
-    Without gradients: what is computed is written where it belongs.
+    ``back`` turns the other way, which is the gradient of a turn.
     """
-    cos, sin = (part.transpose(1, 2).unsqueeze(2).to(both.dtype) for part in by)
-    first, second = both.chunk(2, -1)
-    turned = torch.empty_like(both)
+    cos, sin = (part.to(x.dtype) for part in by)
+    sign = -1.0 if back else 1.0
+    first, second = x.chunk(2, -1)
+    turned = torch.empty_like(x, memory_format=torch.contiguous_format)
     left, right = turned.chunk(2, -1)
     torch.mul(first, cos, out=left)
-    left.addcmul_(second, sin, value=-1)
+    left.addcmul_(second, sin, value=-sign)
     torch.mul(second, cos, out=right)
-    right.addcmul_(first, sin)
+    right.addcmul_(first, sin, value=sign)
     return turned
 
 
@@ -58,13 +59,54 @@ def attention_mask(valid: Tensor) -> Tensor | None:
     return (valid | ~valid.any(1, keepdim=True))[:, None, None, :]
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled():
-        # The fused kernel's backward in bfloat16 takes twice the time of plain products.
-        score = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+class _PlainAttention(torch.autograd.Function):
+    """Turn queries and keys, and attend, in plain products with a gradient of its own.
+
+    For training on CPUs in bfloat16, where the fused kernel's backward takes twice the time of
+    plain products, and autograd's way through the turns and the scores copies each of them
+    several times: a training step takes three quarters of the time.
+    """
+
+    @staticmethod
+    def forward(ctx, q, k, v, mask, cos, sin, context_cos, context_sin):  # type: ignore[override]
+        """Attend: q (N, H, S, d), k and v (N, H, T, d), mask (N, 1, 1, T) or None."""
+        size = q.shape[:2]
+        at, context_at = (cos, sin), (context_cos, context_sin)
+        q = _turn_into(q, at).mul_(q.shape[-1] ** -0.5).flatten(0, 1)
+        k, v = _turn_into(k, context_at).flatten(0, 1), v.reshape(-1, *v.shape[2:])
+        score = q @ k.transpose(1, 2)  # (N * H, S, T)
         if mask is not None:
-            score = score.masked_fill(~mask, -torch.inf)
-        return score.softmax(-1).to(v.dtype) @ v
+            score.unflatten(0, size).masked_fill_(~mask, -torch.inf)
+        share = score.softmax(-1)
+        ctx.save_for_backward(q, k, v, share, *at, *context_at)
+        ctx.size = size
+        return (share @ v).unflatten(0, size)
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[override]
+        """Gradients of q, k and v; the rest is not learned."""
+        q, k, v, share, cos, sin, context_cos, context_sin = ctx.saved_tensors
+        grad = grad.reshape(-1, *grad.shape[2:])
+        to_v = share.transpose(1, 2) @ grad
+        to_score = torch.ops.aten._softmax_backward_data(
+            grad @ v.transpose(1, 2), share, -1, share.dtype
+        )
+        to_q, to_k = to_score @ k, to_score.transpose(1, 2) @ q
+        to_q, to_k, to_v = (part.unflatten(0, ctx.size) for part in (to_q, to_k, to_v))
+        to_q = _turn_into(to_q, (cos, sin), back=True).mul_(q.shape[-1] ** -0.5)
+        to_k = _turn_into(to_k, (context_cos, context_sin), back=True)
+        return to_q, to_k, to_v, None, None, None, None, None
+
+
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, at: Rotation, context_at: Rotation
+) -> Tensor:
+    """Turned queries (N, H, S, d) over turned keys and values (N, H, T, d)."""
+    grad, half = torch.is_grad_enabled(), q.dtype == torch.bfloat16
+    if grad and half and q.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _PlainAttention.apply(q, k, v, mask, *at, *context_at)
+    turn = _turn_into if half and not grad else _turn
+    q, k = turn(q, at), turn(k, context_at)
     return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
@@ -119,18 +161,13 @@ class Attention(nn.Module):
             weight = torch.cat([self.query.weight, self.key_value.weight])
             bias = torch.cat([self.query.bias, self.key_value.bias])
             together = functional.linear(x, weight, bias)
-            if kind == torch.bfloat16 and not torch.is_grad_enabled():
-                parts = together.unflatten(-1, (3, self.heads, -1))  # (N, T, 3, H, D / H)
-                q, k = (part.transpose(1, 2) for part in _turn_both(parts[:, :, :2], at).unbind(2))
-                attended = _attend(q, k, parts[:, :, 2].transpose(1, 2), mask)
-                return self.out(attended.transpose(1, 2).flatten(-2))
             q, k, v = together.chunk(3, -1)
         else:
             q = self.query(x.to(kind))
             k, v = self.key_value(context.to(kind)).chunk(2, -1)
         # Heads H apart: (N, H, S or T, D / H)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
-        attended = _attend(_turn(q, at), _turn(k, context_at), v, mask)  # (N, H, S, D / H)
+        attended = _attend(q, k, v, mask, at, context_at)  # (N, H, S, D / H)
         return self.out(attended.transpose(1, 2).flatten(-2))
 
 

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from spectok._progress import progress_bar
 from spectok.model import SpectralTokenizer
-from spectok.model._reader import token_features
+from spectok.model._reader import Reader, token_features
 from spectok.training._objective import Opaque
 from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate
 from spectok.training._ranks import record, start
@@ -285,13 +285,13 @@ def fit_reader(
     return model.eval().requires_grad_(False)
 
 
-def _standardise(reader: nn.Module, packs: list[ViewPack], most: int = 2000) -> None:
+def _standardise(reader: Reader, packs: list[ViewPack], most: int = 2000) -> None:
     """Set the mean and scatter of the features to those of the packs' tokens."""
     found = []
     for pack in packs:
         for view in pack.views.values():
             value, valid = view["value"][:most].float(), view["valid"][:most]
-            found.append(token_features(value)[valid])
+            found.append(token_features(value, reader.context_size)[valid])
     seen = torch.cat(found)
     reader.mean.copy_(seen.mean(0))
     reader.scatter.copy_(seen.std(0).clamp(min=1e-3))

@@ -34,7 +34,7 @@ def training_flop(config: ModelConfig, batch: TrainingBatch) -> float:
     embedding = (2 * config.n_periods + 1) * width
     block = 12 * width**2
     encode = 4 * patch * width + embedding + config.encoder_blocks * block + width * size
-    token = (2 * size - 1) * width
+    token = (size + config.n_cosines) * width
     cross = config.decoder_blocks * 2 * width**2  # queries and what comes out of the attention
     decode = embedding + config.decoder_blocks * block + cross + 2 * patch * width
     keys = config.decoder_blocks * 2 * width**2  # of the tokens, in the cross-attention
