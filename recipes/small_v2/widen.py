@@ -31,8 +31,8 @@ def widened(model, context=CONTEXT):
     state = {k: v for k, v in model.state_dict().items() if not k.startswith("reader.")}
     begin, end = old.n_cosines, old.n_cosines + context
     for part in ("weight", "bias"):
-        own = new.to_token.state_dict()[part].clone()
-        own[:begin], own[end:] = state[f"to_token.{part}"][:begin], state[f"to_token.{part}"][begin:]
+        own, before = new.to_token.state_dict()[part].clone(), state[f"to_token.{part}"]
+        own[:begin], own[end:] = before[:begin], before[begin:]
         state[f"to_token.{part}"] = own
     before = state["from_token.weight"]
     none = before.new_zeros(len(before), context)

@@ -132,6 +132,8 @@ class TableBuilder:
             "FLUXUNIT": table_unit(unit_in).to_string(),
             "SPECTOK": __version__,
         }
+        if self._network.config.context_size:
+            meta["CONTEXT"] = self._network.config.context_size
         if self._precision:
             meta["PRECIS"] = self._precision
         if self._shape is not None and -int(np.prod(self._shape)) == self.count:

@@ -137,7 +137,7 @@ def group(tokens: Table, vectors: Any = None) -> np.ndarray:
     size = spectra[0].token.shape[-1]
     meta = meta_of(tokens)
     # What made the tokens travels with every item, so that a probe can refuse another model's.
-    made_by = {key: meta[key] for key in ("MODEL", "SHA256")}
+    made_by = {key: meta[key] for key in ("MODEL", "SHA256", "CONTEXT") if key in meta}
     fields = np.dtype(
         [("wavelength", np.float64), ("half", np.float64), ("token", np.float32, (size,))],
         metadata=made_by,

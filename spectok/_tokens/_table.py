@@ -42,8 +42,9 @@ _FORMATS = {
 }  # fmt: skip
 # FITS knows eight upper-case characters; so do the tables, and nothing changes on the way.
 _META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
-# Said where it is not float32: in what the network computed.
-_MAY_HAVE = ("PRECIS",)
+# In what the network computed, where it is not float32; and the numbers of context in a token,
+# where it has some.
+_MAY_HAVE = ("PRECIS", "CONTEXT")
 
 
 def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
@@ -55,8 +56,9 @@ def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
         The columns of the table by name; wavelengths as Quantities or in Angstrom.
     meta : dict
         The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``; where it applies
-        ``SHAPE`` (of the array that the spectra came in), ``REFUSED`` (see `refusals`) and
-        ``PRECIS`` (in which the network computed, if not in float32).
+        ``SHAPE`` (of the array that the spectra came in), ``REFUSED`` (see `refusals`),
+        ``PRECIS`` (in which the network computed, if not in float32) and ``CONTEXT`` (numbers
+        of context in a token, before the last).
     """
     table = QTable({name: columns[name] for name in COLUMNS}, copy=False)
     for name in ("wavelength", "wavelength_min", "wavelength_max"):

@@ -154,9 +154,7 @@ def fit_cosines(
     return coefficients.to(kind), log_mean.to(kind)
 
 
-def make_token(
-    coefficients: Tensor, log_noise: Tensor, context: Tensor | None = None
-) -> Tensor:
+def make_token(coefficients: Tensor, log_noise: Tensor, context: Tensor | None = None) -> Tensor:
     """Cosines of a patch, its context and the log of its noise (..., 1), to tokens (..., C)."""
     parts = [asinh(_GAIN * coefficients), *([] if context is None else [context]), log_noise]
     return torch.cat(parts, dim=-1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from spectok.model._cosines import coefficients_of, cosines
+from spectok.model._cosines import coefficients_of, cosines, cosines_and_noise
 from spectok.model._limits import LARGEST_TOKEN
 from spectok.probes._items import Inputs
 
@@ -81,6 +81,7 @@ def on_log_grid(
         order = np.argsort(low, kind="stable")
         low, length = low[order], 2.0 * item["half"][order].clip(min=1e-9)
         token = torch.from_numpy(item["token"][order]).clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
+        token = cosines_and_noise(token, int((item.dtype.metadata or {}).get("CONTEXT", 0)))
         # A pixel of the grid averages: what oscillates within it is lost, and its noise falls.
         width = item["wavelength"][order] * (step * math.log(10.0)) / length
         number = torch.arange(token.shape[-1] - 1)

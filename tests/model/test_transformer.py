@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.model._transformer import _turn, attention_mask, rotation
+from spectok.model._transformer import (
+    Attention,
+    _PlainAttention,
+    _turn,
+    attention_mask,
+    rotation,
+)
 
 
 def new_model(size="small"):
@@ -99,3 +105,51 @@ def test_a_row_without_a_valid_token_attends_to_all():
     assert attention_mask(torch.ones(2, 3, dtype=torch.bool)) is None
     valid = torch.tensor([[True, False, True], [False, False, False]])
     assert attention_mask(valid)[:, 0, 0].tolist() == [[True, False, True], [True] * 3]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_attention_that_cpus_train_with_is_the_same(masked):
+    """Value and gradients of the plain products, beside autograd's way through torch's own."""
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    n, heads, asked, seen, size = 3, 2, 5, 7, 8
+    parts = [draw(n, heads, length, size) for length in (asked, seen, seen)]
+    at, context_at = (
+        tuple(part.double() for part in rotation(draw(n, length, size // 2)))
+        for length in (asked, seen)
+    )
+    mask = draw(n, 1, 1, seen) > 0 if masked else None
+    if masked:
+        mask[..., 0] = True
+    found = []
+    for plain in (True, False):
+        q, k, v = (part.clone().requires_grad_() for part in parts)
+        if plain:
+            out = _PlainAttention.apply(q, k, v, mask, *at, *context_at)
+        else:
+            q_, k_ = _turn(q, at), _turn(k, context_at)
+            out = torch.nn.functional.scaled_dot_product_attention(q_, k_, v, attn_mask=mask)
+        out.sin().sum().backward()
+        found.append((out.detach(), q.grad, k.grad, v.grad))
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_training_in_bfloat16_goes_through_it():
+    torch.manual_seed(1)
+    attention = Attention(16, 2)
+    x = torch.randn(2, 6, 16)
+    at = rotation(torch.rand(2, 6, 4))
+    with torch.autocast("cpu", torch.bfloat16):
+        out = attention(x, x, None, at, at)
+    exact = attention(x, x, None, at, at)
+    names, queue = set(), [out.grad_fn]
+    while queue:
+        node = queue.pop()
+        names.add(type(node).__name__)
+        queue += [parent for parent, _ in node.next_functions if parent is not None]
+    assert "_PlainAttentionBackward" in names
+    assert torch.allclose(out.float(), exact, atol=0.05)
