@@ -15,7 +15,7 @@ __all__ = ["pretrain", "read_recipe", "sources_of"]
 # Keys of the sections of a recipe; those of [training] are the arguments of fit.
 _DATA = ("templates", "packs", "tokens", "together", "seed", "seen_weight", "hidden_share",
          "hidden")  # fmt: skip
-_MOCK = ("pairs", "varied", "strange", "jitter", "snr", "snr_share")
+_MOCK = ("pairs", "varied", "extra_lines", "strange", "jitter", "snr", "snr_share")
 _SECTIONS = ("folder", "start", "model", "data", "mock", "mixture", "training", "validation")
 
 
@@ -199,7 +199,9 @@ def sources_of(recipe: dict[str, Any], base: Path, device: str) -> dict[str, Any
     used = {name for shares in recipe["mixture"].values() for name in shares}
     if "mock" in used:
         templates = data.get("templates")
-        lessons = {k: mock.pop(k) for k in ("pairs", "varied", "strange") if k in mock}
+        if "strange" in mock:  # as recipes of 0.1 call it
+            mock["extra_lines"] = mock.pop("strange")
+        lessons = {k: mock.pop(k) for k in ("pairs", "varied", "extra_lines") if k in mock}
         simulators = training_simulators(
             simulate.load_templates(_from(base, templates) or templates) if templates else None,
             surveys=tuple(s for s, shares in recipe["mixture"].items() if "mock" in shares),

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spectok.simulate._calibration import calibration_modes
-from spectok.simulate._dust import milky_way
-from spectok.simulate._family import EMULATING, Family
 from spectok.simulate._fisher import autocorrelation, information, limits
-from spectok.simulate._instrument import Instrument
-from spectok.simulate._observation import Observation, as_seen, join, noise_taps
-from spectok.simulate._scene import AT_REST, DUST, HALO, TILT
 from spectok.simulate._simulator import Simulator
+from spectok.simulate.instruments._exposure import as_seen
+from spectok.simulate.instruments._instrument import Instrument
+from spectok.simulate.instruments._noise import noise_taps
+from spectok.simulate.instruments._observation import Observation, join
+from spectok.simulate.instruments._systematics import calibration_modes
+from spectok.simulate.objects._dust import milky_way
+from spectok.simulate.objects._family import EMULATING, Family
+from spectok.simulate.objects._sampling import AT_REST, DUST, HALO, TILT
 
 __all__ = ["LabelBounds", "label_bounds"]
 
@@ -116,7 +118,7 @@ def label_bounds(
     Notes
     -----
     The information F = J C^-1 J^T sums over valid pixels. J are central differences of the
-    noise-free flux, drawn again with the same random numbers and one quantity nudged. C is the
+    noise-free flux, drawn again with the same random numbers and one quantity perturbed. C is the
     covariance of the noise that was really drawn (``true_sigma``, not the stated error), with
     what neighbours share. Marginalised are the other labels, radial velocity, rotation, scale,
     dust and tilt of the spectrum with flat priors, and levels, slopes, curves and waves of the
@@ -193,7 +195,7 @@ class _Star:
 
     Parameters
     ----------
-    family : `~spectok.simulate._family.Family`
+    family : `~spectok.simulate.objects._family.Family`
     at_rest : bool
         Whether velocities were taken out.
     """
@@ -243,10 +245,10 @@ def _derivatives(
 ) -> dict[str, np.ndarray]:
     """Of the noise-free flux by each quantity that is drawn, (n, L) each."""
 
-    def again(nudge: tuple[str, float] | None) -> torch.Tensor:
+    def again(perturb: tuple[str, float] | None) -> torch.Tensor:
         generator.set_state(state)
-        scene = simulator.scene(len(seen.flux), generator, nudge=nudge)
-        return as_seen(scene, seen.instrument).double()
+        sample = simulator.sample(len(seen.flux), generator, perturb=perturb)
+        return as_seen(sample, seen.instrument).double()
 
     # Scale and calibration multiply: they stay what they were.
     gain = seen.truth / again(None)

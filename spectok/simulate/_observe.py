@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectok.simulate._family import LABELS
-from spectok.simulate._scene import CLASSES
+from spectok.simulate._sample import CLASSES
 from spectok.simulate._simulator import Simulator
-from spectok.simulate._spectrographs import instrument
+from spectok.simulate.instruments._spectrographs import instrument
+from spectok.simulate.objects._family import LABELS
 
 if TYPE_CHECKING:
     from specutils import SpectrumList
 
-    from spectok.simulate._instrument import Instrument
-    from spectok.simulate._observation import Observation
-    from spectok.simulate._templates import Templates
+    from spectok.simulate.instruments._instrument import Instrument
+    from spectok.simulate.instruments._observation import Observation
+    from spectok.simulate.objects._templates import Templates
 
 __all__ = ["observe", "observe_pairs"]
 

@@ -76,3 +76,9 @@ def test_the_old_name_is_found_for_one_release():
     assert "training_simulators" not in dir(simulate)
     with pytest.raises(AttributeError):
         simulate.no_such_name  # noqa: B018
+
+
+def test_the_old_name_of_the_share_with_extra_lines_works_for_one_release():
+    with pytest.warns(AstropyDeprecationWarning, match="strange is called extra_lines"):
+        found = training_simulators(surveys=("galah",), varied=1, strange=0.6)
+    assert {one.extra_lines for _, one in found["galah"]} == {0.6}
