@@ -25,6 +25,8 @@ from spectok.simulate.objects._templates import Templates
 __all__ = ["Simulator"]
 
 _CHUNK = 64
+# Names of the last release.
+_OLD = {"scene": "sample", "scenes": "samples", "strange": "extra_lines"}
 # How often each kind is drawn where all are observed.
 _SHARES = {"galaxy": 0.4, "quasar": 0.3, "star": 0.3}
 
@@ -279,15 +281,14 @@ class Simulator:
             perturb=perturb,
         )
 
-    def scene(self, *args: Any, **kwargs: Any) -> Sample:
-        """Deprecated name of `sample`."""
-        warn_deprecated("Simulator.scene is called sample since spectok 0.2; it goes with 0.3")
-        return self.sample(*args, **kwargs)
-
-    def scenes(self, *args: Any, **kwargs: Any) -> dict[FineGrid, Sample]:
-        """Deprecated name of `samples`."""
-        warn_deprecated("Simulator.scenes is called samples since spectok 0.2; it goes with 0.3")
-        return self.samples(*args, **kwargs)
+    def __getattr__(self, name: str) -> Any:
+        if name not in _OLD:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        warn_deprecated(
+            f"Simulator.{name} is called {_OLD[name]} since spectok 0.2; "
+            "the old name goes with 0.3"
+        )
+        return getattr(self, _OLD[name])
 
 
 def _family_of(one: Instrument) -> str:

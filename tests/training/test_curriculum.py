@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from astropy.utils.exceptions import AstropyDeprecationWarning
 
 from spectok.training import training_simulators
 
