@@ -79,7 +79,7 @@ def _in_ascii(table: Table, path: str) -> Table:
     """Texts as FITS can hold them: what is not ASCII is escaped as in Python, and said."""
     import numpy as np
 
-    changed = []
+    changed: list[str] = []
     for name in table.colnames:
         if table[name].dtype.kind != "U":
             continue

@@ -198,7 +198,9 @@ def sequences(table: Table) -> list[TokenSequence]:
                 int(arrays["flags"][first]),
                 float(arrays["scale"][first]),
                 arrays["valid"][rows].astype(bool),
-                *(arrays[c][rows] for c in ("wavelength", "wavelength_min", "wavelength_max")),
+                arrays["wavelength"][rows],
+                arrays["wavelength_min"][rows],
+                arrays["wavelength_max"][rows],
                 arrays["n_pixels"][rows].astype(np.int64),
                 arrays["n_valid"][rows].astype(np.int64),
                 # FITS hands over big-endian numbers, which torch refuses.
@@ -244,13 +246,15 @@ def _angstrom(column: Any, name: str) -> np.ndarray:
 def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     """Token sequences padded to the longest of them."""
     # What was refused lies nowhere (NaN), and is never looked at.
-    parts = (
-        padded([s.token for s in spectra], np.float32),
-        padded([np.nan_to_num(s.wavelength, nan=1.0) for s in spectra], fill=None),
-        padded([np.nan_to_num(s.wavelength - s.wavelength_min) for s in spectra]),
-        padded([s.valid for s in spectra], bool),
+    place = padded([np.nan_to_num(s.wavelength, nan=1.0) for s in spectra], fill=None)
+    half = padded([np.nan_to_num(s.wavelength - s.wavelength_min) for s in spectra])
+    return TokenBatch(
+        torch.from_numpy(padded([s.token for s in spectra], np.float32)),
+        torch.from_numpy(place),
+        torch.from_numpy(half),
+        torch.from_numpy(padded([s.valid for s in spectra], bool)),
+        torch.ones(len(spectra)),
     )
-    return TokenBatch(*map(torch.from_numpy, parts), torch.ones(len(spectra)))
 
 
 def table_unit(unit: u.UnitBase) -> u.UnitBase:

@@ -58,10 +58,9 @@ class Reader(nn.Module):
         self.from_token = nn.Linear(number, _TOKEN_WIDTH)
         self.from_place = nn.Linear(2 * _PERIODS + 1, 2 * _TOKEN_WIDTH)
         self.join = nn.Linear(self.group * _TOKEN_WIDTH, width)
-        self.blocks = nn.ModuleList(
-            Block(width, config.reader_heads) for _ in range(config.reader_blocks)
-        )
-        for block in self.blocks:
+        blocks = [Block(width, config.reader_heads) for _ in range(config.reader_blocks)]
+        self.blocks = nn.ModuleList(blocks)
+        for block in blocks:
             block.attend_self.start_near(math.log(_LONGEST / _SHORTEST))
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Parameter(width**-0.5 * torch.randn(config.reader_queries, width))

@@ -10,7 +10,7 @@ on a number stands in ``_limits.py``, the code of a single patch in ``_cosines.p
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -125,9 +125,9 @@ class SpectralTokenizer(nn.Module):
             if isinstance(module, Attention):
                 module.start_near(log_range)
         for blocks in (self.encoder, self.decoder):
-            for block in blocks:
+            for block in cast("list[Block]", blocks):
                 # Keeps the residual stream of a deep stack at the size of a shallow one.
-                for last in (block.attend_self.out, block.feed[-1]):
+                for last in (block.attend_self.out, cast("nn.Linear", block.feed[-1])):
                     last.weight.data.mul_((2 * len(blocks)) ** -0.5)
                 if block.attend_cross is not None:
                     nn.init.zeros_(block.attend_cross.out.weight)

@@ -200,6 +200,6 @@ class Block(nn.Module):
         """Patches (N, S, D) to patches (N, S, D)."""
         normed = self.norm_self(x)
         x = x + self.attend_self(normed, normed, mask, at, at)
-        if self.attend_cross is not None and context is not None:
+        if self.attend_cross is not None and self.norm_cross is not None and context is not None:
             x = x + self.attend_cross(self.norm_cross(x), context, context_mask, at, context_at)
         return x + self.feed(self.norm_feed(x).to(self.feed[0].weight.dtype))

@@ -78,7 +78,7 @@ def interval(
         raise ValueError(f"n_resamples must be at least 1, not {n_resamples}")
     if not arrays:
         raise ValueError("there is no array: give what the statistic takes, after it")
-    kept = [a if hasattr(a, "unit") else np.asarray(a) for a in arrays]
+    kept: list[Any] = [a if hasattr(a, "unit") else np.asarray(a) for a in arrays]
     names = tuple(f"array {k}" for k in range(len(kept)))
     if groups is None:
         same_length(kept, names)

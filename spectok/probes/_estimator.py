@@ -60,6 +60,9 @@ class Probe(BaseEstimator):
         Show a bar; by default after two seconds.
     """
 
+    # A `ProbeNetwork` or a `LinearNetwork`, as ``method_`` says; `RedshiftProbe` has its own.
+    network_: Any
+
     def __init__(
         self,
         *,
@@ -111,7 +114,8 @@ class Probe(BaseEstimator):
         self.method_ = self._choose(inputs)
         weight = weight / weight.mean()
         if self.method_ == "linear":
-            self.n_held_out_, self.history_ = 0, {"loss": [], "held_out": []}
+            self.n_held_out_ = 0
+            self.history_: dict[str, list[float]] = {"loss": [], "held_out": []}
             self.network_ = _linear(inputs, target, solve, weight)
         else:
             self._fit_attention(inputs, target, loss, n_outputs, groups, weight)
@@ -148,7 +152,7 @@ class Probe(BaseEstimator):
         known = target.isfinite() if strata is None else one_hot(target).bool()
         held_out = less_the_only(held_out, known.reshape(len(inputs), -1).numpy(), groups)
         rows = np.setdiff1d(np.arange(len(inputs)), held_out)
-        grid = choose_grid(inputs.items[rows], _LARGEST_GRID)
+        grid = choose_grid(inputs.tokens[rows], _LARGEST_GRID)
         token_size, vector_size = inputs.sizes
         config = ProbeConfig(
             token_size=token_size, vector_size=vector_size, n_outputs=n_outputs,

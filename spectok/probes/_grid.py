@@ -15,7 +15,7 @@ __all__ = ["choose_grid", "on_grid"]
 _LOOKED_AT = 200  # spectra
 
 
-def choose_grid(items: Sequence[np.ndarray], largest: int) -> np.ndarray:
+def choose_grid(items: np.ndarray | Sequence[np.ndarray], largest: int) -> np.ndarray:
     """Wavelengths near which the tokens of these spectra lie, ascending, vacuum Angstrom.
 
     Spectra of one grid keep their own; those of others add what lies further than half a

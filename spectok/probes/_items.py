@@ -61,6 +61,22 @@ class Inputs:
         )
 
     @property
+    def tokens(self) -> np.ndarray:
+        """The items, where there must be some.
+
+        Raises
+        ------
+        TypeError
+            Where there are vectors only.
+        """
+        if self.items is None:
+            raise TypeError(
+                "these are vectors without tokens, and tokens are needed here: give the token "
+                "table of spectok.encode, or spectok.group(tokens)"
+            )
+        return self.items
+
+    @property
     def sizes(self) -> tuple[int, int]:
         """Numbers of a token and of a vector; 0 where there is none."""
         token = 0 if self.items is None else self.items[0]["token"].shape[-1]
@@ -128,13 +144,7 @@ def as_items(tokens: Any) -> np.ndarray:
     TypeError, ValueError
         As `as_inputs`, and for vectors without tokens.
     """
-    inputs = as_inputs(tokens)
-    if inputs.items is None:
-        raise TypeError(
-            "these are vectors without tokens, and tokens are needed here: give the token table "
-            "of spectok.encode, or spectok.group(tokens)"
-        )
-    return inputs.items
+    return as_inputs(tokens).tokens
 
 
 def _is_both(one: Any) -> bool:
@@ -162,11 +172,11 @@ def _of_table(table: Table, name: str) -> Inputs:
     for key in ("n_valid", "valid"):
         if key in table.colnames:
             filled &= np.asarray(table[key]) > 0
-    vector = np.ma.filled(vector.astype(np.float32), np.nan)
-    _refuse_broken(vector, filled)
+    numbers = np.ma.filled(vector.astype(np.float32), np.nan)
+    _refuse_broken(numbers, filled)
     meta = {str(key).upper(): value for key, value in table.meta.items()}
-    made_by = {key: meta[key] for key in ("MODEL", "SHA256") if key in meta}
-    return Inputs(None, np.where(filled[:, None], vector, 0.0), filled, made_by)
+    made_by: dict[str, Any] = {key: meta[key] for key in ("MODEL", "SHA256") if key in meta}
+    return Inputs(None, np.where(filled[:, None], numbers, 0.0), filled, made_by)
 
 
 def _of_array(vector: np.ndarray) -> Inputs:
@@ -237,7 +247,7 @@ def _of_items(tokens: Any) -> Inputs:
     return Inputs(items, None, np.array([len(item) > 0 for item in items]), known)
 
 
-def tokenizer_of(items: Sequence[np.ndarray]) -> dict[str, Any]:
+def tokenizer_of(items: np.ndarray | Sequence[np.ndarray]) -> dict[str, Any]:
     """Name and checksum of the model that made the items: none where they lost it."""
     found = (item.dtype.metadata for item in items if item.dtype.metadata)
     return dict(next(found, {}))
@@ -276,14 +286,14 @@ def same_sizes(given: tuple[int, int], expected: tuple[int, int]) -> None:
             )
 
 
-def make_batch(inputs: Inputs | Sequence[np.ndarray]) -> ProbeBatch:
+def make_batch(inputs: Inputs | np.ndarray | Sequence[np.ndarray]) -> ProbeBatch:
     """Spectra padded to the longest of them; vectors alone have one place, which is not valid."""
     if not isinstance(inputs, Inputs):
         items = np.empty(len(inputs), object)
         items[:] = list(inputs)
         inputs = Inputs(items, None, np.ones(len(items), bool), {})
     n, size = len(inputs), max(inputs.sizes[0], 1)
-    items = [] if inputs.items is None else inputs.items
+    items = np.empty(0, object) if inputs.items is None else inputs.items
     longest = max([1, *(len(item) for item in items)])
     token = np.zeros((n, longest, size), np.float32)
     wavelength = np.ones((n, longest))
@@ -293,7 +303,9 @@ def make_batch(inputs: Inputs | Sequence[np.ndarray]) -> ProbeBatch:
         wavelength[row, : len(item)] = item["wavelength"]
         valid[row, : len(item)] = True
     vector = None if inputs.vector is None else torch.from_numpy(inputs.vector)
-    return ProbeBatch(*(torch.from_numpy(part) for part in (token, wavelength, valid)), vector)
+    return ProbeBatch(
+        torch.from_numpy(token), torch.from_numpy(wavelength), torch.from_numpy(valid), vector
+    )
 
 
 def batches_of(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

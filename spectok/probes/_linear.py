@@ -71,6 +71,13 @@ class LinearNetwork(OnGrid):
     config : LinearConfig
     """
 
+    missing: Tensor
+    mean: Tensor
+    std: Tensor
+    weight: Tensor
+    bias: Tensor
+    log_width: Tensor
+
     def __init__(self, config: LinearConfig) -> None:
         super().__init__()
         self.config = config
@@ -90,7 +97,7 @@ class LinearNetwork(OnGrid):
             value, known = self._placed(batch)
             parts.append(torch.where(known.unsqueeze(-1), value, self.missing).flatten(1))
         if self.config.vector_size:
-            parts.append(batch.vector)
+            parts.append(batch.vectors)
         return torch.cat(parts, 1)
 
     @torch.no_grad()

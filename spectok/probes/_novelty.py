@@ -143,10 +143,9 @@ def novelty(
     tokens = encode_rows(rows, flux_unit, network, object_id, device, None, progress)
     table = _measure(rows, tokens, network, seed, progress)
     valid = np.asarray(table["valid"])
-    judged = ordinary.judge(
-        *(np.asarray(table[key])[valid] for key in ("snr", "misfit", "peak", "vector")),
-        np.asarray(table["embedding"])[valid] if ordinary.embedding is not None else None,
-    )
+    given = ["snr", "misfit", "peak", "vector"]
+    given += [] if ordinary.embedding is None else ["embedding"]
+    judged = ordinary.judge(*(np.asarray(table[key])[valid] for key in given))
     judged = {name: _spread(values, valid) for name, values in judged.items()}
     least = np.min([judged[name] for name in judged if name.startswith("p_")], axis=0)
     out = table["spectrum_index", "object_id", "snr"]
@@ -249,12 +248,12 @@ def _of_embeddings(given: Any, reference: Any, method: str, model: Any, device: 
         )
     side = as_embedded(side, model, device)
     ordinary = _embeddings_of(reference, side, model, device)
-    if ordinary.shape[1] != side.vector.shape[1]:
+    if ordinary.shape[1] != side.embedding.shape[1]:
         raise ValueError(
-            f"the embeddings have {side.vector.shape[1]} numbers, those of the reference "
+            f"the embeddings have {side.embedding.shape[1]} numbers, those of the reference "
             f"{ordinary.shape[1]}: make both with one model"
         )
-    judged = judge_embeddings(side.vector[side.valid], ordinary)
+    judged = judge_embeddings(side.embedding[side.valid], ordinary)
     out = QTable({"spectrum_index": side.index, "object_id": side.names})
     for name, values in zip(("distance", "p_distance"), judged, strict=True):
         out[name] = _spread(values, side.valid)
@@ -285,7 +284,7 @@ def _embeddings_of(reference: Any, side: Spectra, model: Any, device: Any) -> np
         made_by = {"MODEL": model_identity(network)[0], "SHA256": made}
     else:
         ordinary = as_embedded(named(reference, "reference"), model, device)
-        found, made_by = ordinary.vector[ordinary.valid], ordinary.meta
+        found, made_by = ordinary.embedding[ordinary.valid], ordinary.meta
     same_tokenizer(made_by, side.meta, "the spectra given")
     if len(found) < FEWEST:
         raise ValueError(

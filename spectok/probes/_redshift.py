@@ -170,7 +170,7 @@ class RedshiftProbe(RegressorMixin, Probe):
                 "no spectrum that has a valid token and a weight has a redshift: there is "
                 "nothing to learn"
             )
-        items, z, weight = inputs.items[rows], z[rows], weight[rows]
+        items, z, weight = inputs.tokens[rows], z[rows], weight[rows]
         groups = None if groups is None else np.asarray(groups)[rows]
         seed = self.random_state
         if seed is None or isinstance(seed, np.random.RandomState):
@@ -352,7 +352,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         config = self.network_.config
         same_sizes((inputs.sizes[0], 0), (config.token_size, 0))
         ends = 10.0 ** (config.step * (config.first + np.array([0, config.size - 1])))
-        say_elsewhere(inputs.items, ends)
+        say_elsewhere(inputs.tokens, ends)
         say_empty(~inputs.filled, "NaN", stacklevel=4)
         return inputs
 
@@ -361,7 +361,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         config = self.network_.config
         network = self.network_.to(self.device)
         for start in range(0, len(inputs), _CHUNK):
-            some = inputs.items[start : start + _CHUNK]
+            some = inputs.tokens[start : start + _CHUNK]
             pixels = placed(some, config.first, config.size, config.step)
             yield scores(network, pixels, self.batch_size)
         network.to("cpu")

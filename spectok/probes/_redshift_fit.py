@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -135,7 +135,9 @@ def fit_redshifts(
                 )
             if not len(held_out):
                 continue
-            found = scores(averaged.module, pixels[held_out], options.batch_size)
+            found = scores(
+                cast("RedshiftNetwork", averaged.module), pixels[held_out], options.batch_size
+            )
             each = cross_entropy(found, place[held_out]) * weight[held_out]
             history["held_out"].append(float(each.mean()))
             since += 1

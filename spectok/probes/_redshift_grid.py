@@ -37,7 +37,7 @@ def with_widths(inputs: Inputs) -> Inputs:
     return inputs
 
 
-def log_grid(items: Sequence[np.ndarray], step: float) -> tuple[int, int]:
+def log_grid(items: np.ndarray | Sequence[np.ndarray], step: float) -> tuple[int, int]:
     """First pixel and number of pixels of the grid that holds all patches.
 
     Pixel k is centred at ``10**(k * step)`` Angstrom.
@@ -50,7 +50,7 @@ def log_grid(items: Sequence[np.ndarray], step: float) -> tuple[int, int]:
 
 
 def on_log_grid(
-    items: Sequence[np.ndarray], first: int, size: int, step: float
+    items: np.ndarray | Sequence[np.ndarray], first: int, size: int, step: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What the cosines of tokens say on the grid: means over its pixels, and their noise.
 
@@ -81,7 +81,7 @@ def on_log_grid(
         order = np.argsort(low, kind="stable")
         low, length = low[order], 2.0 * item["half"][order].clip(min=1e-9)
         token = torch.from_numpy(item["token"][order]).clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
-        token = cosines_and_noise(token, int((item.dtype.metadata or {}).get("CONTEXT", 0)))
+        token = cosines_and_noise(token, int(dict(item.dtype.metadata or {}).get("CONTEXT", 0)))
         # A pixel of the grid averages: what oscillates within it is lost, and its noise falls.
         width = item["wavelength"][order] * (step * math.log(10.0)) / length
         number = torch.arange(token.shape[-1] - 1)
@@ -133,7 +133,7 @@ def channels_of(flux: Tensor, noise: Tensor, covered: Tensor, step: float) -> Te
     return torch.where(covered[:, None], torch.stack(found, 1), 0.0).half()
 
 
-def placed(items: Sequence[np.ndarray], first: int, size: int, step: float) -> Tensor:
+def placed(items: np.ndarray | Sequence[np.ndarray], first: int, size: int, step: float) -> Tensor:
     """Channels of items, (N, 7, S), a few spectra at a time."""
     found = torch.empty((len(items), N_CHANNELS, size), dtype=torch.float16)
     for start in range(0, len(items), 256):

@@ -81,7 +81,9 @@ def to_axis(
     return values * unit, medium
 
 
-def _logarithm(low: float, high: float, unit: Any, values: Any, where: str, what: str) -> str:
+def _logarithm(
+    low: float, high: float, unit: Any, values: Any, where: str, what: str
+) -> str | None:
     """Whether small numbers are log10 or ln of Angstrom, said aloud; or a refusal."""
     step = float(np.median(np.abs(np.diff(values)))) if values.size > 1 else 1.0
     for kind, least, most, largest in (("log10", 3.0, 4.8, 2e-3), ("ln", 7.5, 10.5, 5e-3)):

@@ -157,7 +157,8 @@ class MultimodalUniverse(IterableDataset):
         self.rank, self.world_size = rank, world_size
         self.chunk_rows, self.buffer_rows = chunk_rows, buffer_rows
         self.galah_offset = galah_offset
-        self.epoch, self.positions = 0, {}
+        self.epoch = 0
+        self.positions: dict[int, int] = {}
         self.files: list[SurveyFile] = []
         for path in find_files(paths):
             try:

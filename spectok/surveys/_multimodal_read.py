@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ def read_chunks(
     *,
     size: int,
     wanted: Wanted | None = None,
-) -> Iterator[Chunk]:
+) -> Generator[Chunk, None, None]:
     """Read rows of one row group, some at a time.
 
     Parameters
@@ -99,7 +99,7 @@ def _hdf5(
 ) -> Iterator[tuple[int, Load]]:
     for low, high in cuts(start, stop, size):
 
-        def load(name: str, first: int, last: int, low: int = low) -> np.ndarray:
+        def load(name: str, first: int, last: int, low: int = low) -> Any:
             return file[columns[name]][low + first : low + last]
 
         yield high - low, load

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def rounds(
     waiting = iter(range(len(units)))
     running: deque[tuple[int, list[tuple[int, int]]]] = deque()
     while True:
-        chunks = []
+        chunks: list[tuple[int, int, int]] = []
         while len(chunks) < n_chunks:
             while len(running) < n_open and (unit := next(waiting, None)) is not None:
                 running.append((unit, cuts(*units[unit][2:], size)[::-1]))
@@ -134,7 +134,7 @@ class ShardReader:
         self.split, self.galah_offset, self.damaged = split, galah_offset, damaged
         self.empty: list[str] = []
         # Units that are being read; None: the rest of it cannot be.
-        self.lanes: dict[int, Iterator[Chunk] | None] = {}
+        self.lanes: dict[int, Generator[Chunk, None, None] | None] = {}
 
     def records(self, shard: int, position: int) -> Iterator[SurveyRecord]:
         """The shard's spectra that come after a position."""
@@ -208,7 +208,7 @@ class ShardReader:
         placed = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0)
         part = np.empty(len(ra), "U10")
         part[placed] = sky_split(ra[placed], dec[placed])
-        names = [str(text(object_id[i])) or "unnamed" for i in np.flatnonzero(~placed)]
+        names = [str(text(object_id[int(i)])) or "unnamed" for i in np.flatnonzero(~placed)]
         part[~placed] = name_split(names)
         return part == self.split
 

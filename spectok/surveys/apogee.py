@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -127,7 +128,7 @@ def read(path: Source) -> SpectrumList:
                 "a wavelength grid near 1.6 micron)"
             )
             raise wrong_survey(path, hdus, wanted)
-        meta = {"survey": "APOGEE", "medium": "vacuum", "kind": kind}
+        meta: dict[str, Any] = {"survey": "APOGEE", "medium": "vacuum", "kind": kind}
         meta["frame"] = "observatory" if kind == "visit" else "rest"
         meta |= _describe(path, hdus, kind)
         flux, error, third = (native(hdus[n].data) for n in (1, 2, 3))

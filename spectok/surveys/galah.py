@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -178,7 +179,8 @@ def _read_camera(path: Path, hdus) -> Spectrum:
     by_name = {hdu.name.lower(): hdu for hdu in hdus}
     header = hdus[0].header
     flux = native(hdus[0].data)
-    relative = native(by_name.get("relative_error", by_name.get("input_sigma")).data)
+    name = "relative_error" if "relative_error" in by_name else "input_sigma"
+    relative = native(by_name[name].data)
     if flux.ndim != 1 or relative.shape != flux.shape:
         raise ValueError(
             f"{path}: flux {flux.shape} and relative error {relative.shape} must be "
@@ -199,7 +201,7 @@ def _read_camera(path: Path, hdus) -> Spectrum:
     bad = ~((relative > 0) & (variance > 0) & np.isfinite(variance))
     ivar = np.zeros(flux.size)
     ivar[~bad] = 1.0 / variance[~bad]
-    meta = {
+    meta: dict[str, Any] = {
         "survey": "GALAH",
         "medium": "air",
         "object_id": stem_of(path),

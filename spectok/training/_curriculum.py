@@ -9,6 +9,7 @@ miscalibrated: in pairs both instruments are without errors of calibration.
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +94,9 @@ def training_simulators(
         native = [(instrument(name),) for name in own]
         cross = [(clean[a], clean[b]) for a, b in product(own, _CROSS[survey]) if a != b]
         random = [(clean[a], _varied(rng, clean[a])) for a in own for _ in range(varied)]
-        groups = [(1.0 - pairs, native), (pairs / 2, cross or random), (pairs / 2, random)]
+        groups: tuple[tuple[float, list[Any]], ...] = (
+            (1.0 - pairs, native), (pairs / 2, cross or random), (pairs / 2, random),
+        )  # fmt: skip
         found[survey] = [
             (
                 share / len(group),

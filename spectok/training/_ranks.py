@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -38,7 +38,7 @@ def start(
         devices=devices,
         num_nodes=num_nodes,
         strategy=strategy,
-        precision=precision,
+        precision=cast("Any", precision),  # Fabric refuses what it does not know
     )
     if "LT_CLI_USED" not in os.environ:
         fabric.launch()
