@@ -35,7 +35,7 @@ class LabelBounds:
 
     Parameters
     ----------
-    observation : `~spectok.simulate.Observation`
+    observation : Observation
         Of n stars.
     plain : dict of str to `numpy.ndarray` of float64, shape (n,)
         Cramér-Rao bound: the least standard deviation of an estimate without bias, in the
@@ -53,10 +53,11 @@ class LabelBounds:
     --------
     >>> import numpy as np
     >>> from spectok import simulate
+    >>> from spectok.simulate._bounds import LabelBounds
     >>> observation = simulate.Simulator("apogee").observe(2)[0]
     >>> kelvin = ([9.0, 400.0], [9.0, 300.0], [500.0, 500.0])
     >>> plain, bayes, prior = ({"teff": np.array(values)} for values in kelvin)
-    >>> simulate.LabelBounds(observation, plain, bayes, prior).bound["teff"]
+    >>> LabelBounds(observation, plain, bayes, prior).bound["teff"]
     array([  9., 300.])
     """
 
@@ -106,7 +107,12 @@ def label_bounds(
     Returns
     -------
     bounds : LabelBounds
-        Its observation is ``simulator.observe(n, seed=seed, snr=snr)[0]``. Bounds are NaN for
+        ``bounds.observation`` is ``simulator.observe(n, seed=seed, snr=snr)[0]``. The others are
+        dicts of label to `numpy.ndarray` of shape (n,), in the label's unit: ``plain``, the
+        Cramér-Rao bound, the least standard deviation of an estimate without bias; ``bayes``,
+        the same for one who also knows how labels are distributed in the star's family;
+        ``prior``, the standard deviation of the label there; ``bound``, the plain bound, or
+        the Bayesian one where the plain one exceeds 0.3 of the prior. Bounds are NaN for
         objects of other families and for labels that the star's emulator does not have; they
         are infinite where a spectrum has no valid pixel.
 

@@ -37,8 +37,8 @@ class Simulator:
     Parameters
     ----------
     *instruments : str or `Instrument`
-        What the objects are observed with: names of `INSTRUMENTS`, or instruments of one's
-        own. Those of one family of wavelengths (SDSS, BOSS and DESI) observe all kinds of
+        What the objects are observed with: names that `~spectok.simulate.instrument` knows, or
+        instruments of one's own. Those of one family of wavelengths (SDSS, BOSS and DESI) observe all kinds of
         objects; of different ones (GALAH and APOGEE) the same stars, drawn by their labels.
     templates : `~spectok.simulate.Templates`, optional
         Default: analytic ones.
@@ -134,9 +134,12 @@ class Simulator:
 
         Returns
         -------
-        observations : list of `~spectok.simulate.Observation`
+        observations : list
             One per instrument, of the same objects; what the first sees does not depend on the
-            others.
+            others. Each has tensors of shape (n, L): ``truth`` (noise-free), ``flux``,
+            ``sigma`` (the stated error), ``true_sigma`` and ``valid``; ``labels``, a dict of
+            tensors of shape (n,); ``families``, the names of the templates' families;
+            ``instrument``, whose ``wavelength`` they are on; and rows of it are one, too.
 
         Raises
         ------
@@ -200,8 +203,8 @@ class Simulator:
 
         Returns
         -------
-        observations : list of `~spectok.simulate.Observation`
-            One per instrument, of the same objects, family by family.
+        observations : list
+            One per instrument, as from `observe`, of the same objects, family by family.
 
         Raises
         ------
