@@ -219,7 +219,7 @@ def test_rules_catch(name, source):
         ("_tokens.py", "from astropy.table import QTable\nfrom . import __version__"),
         ("_codec.py", "from . import _batch, _convert\nfrom ._weights import load_model"),
         ("surveys/desi.py", "from . import sdss\nfrom .._codec import encode"),
-        ("simulate/objects/_sources/_grids.py", "from astropy.io import fits"),
+        ("simulate/objects/_sources/_resampling.py", "from astropy.io import fits"),
         ("simulate/objects/_sampling.py", "from .._sample import Sample"),
         ("simulate/_simulator.py", "from .instruments._noise import draw_snr"),
         ("training/_curriculum.py", "from spectok.simulate import Simulator"),

@@ -1,4 +1,4 @@
-"""A map of many spectra."""
+"""Map of many spectra in two dimensions."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def _numbers(axes: Axes, places: np.ndarray, values: Any, label: str | None, dra
 
 
 def _unknown(axes: Axes, places: np.ndarray, draw: dict) -> list[Any]:
-    """What was drawn for the spectra of which nothing is known."""
+    """Points drawn for the spectra of which nothing is known."""
     if not len(places):
         return []
     name = f"not known ({len(places):,})"

@@ -1,4 +1,4 @@
-"""Labels that were predicted, against those that are true."""
+"""Plot of predicted labels against true ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A spectrum, what was decoded of it, and the residuals."""
+"""Plot of a spectrum, its reconstruction, and the residuals."""
 
 from __future__ import annotations
 

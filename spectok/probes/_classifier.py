@@ -1,4 +1,4 @@
-"""Classes from frozen tokens."""
+"""Classifier of frozen tokens."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 from torch import Tensor
 
 from spectok.probes._estimator import Probe, say_empty
-from spectok.probes._items import as_inputs
 from spectok.probes._linear import fit_classes
+from spectok.probes._sequences import as_inputs
 from spectok.probes._sklearn import ClassifierMixin, compute_sample_weight
 
 __all__ = ["ProbeClassifier"]
@@ -238,7 +238,7 @@ class ProbeClassifier(ClassifierMixin, Probe):
 
 
 def _one_class(probe: ProbeClassifier, found: np.ndarray, classes: np.ndarray) -> str:
-    """What to say where all spectra are said to be of one class, and what to try."""
+    """Message for spectra that are all predicted to be of one class, and what to try."""
     tries = ["more labels of the other classes"]
     if probe.method_ == "attention":
         tries.append("method='linear'")

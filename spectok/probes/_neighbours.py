@@ -1,4 +1,4 @@
-"""The nearest spectra of every spectrum, across surveys."""
+"""Nearest spectra of every spectrum, across surveys."""
 
 from __future__ import annotations
 

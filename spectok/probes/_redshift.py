@@ -1,4 +1,4 @@
-"""Redshifts from frozen tokens."""
+"""Redshift probe on frozen tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from astropy.table import QTable
 from spectok.probes._estimator import Probe, say_elsewhere, say_empty
 from spectok.probes._fit import FitOptions, seeded
 from spectok.probes._held_out import hold_out
-from spectok.probes._items import Inputs, as_inputs, same_sizes, same_tokenizer
 from spectok.probes._redshift_fit import (
     LIGHT,
     WINDOW,
@@ -26,6 +25,7 @@ from spectok.probes._redshift_fit import (
 from spectok.probes._redshift_grid import log_grid, placed, with_widths
 from spectok.probes._redshift_labels import log_range, read_redshifts
 from spectok.probes._redshift_network import RedshiftConfig, RedshiftNetwork
+from spectok.probes._sequences import Inputs, as_inputs, same_sizes, same_tokenizer
 from spectok.probes._sklearn import RegressorMixin, check_is_fitted, check_random_state
 
 __all__ = ["RedshiftProbe"]

@@ -1,4 +1,4 @@
-"""Numbers from frozen tokens."""
+"""Regressor of labels from frozen tokens."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 from spectok.probes._estimator import Probe, say_empty
 from spectok.probes._heads import Mixture
-from spectok.probes._items import as_inputs
 from spectok.probes._labels import read_labels
 from spectok.probes._linear import fit_labels
+from spectok.probes._sequences import as_inputs
 from spectok.probes._sklearn import RegressorMixin, check_is_fitted, r2_score
 
 __all__ = ["ProbeRegressor"]

@@ -15,7 +15,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike
 
 from spectok.probes._bootstrap import interval
-from spectok.probes._values import as_classes, as_numbers, as_redshifts, with_unit
+from spectok.probes._metric_inputs import as_classes, as_numbers, as_redshifts, with_unit
 
 __all__ = [
     "bias",
@@ -260,7 +260,7 @@ def redshift_outliers(
 
 
 def calibration(true: ArrayLike, predicted: ArrayLike, std: ArrayLike) -> dict[str, float | int]:
-    r"""Whether predicted uncertainties are right: shares of z = (predicted - true) / std.
+    r"""Calibration of predicted uncertainties: shares of z = (predicted - true) / std.
 
     Parameters
     ----------

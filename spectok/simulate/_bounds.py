@@ -1,4 +1,4 @@
-"""How well labels of mock stars can be known at best: the Cramér-Rao bound."""
+"""Cramér-Rao bounds on the labels of mock stars."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DRAWS = 20_000  # labels from which the prior's covariance is taken
 
 @dataclass(frozen=True, eq=False)
 class LabelBounds:
-    """Mock observations, and how well the labels of each star can be known at best.
+    """Mock observations with the Cramér-Rao bounds on the labels of each star.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def label_bounds(
 
 
 class _Star:
-    """What is drawn for a star of an emulating family, and how widely.
+    """Quantities drawn for a star of an emulating family, and how widely.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def _derivatives(
 
 
 def _modes(instrument: Instrument) -> np.ndarray:
-    """What multiplies a spectrum: scale, tilt and dust of the star, then the calibration."""
+    """Factors of a spectrum: scale, tilt and dust of the star, then the calibration."""
     place = np.log10(instrument.wavelength)
     dust = milky_way(torch.tensor(instrument.wavelength)).numpy()
     star = [np.ones(len(place)), np.log(10) * (place - place.mean()), -0.4 * np.log(10) * dust]

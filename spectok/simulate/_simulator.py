@@ -1,4 +1,4 @@
-"""Mock observations as tensors, by the thousand."""
+"""Simulator: mock observations as tensors, by the thousand."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ class Simulator:
     ----------
     *instruments : str or `Instrument`
         What the objects are observed with: names that `~spectok.simulate.instrument` knows, or
-        instruments of one's own. Those of one family of wavelengths (SDSS, BOSS and DESI) observe all kinds of
-        objects; of different ones (GALAH and APOGEE) the same stars, drawn by their labels.
+        instruments of one's own. Those of one family of wavelengths (SDSS, BOSS and DESI)
+        observe all kinds of objects; of different ones (GALAH and APOGEE) the same stars, drawn
+        by their labels.
     templates : `~spectok.simulate.Templates`, optional
         Default: analytic ones.
     kind : str, optional
@@ -153,7 +154,7 @@ class Simulator:
         return [join(one)[:n] for one in zip(*chunks, strict=True)]
 
     def chunks(self, n: int, seed: int) -> Iterator[tuple[torch.Generator, Tensor]]:
-        """Generators that together draw at least n objects, and the order that mixes each's.
+        """Generators of random numbers for at least n objects, and the order that mixes each's.
 
         Parameters
         ----------

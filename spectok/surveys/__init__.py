@@ -1,4 +1,4 @@
-"""Readers of survey files: spectra with right masks, errors, medium and identifiers.
+"""Readers of survey files: spectra with masks, errors, medium (air or vacuum) and identifiers.
 
 ``spectok.surveys.read(path)`` finds the survey from what the file holds;
 `sdss`, `desi`, `galah` and `apogee` have a ``read`` of their own.

@@ -1,4 +1,4 @@
-"""SDSS spectra through astroquery, one by one, with everything that failed told at the end."""
+"""Download of SDSS spectra through astroquery, one by one, with all failures told at the end."""
 
 from __future__ import annotations
 

@@ -270,7 +270,7 @@ def _check_share(number: int, count: int, name: str, count_name: str) -> None:
 
 
 def _all_units(files: Sequence[SurveyFile], size: int) -> np.ndarray:
-    """What can be read on its own: ``size`` rows of an HDF5 file, a row group of a Parquet file.
+    """Units that are read on their own: ``size`` rows of HDF5, a row group of Parquet files.
 
     Returns
     -------

@@ -75,7 +75,7 @@ Load = Callable[[str, int, int], Sequence]
 
 @dataclass(frozen=True)
 class SurveyFile:
-    """What is known of a file without having read a spectrum.
+    """Facts on a file, known without having read a spectrum.
 
     Attributes
     ----------

@@ -76,7 +76,7 @@ class SurveyRecord:
 
 
 def as_arrays(records: Sequence[SurveyRecord]) -> dict[str, list]:
-    """What `spectok.encode_arrays` takes, from records.
+    """Arrays for `spectok.encode_arrays`, from records.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ def read(path: Source) -> SpectrumList:
         combination of all visits (the file's first row), in the star's rest
         frame. ``aspcapStar``: one member, continuum-normalised and so without
         unit, in the rest frame, with the best fit as "model". ``meta`` has
-        "survey", "medium", "frame" ("observatory" or "rest"), "object_id" (the
+        "survey", "medium" (air or vacuum), "frame" ("observatory" or "rest"), "object_id" (the
         APOGEE_ID), "kind", "ra", "dec" [deg] where known, and "label" (parameters
         and abundances of ASPCAP, or those of the radial velocity's template).
 

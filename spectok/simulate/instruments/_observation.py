@@ -86,7 +86,7 @@ class Observation:
 
 
 def join(parts: Sequence[Observation]) -> Observation:
-    """One observation of the objects of several."""
+    """Join observations of several sets of objects into one."""
     return replace(
         parts[0],
         **{name: torch.cat([getattr(part, name) for part in parts]) for name in _ROWS},
