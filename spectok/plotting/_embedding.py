@@ -57,7 +57,9 @@ def plot_embedding(
     TypeError
         For a table, such as that of `spectok.embed`.
     ValueError
-        For coordinates of another shape, another number of values, and more than 64 classes.
+        - For coordinates of another shape.
+        - For another number of values than of coordinates.
+        - For more than 64 classes.
 
     Examples
     --------

@@ -155,10 +155,14 @@ class ProbeClassifier(ClassifierMixin, Probe):
 
         Raises
         ------
-        TypeError, ValueError
-            For what holds neither tokens nor vectors, for numbers that do not match, for unknown
-            classes (masked, NaN, None), for a single class, and for a ``class_weight`` that
-            scikit-learn does not know.
+        TypeError
+            - For what holds neither tokens nor vectors.
+            - For classes that are numbers, but not whole ones.
+        ValueError
+            - For another number of classes than of spectra.
+            - For unknown classes (masked, NaN, None).
+            - For a single class.
+            - For a ``class_weight`` that scikit-learn does not know.
         """
         inputs, label = as_inputs(tokens), _classes(y)
         rows, weight = self._training_rows(inputs, len(label), groups, sample_weight)

@@ -104,8 +104,10 @@ def novelty(
     TypeError
         For what is no spectrum, or no table.
     ValueError
-        As `spectok.encode`; where no reference comes with the model, or the given one was made
-        with another model or has fewer than 50 spectra.
+        - As `spectok.encode`.
+        - Where no reference comes with the model.
+        - Where the given reference was made with another model.
+        - Where the given reference has fewer than 50 spectra.
 
     Notes
     -----

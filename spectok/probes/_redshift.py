@@ -157,18 +157,18 @@ class RedshiftProbe(RegressorMixin, Probe):
 
         Raises
         ------
-        TypeError, ValueError
-            For what is no token table nor items, items without the width of their patches,
-            numbers that do not match, and redshifts with a unit, of -1 and below, outside
-            ``redshift_range``, or never known.
+        TypeError
+            For what is no token table nor items of one.
+        ValueError
+            - For items without the width of their patches, and numbers that do not match.
+            - For redshifts with a unit, of -1 and below, outside ``redshift_range``, or not known.
         """
         inputs, z = with_widths(as_inputs(tokens)), read_redshifts(z)
         rows, weight = self._training_rows(inputs, len(z), groups, sample_weight)
         rows = np.flatnonzero(rows & np.isfinite(z))
         if not len(rows):
             raise ValueError(
-                "no spectrum that has a valid token and a weight has a redshift: there is "
-                "nothing to learn"
+                "no spectrum with a token and a weight has a redshift: there is nothing to learn"
             )
         items, z, weight = inputs.tokens[rows], z[rows], weight[rows]
         groups = None if groups is None else np.asarray(groups)[rows]

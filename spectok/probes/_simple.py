@@ -125,8 +125,9 @@ class PoolTokens(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For tokens of another model, for spectra without a valid token, and for other
-            inputs than those of the fit.
+            - For tokens of another model.
+            - For spectra without a valid token.
+            - For other inputs than those of the fit.
         """
         check_is_fitted(self)
         inputs = self._read(tokens)
@@ -159,7 +160,7 @@ class PoolTokens(TransformerMixin, BaseEstimator):
         if self.purpose != "distances" or inputs.sequences is None:
             return inputs
         if inputs.vector is not None:
-            return dataclasses.replace(inputs, items=None)
+            return dataclasses.replace(inputs, sequences=None)
         # The noise is a token's last number.
         items = np.empty(len(inputs), object)
         for row, item in enumerate(inputs.sequences):
@@ -169,7 +170,7 @@ class PoolTokens(TransformerMixin, BaseEstimator):
             items[row] = np.empty(len(item), fields)
             items[row]["wavelength"] = item["wavelength"]
             items[row]["token"] = item["token"][:, :-1]
-        return dataclasses.replace(inputs, items=items)
+        return dataclasses.replace(inputs, sequences=items)
 
     def _placed(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tokens on the grid (N, K, C), and which are known; the mean is a grid of one place."""

@@ -54,8 +54,10 @@ class Simulator:
     Raises
     ------
     ValueError
-        For a kind without a template, and for instruments of different wavelengths without
-        emulators of the same stars, or that are to share other objects than stars.
+        - Without an instrument.
+        - For a kind that is none, or has no template.
+        - For instruments of different wavelengths without emulators of the same stars.
+        - For instruments of different wavelengths that are to share other objects than stars.
 
     Examples
     --------

@@ -55,8 +55,12 @@ def from_sparcl(records: Any) -> SpectrumList:
     Raises
     ------
     ValueError
-        If there is no record, or one lacks fields, is of another survey or has arrays that
-        do not fit; the message says which.
+        The message says which record.
+
+        - If there is none.
+        - If one lacks fields.
+        - If one is of another survey.
+        - If one has arrays of different lengths.
 
     Examples
     --------

@@ -109,8 +109,10 @@ def read(path: Source) -> SpectrumList:
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If the file is missing or damaged.
+    FileNotFoundError
+        If the file is missing.
+    OSError
+        If the file is damaged.
     ValueError
         If it is none of the three kinds of file.
 

@@ -82,11 +82,14 @@ def read(path: Source, *, coadd: bool = False) -> SpectrumList:
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If the file is missing or damaged.
+    FileNotFoundError
+        If the file is missing.
+    OSError
+        If the file is damaged.
     ValueError
-        If it is no DESI file, its arms differ in their number of targets, or they
-        are to be coadded and share no grid.
+        - If it is no DESI file.
+        - If its arms differ in their number of targets.
+        - If the arms are to be coadded and share no grid.
 
     Examples
     --------

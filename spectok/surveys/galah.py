@@ -102,8 +102,10 @@ def read(path: Source) -> SpectrumList:
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If a file is missing or damaged.
+    FileNotFoundError
+        If a file is missing.
+    OSError
+        If a file is damaged.
     ValueError
         If it is none of these files.
 

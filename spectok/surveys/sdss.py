@@ -72,8 +72,10 @@ def read(path: Source) -> SpectrumList:
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If the file is missing or damaged.
+    FileNotFoundError
+        If the file is missing.
+    OSError
+        If the file is damaged.
     ValueError
         If it is none of these files, or holds no spectrum.
 
