@@ -30,7 +30,8 @@ def check_output(path: str, *, overwrite: bool, inputs: Iterable[str | os.PathLi
     missing = [name for name in needed.get(suffix, ()) if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f'{path}: this format needs {" and ".join(missing)}: pip install "spectok[tables]"'
+            f"{path}: this format needs {' and '.join(missing)}: "
+            'pip install ".[tables]" in a checkout'
         )
     refuse_existing(path, overwrite=overwrite, inputs=inputs)
 

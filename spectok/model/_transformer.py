@@ -68,7 +68,7 @@ class _PlainAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, q, k, v, mask, cos, sin, context_cos, context_sin):  # type: ignore[override]
+    def forward(ctx, q, k, v, mask, cos, sin, context_cos, context_sin):
         """Attend: q (N, H, S, d), k and v (N, H, T, d), mask (N, 1, 1, T) or None."""
         size = q.shape[:2]
         at, context_at = (cos, sin), (context_cos, context_sin)
@@ -83,7 +83,7 @@ class _PlainAttention(torch.autograd.Function):
         return (share @ v).unflatten(0, size)
 
     @staticmethod
-    def backward(ctx, grad):  # type: ignore[override]
+    def backward(ctx, grad):
         """Gradients of q, k and v; the rest is not learned."""
         q, k, v, share, cos, sin, context_cos, context_sin = ctx.saved_tensors
         grad = grad.reshape(-1, *grad.shape[2:])

@@ -17,7 +17,7 @@ try:
     from sklearn.utils.class_weight import compute_sample_weight
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
-    raise ImportError('probes need scikit-learn: pip install "spectok[probes]"') from error
+    raise ImportError('probes need scikit-learn: pip install ".[probes]" in a checkout') from error
 
 __all__ = [
     "BaseEstimator",

@@ -12,7 +12,9 @@ import torch
 try:
     from lightning.fabric import Fabric
 except ImportError as error:
-    raise ImportError('pretraining needs lightning: pip install "spectok[training]"') from error
+    raise ImportError(
+        'pretraining needs lightning: pip install ".[training]" in a checkout'
+    ) from error
 
 from spectok.training._log import write_log
 

@@ -208,7 +208,7 @@ for name in {names!r}:
     else:
         print(name, "was there")
 """)
-    sentence = 'probes need scikit-learn: pip install "spectok[probes]"'
+    sentence = 'probes need scikit-learn: pip install ".[probes]" in a checkout'
     assert said.splitlines() == [f"{name} {sentence}" for name in names]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,7 +50,8 @@ def draw_snr(
         value = mean + spread * torch.randn(n, generator=generator, device=device)
         return 10 ** value.clamp(-1.0, 3.0)
     try:
-        values = [float(value) for value in (snr if hasattr(snr, "__len__") else (snr, snr))]
+        pair: Any = snr if hasattr(snr, "__len__") else (snr, snr)
+        values = [float(value) for value in pair]
     except (TypeError, ValueError):
         values = []
     if len(values) != 2 or not all(0 < value < float("inf") for value in values):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,8 +88,11 @@ class Observation:
 
 def join(parts: Sequence[Observation]) -> Observation:
     """Join observations of several sets of objects into one."""
+    rows: dict[str, Any] = {
+        name: torch.cat([getattr(part, name) for part in parts]) for name in _ROWS
+    }
     return replace(
         parts[0],
-        **{name: torch.cat([getattr(part, name) for part in parts]) for name in _ROWS},
+        **rows,
         labels={key: torch.cat([p.labels[key] for p in parts]) for key in parts[0].labels},
     )

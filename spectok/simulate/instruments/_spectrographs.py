@@ -143,8 +143,8 @@ def instrument(name: str) -> Instrument:
 def _arms(wavelength: np.ndarray) -> tuple[tuple[int, int], ...]:
     """Stretches of ascending wavelengths without a jump in sampling."""
     step = np.diff(wavelength)
-    ends = np.flatnonzero((step <= 0) | (step > 20 * np.median(np.abs(step)))) + 1
-    ends = [0, *ends.tolist(), len(wavelength)]
+    jumps = np.flatnonzero((step <= 0) | (step > 20 * np.median(np.abs(step)))) + 1
+    ends = [0, *jumps.tolist(), len(wavelength)]
     return tuple(zip(ends[:-1], ends[1:], strict=True))
 
 
@@ -152,14 +152,14 @@ def _onto(
     found: dict[str, np.ndarray], native: np.ndarray, wavelength: np.ndarray, *, combine: bool
 ) -> dict[str, np.ndarray]:
     """Interpolate what was measured; where arms overlap, ``combine`` them by their weights."""
-    parts, weights = [], []
+    parts, inverse = [], []
     for first, last in _arms(native):
         here = native[first:last]
         inside = (wavelength >= here[0] - 0.5) & (wavelength <= here[-1] + 0.5)
         part = {k: np.interp(wavelength, here, v[first:last]) for k, v in found.items()}
         parts.append(part)
-        weights.append(inside / (part["floor"] + part["line"]))
-    weights = np.array(weights)
+        inverse.append(inside / (part["floor"] + part["line"]))
+    weights = np.array(inverse)
     # Beyond all arms (APOGEE's gaps) the nearest detector's values stand in.
     lost = weights.sum(0) == 0
     weights[:, lost] = [[1.0 / len(parts)]] * len(parts)

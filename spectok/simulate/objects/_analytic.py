@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ def analytic_templates() -> Templates:
     segments = [(2.95, 43000)]
     wavelength = _points(segments, 2.5e-5)
     galaxies = [_galaxy(wavelength, t) for t in rng.uniform(4500.0, 9000.0, 24)]
-    common = {"segments": segments, "step": 2.5e-5, "fine": "optical"}
+    common: dict[str, Any] = {"segments": segments, "step": 2.5e-5, "fine": "optical"}
     add("analytic-galaxies", galaxies, kind="galaxy", redshift=(0.02, 0.6), bare=True, **common)
     quasars = [
         _quasar(wavelength, slope, 10**strength)

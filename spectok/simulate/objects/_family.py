@@ -212,7 +212,8 @@ class Family:
             low, high = low.clone(), high.clone()
             for k, name in enumerate(self.about["labels"]):
                 if name in within:
-                    low[k], high[k] = max(low[k], within[name][0]), min(high[k], within[name][1])
+                    low[k] = max(float(low[k]), within[name][0])
+                    high[k] = min(float(high[k]), within[name][1])
             inside = (arrays["labels"] >= low) & (arrays["labels"] <= high)
             stars = stars[inside.all(1)]
             if not len(stars):

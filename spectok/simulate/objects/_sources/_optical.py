@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -224,7 +225,7 @@ def _red(kind: str, weight: float) -> Callable[[Find, dict], tuple[dict, dict]]:
         file = f"rrtemplate-STAR-{kind}-v0.1.fits"
         # Hot stars rotate; cool ones are broadened below what these instruments resolve.
         spin = {"A": (120.0, 0.3), "B": (120.0, 0.3), "F": (20.0, 0.3)}
-        spin = {"vsini": spin[kind]} if kind in spin else {}
+        known: dict[str, Any] = {"vsini": spin[kind]} if kind in spin else {}
         return _basis(
             find,
             file,
@@ -233,7 +234,7 @@ def _red(kind: str, weight: float) -> Callable[[Find, dict], tuple[dict, dict]]:
             weight=weight,
             blur=8.0,
             low=3300.0,
-            **spin,
+            **known,
         )
 
     return build
@@ -246,6 +247,16 @@ def _quasar(name: str, redshift: tuple[float, float], weight: float) -> Callable
             find, file, "quasar", f"redrock, fits to training spectra ({name})", fits_of[name],
             low=low, step=_COARSE, weight=weight, blur=30.0, redshift=redshift, mix=3,
         )  # fmt: skip
+
+    return build
+
+
+def _rare(kind: str) -> Callable[[Find, dict], tuple[dict, dict]]:
+    """A redrock family of few stars, which are rare."""
+
+    def build(find: Find, fits_of: dict) -> tuple[dict, dict]:
+        file = f"rrtemplate-star-{kind}.fits"
+        return _basis(find, file, "star", f"redrock {kind}", weight=0.01, blur=65.0, step=_COARSE)
 
     return build
 
@@ -282,10 +293,7 @@ FAMILIES: dict[str, Callable[[Find, dict], tuple[dict, dict]]] = {
         )
     },
     **{
-        f"star-redrock-{kind}": lambda find, _, kind=kind: _basis(
-            find, f"rrtemplate-star-{kind}.fits", "star", f"redrock {kind}", weight=0.01,
-            blur=65.0, step=_COARSE,
-        )
+        f"star-redrock-{kind}": _rare(kind)
         for kind in ("Carbon", "Ldwarf")
     },
 }  # fmt: skip

@@ -30,9 +30,7 @@ def _hermes(wavelength: np.ndarray, flux: np.ndarray) -> tuple[np.ndarray, dict]
         near = (wavelength > low - 3) & (wavelength < high + 3)
         part = resample(wavelength[near], flux[:, near], start, _STEP, n)
         known = np.flatnonzero(np.isfinite(part[0]))
-        parts.append(
-            np.apply_along_axis(lambda f, k=known, m=n: np.interp(np.arange(m), k, f[k]), 1, part)
-        )
+        parts.append(np.array([np.interp(np.arange(n), known, row[known]) for row in part]))
     ends = [(a, a + _STEP * (n - 1)) for a, n in segments]
     # Between the arms nothing is known, and a star's velocity moves the borders.
     gaps = [(b[1], c[0]) for b, c in zip(ends[:-1], ends[1:], strict=True)]
@@ -48,8 +46,7 @@ def _lte(find: Find, _: dict) -> tuple[dict, dict]:
     flux, about = _hermes(vacuum(data["wave_air_A"]), data["flux_u16"] / 65535 * 1.1)
     labels = data["labels"].astype(float)
     mean = flux.mean(0)
-    _, _, vectors = np.linalg.svd(flux - mean, full_matrices=False)
-    vectors = vectors[:80]
+    vectors = np.linalg.svd(flux - mean, full_matrices=False)[2][:80]
     coeff = (flux - mean) @ vectors.T
     x = labels.copy()
     x[:, 0] = 50400 / x[:, 0]
