@@ -171,8 +171,9 @@ def _opened(path: Path) -> Iterator[Any]:
             import h5py as package
     except ImportError as error:
         name = "pyarrow" if parquet else "h5py"
-        said = f'{path}: needs {name}: pip install ".[tables]" in a checkout'
-        raise ImportError(said) from error
+        raise ImportError(
+            f'{path}: needs {name}: pip install ".[tables]" in a checkout'
+        ) from error
     with _damage_named(path):
         if parquet:
             file = package.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD)
