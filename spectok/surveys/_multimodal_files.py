@@ -174,9 +174,8 @@ def opened(path: Path) -> Iterator[Any]:
             import h5py as package
     except ImportError as error:
         name = "pyarrow" if parquet else "h5py"
-        raise ImportError(
-            f'{path}: needs {name}: pip install ".[tables]" in a checkout'
-        ) from error
+        said = f'{path}: needs {name}: pip install ".[tables]" in a checkout'
+        raise ImportError(said) from error
     with _damage_named(path):
         if parquet:
             file = package.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD)
