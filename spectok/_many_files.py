@@ -86,6 +86,7 @@ def encode_files(
     format: str | None = None,
     keep: Sequence[str] = (),
     errors: str = "row",
+    precision: str | None = None,
     progress: bool | None = None,
 ) -> EncodedFiles:
     """Encode files one after the other; a bad one costs only itself.
@@ -93,7 +94,7 @@ def encode_files(
     Parameters
     ----------
     files : sequence of `pathlib.Path`
-    model, medium, keep, errors, progress : as for `spectok.encode`
+    model, medium, keep, errors, precision, progress : as for `spectok.encode`
         What they are there.
     format : str, optional
         Of specutils, for files that are not recognised.
@@ -127,6 +128,7 @@ def encode_files(
                     arms=are_arms(spectra),
                     keep=keep,
                     errors=errors,
+                    precision=precision,
                     progress=False if many else progress,
                 )
                 out.tables.append(_checked(table, file, out.tables))
