@@ -2,9 +2,9 @@
 A catalogue of a million spectra, on a small scale
 ==================================================
 
-A HATS catalogue of mock spectra is written, embedded partition by partition, joined with what it was
-made of, and searched for the nearest neighbours of one object. With a real catalogue nothing
-changes but its path.
+A HATS catalogue of mock spectra is written, embedded partition by partition, searched by position,
+and asked for the nearest neighbours of one object. With a real catalogue nothing changes but its
+path.
 """
 
 # %%

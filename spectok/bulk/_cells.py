@@ -167,7 +167,7 @@ def _cell(
     record = make_record(
         survey, {"ivar": None, **found[0]}, galah_offset=galah_offset, object_id=""
     )
-    mended = {
+    mended: dict[str, np.ndarray | None] = {
         "wavelength": record.wavelength, "flux": record.flux, "ivar": record.ivar,
         "mask": record.mask,
     }  # fmt: skip

@@ -99,7 +99,7 @@ def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     begun = time.monotonic()
-    writer = None
+    writer: Any = None
     try:
         for table in tables:
             if writer is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,9 +63,10 @@ class Encoded:
         join = lambda key: [x for part in parts for x in part[key]]  # noqa: E731
         self.status, self.unit = join("status"), join("unit")
         self.scale_unit = join("scale_unit")
-        arrays = ("flags", "n_tokens", "n_valid", "rows", "scale")
-        for name in arrays:
-            setattr(self, name, np.concatenate([part[name] for part in parts]))
+        self.flags, self.n_tokens, self.n_valid, self.rows, self.scale = (
+            np.concatenate([part[name] for part in parts])
+            for name in ("flags", "n_tokens", "n_valid", "rows", "scale")
+        )
         found = [part["embedding"] for part in parts]
         self.embedding = None if found[0] is None else np.concatenate(found)
         names = parts[0]["tokens"]
@@ -151,7 +152,11 @@ def reason_of(error: BaseException) -> str:
 
 def _rows_of(cells: Sequence[Cell], options: Options) -> Iterator[Rows]:
     """Rows of numbers, one spectrum each; refused ones in their places."""
+    together = {} if options.errors == "raise" else _converted_together(cells, options)
     for number, cell in enumerate(cells):
+        if number in together:
+            yield together[number]
+            continue
         where = f"row {number}"
         error: Exception | None = None
         rows: list[Rows] = []
@@ -175,29 +180,80 @@ def _rows_of(cells: Sequence[Cell], options: Options) -> Iterator[Rows]:
         yield Rows.refused(1, ValueError(reason_of(error)), where)
 
 
+def _converted_together(cells: Sequence[Cell], options: Options) -> dict[int, Rows]:
+    """Rows of the plain ones among the cells, converted in one call, which is much faster."""
+    chosen: list[int] = []
+    kind = None
+    for number, cell in enumerate(cells):
+        if cell.reason is not None or len(cell.arms) != 1:
+            continue
+        (arrays,) = cell.arms
+        own = (cell.medium, arrays["ivar"] is None, arrays["mask"] is None)
+        kind = kind or own
+        axis = arrays["wavelength"]
+        if own == kind and axis is not None and axis.dtype.kind in "iuf" and _begins_well(
+            axis, cell.medium, options
+        ):  # fmt: skip
+            chosen.append(number)
+    if len(chosen) < 2 or kind is None:
+        return {}
+    units = {} if kind[0] else options.units
+    columns = {}
+    for role in ("wavelength", "flux", "ivar", "mask"):
+        rows: list[Any] | None = [cells[number].arms[0][role] for number in chosen]
+        if rows is not None and rows[0] is None:
+            rows = None
+        unit = _unit_of(role, units)
+        if rows is not None and unit is not None:
+            rows = [row * unit for row in rows]
+        columns[role] = rows
+    try:
+        found = list(
+            stream_arrays(*columns.values(), medium=kind[0] or options.medium, errors="row")
+        )
+    except Exception:  # one by one, it will be found which
+        return {}
+    return dict(zip(chosen, found, strict=True))
+
+
+def _unit_of(role: str, units: Mapping[str, str]) -> u.UnitBase | None:
+    """What the numbers of a field are in; None for plain ones."""
+    if role in units:
+        return parse_unit(units[role])
+    return u.AA if role == "wavelength" else None
+
+
+def _begins_well(axis: np.ndarray, medium: str | None, options: Options) -> bool:
+    """Whether wavelengths begin where those of a spectrum may."""
+    unit = _unit_of("wavelength", {} if medium else options.units)
+    if unit is None or unit.physical_type != "length":
+        return True
+    usable = axis[np.isfinite(axis) & (axis > 0)]
+    return not usable.size or _PLAUSIBLE[0] <= usable[0] * unit.to(u.AA) <= _PLAUSIBLE[1]
+
+
 def _convert(
     arrays: dict[str, np.ndarray | None], medium: str | None, options: Options
 ) -> list[Rows]:
     wavelength, flux, ivar, mask = (arrays[k] for k in ("wavelength", "flux", "ivar", "mask"))
     units = {} if medium else options.units
     axis: Any = np.asarray(wavelength, float)
-    unit = parse_unit(units["wavelength"]) if "wavelength" in units else u.AA
-    if unit.physical_type == "length":
-        usable = axis[np.isfinite(axis) & (axis > 0)]
-        first = (usable[:1] * unit).to_value(u.AA)
-        if first.size and not _PLAUSIBLE[0] <= first[0] <= _PLAUSIBLE[1]:
-            raise ValueError(
-                f"its wavelengths begin at {first[0]:.4g} Angstrom, where no spectrum does: say "
-                'their unit, as in units={"wavelength": "nm"}; logarithms are not taken'
-            )
     there = np.isfinite(axis) & (axis > 0)
+    unit = _unit_of("wavelength", units) or u.AA
+    if not _begins_well(axis, medium, options):
+        raise ValueError(
+            f"its wavelengths begin at {axis[there][0] * unit.to(u.AA):.4g} Angstrom, where no "
+            'spectrum does: say their unit, as in units={"wavelength": "nm"}; logarithms are not '
+            "taken"
+        )
     if there.any() and not there.all():  # pixels without a wavelength are padding
         axis = axis[there]
         flux, ivar, mask = (a if a is None else a[there] for a in (flux, ivar, mask))
     axis = axis * unit
-    values: Any = flux if "flux" not in units else flux * parse_unit(units["flux"])
-    if ivar is not None and "ivar" in units:
-        ivar = ivar * parse_unit(units["ivar"])
+    in_flux, in_ivar = (_unit_of(role, units) for role in ("flux", "ivar"))
+    values: Any = flux if in_flux is None else flux * in_flux
+    if ivar is not None and in_ivar is not None:
+        ivar = ivar * in_ivar
     medium = medium or options.medium
     try:
         return list(stream_arrays(axis, values, ivar, mask, medium=medium, errors="strict"))
@@ -262,7 +318,8 @@ class _Silence:
     """
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._before = threading.Lock(), 0, None
+        self._lock, self._inside = threading.Lock(), 0
+        self._before: warnings.catch_warnings | None = None
 
     def enter(self) -> None:
         with self._lock:

@@ -143,9 +143,10 @@ def _catalogue_of(files: Sequence[Path]) -> Path | None:
             return None
         root = Path(*file.parts[:place])
         roots.add(root.parent if root.name == "dataset" else root)
-    root = roots.pop() if len(roots) == 1 else None
-    named = ("hats.properties", "properties")
-    return root if root is not None and any((root / n).is_file() for n in named) else None
+    if len(roots) != 1:
+        return None
+    (own,) = roots
+    return own if any((own / n).is_file() for n in ("hats.properties", "properties")) else None
 
 
 def _of_tables(files: Sequence[Path], rows_per_file: int, root: Path | None) -> Iterator[Piece]:

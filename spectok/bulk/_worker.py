@@ -33,7 +33,7 @@ def network_of(options: Options) -> SpectralTokenizer:
     """
     with _lock:
         _share_the_cores()
-        if isinstance(options.model, torch.nn.Module):
+        if isinstance(options.model, SpectralTokenizer):
             network = resolve(options.model, options.device)
         else:
             key = (str(options.model), str(options.device))
