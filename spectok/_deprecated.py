@@ -6,11 +6,12 @@ astropy is imported only when an old name is used, so that what simulates stays 
 from __future__ import annotations
 
 import functools
+import importlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-__all__ = ["renamed_argument", "warn_deprecated"]
+__all__ = ["deprecated_names", "renamed_argument", "warn_deprecated"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -60,3 +61,35 @@ def renamed_argument(old: str, new: str) -> Callable[[_F], _F]:
         return wrapper  # type: ignore[return-value]
 
     return decorate
+
+
+def deprecated_names(
+    package: str, attribute: Callable[[str], Any], names: Mapping[str, tuple[str, str]]
+) -> Callable[[str], Any]:
+    """A package's ``__getattr__`` that still finds names which are public no more, and warns.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package.
+    attribute : callable
+        Its ``__getattr__`` for all other names: that of `lazy_loader`.
+    names : mapping of str to (str, str)
+        For each old name the module that has it, and what to use instead.
+
+    Returns
+    -------
+    getter : callable
+        The ``__getattr__``.
+    """
+
+    def getter(name: str) -> Any:
+        if name not in names:
+            return attribute(name)
+        module, instead = names[name]
+        warn_deprecated(
+            f"{package}.{name} is no public name since spectok 0.2 and goes with 0.3: {instead}"
+        )
+        return getattr(importlib.import_module(module), name)
+
+    return getter

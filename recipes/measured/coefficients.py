@@ -6,8 +6,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from spectok.simulate.objects._registry import find_template
-from spectok.simulate.objects._sources._grids import read_basis
 from spectok.simulate.objects._sources._optical import QUASARS, physical
+from spectok.simulate.objects._sources._resampling import read_basis
 
 RANGES = {"quasar-low": (0.05, 1.7), "quasar-high": (1.5, 5.0)}
 

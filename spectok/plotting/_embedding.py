@@ -1,4 +1,4 @@
-"""A map of many spectra."""
+"""Map of many spectra in two dimensions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def plot_embedding(
     TypeError
         For a table, such as that of `spectok.embed`.
     ValueError
-        For coordinates of another shape, another number of values, and more than 64 classes.
+        - For coordinates of another shape.
+        - For another number of values than of coordinates.
+        - For more than 64 classes.
 
     Examples
     --------
@@ -181,7 +183,7 @@ def _numbers(axes: Axes, places: np.ndarray, values: Any, label: str | None, dra
 
 
 def _unknown(axes: Axes, places: np.ndarray, draw: dict) -> list[Any]:
-    """What was drawn for the spectra of which nothing is known."""
+    """Points drawn for the spectra of which nothing is known."""
     if not len(places):
         return []
     name = f"not known ({len(places):,})"

@@ -1,4 +1,4 @@
-"""Labels that were predicted, against those that are true."""
+"""Plot of predicted labels against true ones."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def plot_labels(
     Raises
     ------
     ValueError
-        Where shapes differ, some have a unit and some none, units do not convert, or not one
-        spectrum has both labels.
+        - Where shapes differ.
+        - Where some have a unit and some none, or units do not convert.
+        - Where not one spectrum has both labels.
 
     Examples
     --------

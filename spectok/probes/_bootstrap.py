@@ -1,4 +1,4 @@
-"""Confidence intervals of any metric."""
+"""Confidence intervals of any metric, by bootstrap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from astropy import units as u
 from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 
-from spectok.probes._values import same_length
+from spectok.probes._metric_inputs import same_length
 
 __all__ = ["interval"]
 

@@ -1,4 +1,4 @@
-"""Spectra with their embeddings: given, or made by the model behind the tokens."""
+"""Spectra with embeddings, given or made by the model behind the tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spectok._codec import embed
 from spectok._codec._network import matching
 from spectok._tokens import meta_of, sequences
-from spectok.probes._items import as_inputs
+from spectok.probes._sequences import as_inputs
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,4 @@
-"""The training of a probe: a few minutes on frozen tokens."""
+"""Training of a probe on frozen tokens, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from spectok._progress import progress_bar
-from spectok.probes._items import Inputs, as_inputs, batches_of, make_batch
 from spectok.probes._network import ProbeConfig, ProbeNetwork
+from spectok.probes._sequences import Inputs, as_inputs, batches_of, make_batch
 
 if TYPE_CHECKING:
     from spectok.probes._linear import LinearConfig
@@ -154,7 +154,7 @@ def seeded(seed: int, device: str | torch.device = "cpu") -> Iterator[None]:
 
 
 def outputs(network: nn.Module, inputs: Inputs, batch_size: int) -> Tensor:
-    """What a network says of spectra, (N, O) on the CPU."""
+    """Outputs of a network for spectra, (N, O) on the CPU."""
     inputs = as_inputs(inputs)
     network.eval()
     device = next(part for name, part in network.state_dict().items() if name != "grid").device

@@ -14,7 +14,7 @@ __all__ = ["Labels", "read_labels"]
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """What labels look like: their names and units, and whether they came as a table.
+    """Form of labels: their names and units, and whether they came as a table.
 
     Attributes
     ----------

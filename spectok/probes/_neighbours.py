@@ -1,4 +1,4 @@
-"""The nearest spectra of every spectrum, across surveys."""
+"""Nearest spectra of every spectrum, across surveys."""
 
 from __future__ import annotations
 
@@ -80,10 +80,13 @@ def neighbours(
 
     Raises
     ------
-    TypeError, ValueError
-        For what holds neither tokens nor vectors, for n below 1, another method, sides of
-        different weights or sizes, a method for which there is no input, and where no spectrum
-        shares wavelengths with any reference.
+    TypeError
+        - For what holds neither tokens nor vectors.
+        - For a method for which there is no input.
+    ValueError
+        - For n below 1, or another method.
+        - For sides of different weights or sizes.
+        - Where no spectrum shares wavelengths with any reference.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""The adaptation module: learned queries that attend over frozen tokens, and a small head."""
+"""Network of a probe: learned queries that attend over frozen tokens, and a small head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spectok.model._embedding import phases
 from spectok.model._reader import token_features
 from spectok.model._transformer import Block, attention_mask, rotation
-from spectok.probes._grid import on_grid
+from spectok.probes._token_grid import on_grid
 
 __all__ = ["OnGrid", "ProbeBatch", "ProbeConfig", "ProbeNetwork"]
 
@@ -227,7 +227,7 @@ class ProbeNetwork(OnGrid):
         return on_grid(token, batch.wavelength, batch.valid, grid)
 
     def _attend(self, token: Tensor, batch: ProbeBatch) -> Tensor:
-        """What the queries find, (N, queries * width)."""
+        """Results of the queries, (N, queries * width)."""
         wavelength, mask = batch.wavelength, attention_mask(batch.valid)
         if bool((wavelength == wavelength[:1]).all()):
             wavelength = wavelength[:1]  # of one grid, phases are computed once

@@ -1,4 +1,4 @@
-"""Tokens as pixels of one grid in the logarithm of wavelength, on which a redshift is a shift."""
+"""Tokens on a grid in the logarithm of wavelength, on which a redshift is a shift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from spectok.model._cosines import coefficients_of, cosines, cosines_and_noise
 from spectok.model._limits import LARGEST_TOKEN
-from spectok.probes._items import Inputs
+from spectok.probes._sequences import Inputs
 
 __all__ = ["N_CHANNELS", "channels_of", "log_grid", "on_log_grid", "placed", "with_widths"]
 
@@ -23,12 +23,12 @@ _BROAD, _NARROW, _WIDE = 8e-4, 0.008, 0.08  # dex: running means reach this far 
 
 def with_widths(inputs: Inputs) -> Inputs:
     """The inputs, which must be items that know how wide their patches are."""
-    if inputs.items is None:
+    if inputs.sequences is None:
         raise TypeError(
             "these are vectors without tokens, and a redshift is read from tokens: give the token "
             "table of spectok.encode, or spectok.group(tokens)"
         )
-    for row, item in enumerate(inputs.items):
+    for row, item in enumerate(inputs.sequences):
         if "half" not in item.dtype.names:
             raise ValueError(
                 f"the item of spectrum {row} has no field 'half', the widths of its patches: "
@@ -52,7 +52,7 @@ def log_grid(items: np.ndarray | Sequence[np.ndarray], step: float) -> tuple[int
 def on_log_grid(
     items: np.ndarray | Sequence[np.ndarray], first: int, size: int, step: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the cosines of tokens say on the grid: means over its pixels, and their noise.
+    """Means of the decoded cosines over the pixels of the grid, and their noise.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def on_log_grid(
 
 
 def channels_of(flux: Tensor, noise: Tensor, covered: Tensor, step: float) -> Tensor:
-    """What a redshift is read from: lines and breaks, in units of the noise and of the flux.
+    """Channels for redshifts: lines and breaks, in units of the noise and of the flux.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The network of the redshift probe: a score for every redshift, by correlation with patterns."""
+"""Network of the redshift probe: a score for every redshift, by correlation with patterns."""
 
 from __future__ import annotations
 

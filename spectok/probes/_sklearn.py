@@ -1,4 +1,4 @@
-"""What probes need of scikit-learn, and the one sentence where it is missing."""
+"""Import of scikit-learn, with one sentence where it is missing."""
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin

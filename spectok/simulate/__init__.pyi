@@ -1,11 +1,8 @@
-from ._bounds import LabelBounds as LabelBounds
 from ._bounds import label_bounds as label_bounds
 from ._observe import observe as observe
 from ._observe import observe_pairs as observe_pairs
 from ._simulator import Simulator as Simulator
 from .instruments._instrument import Instrument as Instrument
-from .instruments._observation import Observation as Observation
-from .instruments._spectrographs import INSTRUMENTS as INSTRUMENTS
 from .instruments._spectrographs import instrument as instrument
 from .objects._registry import conf as conf
 from .objects._sources import build_templates as build_templates
@@ -14,10 +11,7 @@ from .objects._templates import load_templates as load_templates
 from .objects._templates import save_templates as save_templates
 
 __all__ = [
-    "INSTRUMENTS",
     "Instrument",
-    "LabelBounds",
-    "Observation",
     "Simulator",
     "Templates",
     "build_templates",

@@ -1,4 +1,4 @@
-"""How well labels of mock stars can be known at best: the Cramér-Rao bound."""
+"""Cramér-Rao bounds on the labels of mock stars."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _DRAWS = 20_000  # labels from which the prior's covariance is taken
 
 @dataclass(frozen=True, eq=False)
 class LabelBounds:
-    """Mock observations, and how well the labels of each star can be known at best.
+    """Mock observations with the Cramér-Rao bounds on the labels of each star.
 
     Parameters
     ----------
-    observation : `~spectok.simulate.Observation`
+    observation : Observation
         Of n stars.
     plain : dict of str to `numpy.ndarray` of float64, shape (n,)
         Cramér-Rao bound: the least standard deviation of an estimate without bias, in the
@@ -53,10 +53,11 @@ class LabelBounds:
     --------
     >>> import numpy as np
     >>> from spectok import simulate
+    >>> from spectok.simulate._bounds import LabelBounds
     >>> observation = simulate.Simulator("apogee").observe(2)[0]
     >>> kelvin = ([9.0, 400.0], [9.0, 300.0], [500.0, 500.0])
     >>> plain, bayes, prior = ({"teff": np.array(values)} for values in kelvin)
-    >>> simulate.LabelBounds(observation, plain, bayes, prior).bound["teff"]
+    >>> LabelBounds(observation, plain, bayes, prior).bound["teff"]
     array([  9., 300.])
     """
 
@@ -106,7 +107,12 @@ def label_bounds(
     Returns
     -------
     bounds : LabelBounds
-        Its observation is ``simulator.observe(n, seed=seed, snr=snr)[0]``. Bounds are NaN for
+        ``bounds.observation`` is ``simulator.observe(n, seed=seed, snr=snr)[0]``. The others are
+        dicts of label to `numpy.ndarray` of shape (n,), in the label's unit: ``plain``, the
+        Cramér-Rao bound, the least standard deviation of an estimate without bias; ``bayes``,
+        the same for one who also knows how labels are distributed in the star's family;
+        ``prior``, the standard deviation of the label there; ``bound``, the plain bound, or
+        the Bayesian one where the plain one exceeds 0.3 of the prior. Bounds are NaN for
         objects of other families and for labels that the star's emulator does not have; they
         are infinite where a spectrum has no valid pixel.
 
@@ -191,7 +197,7 @@ def label_bounds(
 
 
 class _Star:
-    """What is drawn for a star of an emulating family, and how widely.
+    """Quantities drawn for a star of an emulating family, and how widely.
 
     Parameters
     ----------
@@ -261,7 +267,7 @@ def _derivatives(
 
 
 def _modes(instrument: Instrument) -> np.ndarray:
-    """What multiplies a spectrum: scale, tilt and dust of the star, then the calibration."""
+    """Factors of a spectrum: scale, tilt and dust of the star, then the calibration."""
     place = np.log10(instrument.wavelength)
     dust = milky_way(torch.tensor(instrument.wavelength)).numpy()
     star = [np.ones(len(place)), np.log(10) * (place - place.mean()), -0.4 * np.log(10) * dust]

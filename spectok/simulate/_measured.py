@@ -1,4 +1,4 @@
-"""Quantities measured on the surveys' training spectra, which both floors need."""
+"""File of quantities measured on the surveys' training spectra."""
 
 from pathlib import Path
 

@@ -71,8 +71,9 @@ def observe(
     Raises
     ------
     ValueError
-        For an unknown survey or kind, a kind that the survey does not observe, or arms that
-        overlap where one spectrum is asked for.
+        - For an unknown survey or kind.
+        - For a kind that the survey does not observe.
+        - For arms that overlap, where one spectrum is asked for.
 
     See Also
     --------
@@ -133,8 +134,8 @@ def observe_pairs(
     Raises
     ------
     ValueError
-        As `~spectok.simulate.observe`, and for instruments that share no wavelengths (GALAH and
-        APOGEE do not overlap).
+        - As `~spectok.simulate.observe`.
+        - For instruments that share no wavelengths (GALAH and APOGEE do not overlap).
 
     Examples
     --------

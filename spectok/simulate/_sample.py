@@ -1,4 +1,4 @@
-"""Samples of objects: what the objects' side of the simulator hands to the instruments'."""
+"""Samples of objects: noise-free spectra and labels, which instruments observe."""
 
 from __future__ import annotations
 

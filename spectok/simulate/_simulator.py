@@ -1,4 +1,4 @@
-"""Mock observations as tensors, by the thousand."""
+"""Simulator: mock observations as tensors, by the thousand."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from spectok.simulate.objects._templates import Templates
 __all__ = ["Simulator"]
 
 _CHUNK = 64
+# Names of the last release.
+_OLD = {"scene": "sample", "scenes": "samples", "strange": "extra_lines"}
 # How often each kind is drawn where all are observed.
 _SHARES = {"galaxy": 0.4, "quasar": 0.3, "star": 0.3}
 
@@ -35,9 +37,10 @@ class Simulator:
     Parameters
     ----------
     *instruments : str or `Instrument`
-        What the objects are observed with: names of `INSTRUMENTS`, or instruments of one's
-        own. Those of one family of wavelengths (SDSS, BOSS and DESI) observe all kinds of
-        objects; of different ones (GALAH and APOGEE) the same stars, drawn by their labels.
+        What the objects are observed with: names that `~spectok.simulate.instrument` knows, or
+        instruments of one's own. Those of one family of wavelengths (SDSS, BOSS and DESI)
+        observe all kinds of objects; of different ones (GALAH and APOGEE) the same stars, drawn
+        by their labels.
     templates : `~spectok.simulate.Templates`, optional
         Default: analytic ones.
     kind : str, optional
@@ -51,8 +54,10 @@ class Simulator:
     Raises
     ------
     ValueError
-        For a kind without a template, and for instruments of different wavelengths without
-        emulators of the same stars, or that are to share other objects than stars.
+        - Without an instrument.
+        - For a kind that is none, or has no template.
+        - For instruments of different wavelengths without emulators of the same stars.
+        - For instruments of different wavelengths that are to share other objects than stars.
 
     Examples
     --------
@@ -132,9 +137,12 @@ class Simulator:
 
         Returns
         -------
-        observations : list of `~spectok.simulate.Observation`
+        observations : list
             One per instrument, of the same objects; what the first sees does not depend on the
-            others.
+            others. Each has tensors of shape (n, L): ``truth`` (noise-free), ``flux``,
+            ``sigma`` (the stated error), ``true_sigma`` and ``valid``; ``labels``, a dict of
+            tensors of shape (n,); ``families``, the names of the templates' families;
+            ``instrument``, whose ``wavelength`` they are on; and rows of it are one, too.
 
         Raises
         ------
@@ -148,7 +156,7 @@ class Simulator:
         return [join(one)[:n] for one in zip(*chunks, strict=True)]
 
     def chunks(self, n: int, seed: int) -> Iterator[tuple[torch.Generator, Tensor]]:
-        """Generators that together draw at least n objects, and the order that mixes each's.
+        """Generators of random numbers for at least n objects, and the order that mixes each's.
 
         Parameters
         ----------
@@ -198,8 +206,8 @@ class Simulator:
 
         Returns
         -------
-        observations : list of `~spectok.simulate.Observation`
-            One per instrument, of the same objects, family by family.
+        observations : list
+            One per instrument, as from `observe`, of the same objects, family by family.
 
         Raises
         ------
@@ -279,15 +287,14 @@ class Simulator:
             perturb=perturb,
         )
 
-    def scene(self, *args: Any, **kwargs: Any) -> Sample:
-        """Deprecated name of `sample`."""
-        warn_deprecated("Simulator.scene is called sample since spectok 0.2; it goes with 0.3")
-        return self.sample(*args, **kwargs)
-
-    def scenes(self, *args: Any, **kwargs: Any) -> dict[FineGrid, Sample]:
-        """Deprecated name of `samples`."""
-        warn_deprecated("Simulator.scenes is called samples since spectok 0.2; it goes with 0.3")
-        return self.samples(*args, **kwargs)
+    def __getattr__(self, name: str) -> Any:
+        if name not in _OLD:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        warn_deprecated(
+            f"Simulator.{name} is called {_OLD[name]} since spectok 0.2; "
+            "the old name goes with 0.3"
+        )
+        return getattr(self, _OLD[name])
 
 
 def _family_of(one: Instrument) -> str:

@@ -189,7 +189,7 @@ def header_axis(
 
 
 def _log_of(header: Any, kind: str, number: int, values: np.ndarray) -> str | None:
-    """What the header says of a logarithm, by any of the conventions."""
+    """Logarithm of a header's axis, by any of the conventions."""
     fit = str(header.get("WFITTYPE", "")).upper()
     said = "LOG" in kind or kind.startswith("LN") or fit.startswith("LOG")
     said |= str(header.get("DC-FLAG", 0)).strip() in ("1", "1.0", "True", "T")

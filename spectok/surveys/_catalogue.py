@@ -1,4 +1,4 @@
-"""What the user asked of SDSS, and which spectra the catalogue knows for it."""
+"""Search of the SDSS catalogue for the spectra that were asked for."""
 
 from __future__ import annotations
 

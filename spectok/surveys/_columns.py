@@ -1,4 +1,4 @@
-"""Tables of other hands, FITS or text, to spectra: columns by their names."""
+"""Foreign tables, FITS or text, to spectra: columns by their names."""
 
 from __future__ import annotations
 

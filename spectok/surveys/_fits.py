@@ -1,4 +1,4 @@
-"""What all survey readers share: opening a file, and building a spectrum."""
+"""FITS tools that all survey readers share: opening a file, and building a spectrum."""
 
 from __future__ import annotations
 

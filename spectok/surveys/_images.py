@@ -1,4 +1,4 @@
-"""Images of other hands to spectra: one spectrum, rows of them, bands of IRAF, cubes."""
+"""Foreign images to spectra: one spectrum, rows of them, bands of IRAF, cubes."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ _WORDS = (
 
 
 def _row_roles(header: Any, shape: tuple[int, ...], place: int) -> dict[str, Any] | None:
-    """What the rows of an image are, where its header labels them: {name: index}."""
+    """Rows of an image by the names that its header gives them: {name: index}."""
     if len(shape) < 2 or place != len(shape) - 1:
         return None
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Reading files of any survey: the survey is found from what the file holds."""
+"""Reader of files of any survey, which is found from what the file holds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def read(
     -------
     specutils.SpectrumList
         What the survey's own ``read`` returns, file after file. Spectra of other files have
-        ``meta["medium"]`` and ``meta["object_id"]`` (the file's name, where it has no other).
+        ``meta["medium"]`` (air or vacuum) and ``meta["object_id"]`` (the file's name, where it
+        has no other).
 
     Raises
     ------

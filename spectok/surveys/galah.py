@@ -91,7 +91,7 @@ def read(path: Source) -> SpectrumList:
     specutils.SpectrumList
         One `~specutils.Spectrum` of shape (4096,) per camera, in wavelength
         order: counts on the native linear grid in **air** Angstrom. ``meta`` has
-        "survey", "medium", "arm" ("1" to "4"), "object_id" (the sobject_id),
+        "survey", "medium" (air or vacuum), "arm" ("1" to "4"), "object_id" (the sobject_id),
         "frame" ("barycentric", or "observatory" where the reduction did not
         correct; absent if the file does not say), "v_barycentric" (the correction
         that was applied [km/s]), "ra", "dec" [deg] where known, and "label"
@@ -102,8 +102,10 @@ def read(path: Source) -> SpectrumList:
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If a file is missing or damaged.
+    FileNotFoundError
+        If a file is missing.
+    OSError
+        If a file is damaged.
     ValueError
         If it is none of these files.
 
@@ -156,7 +158,7 @@ def read(path: Source) -> SpectrumList:
 
 
 def star_of(path: Path) -> Path | None:
-    """What the four camera files of a star have in common; None for other names.
+    """Part of the name that the four camera files of a star share; None for other names.
 
     Examples
     --------

@@ -39,7 +39,7 @@ class Source(Protocol):
     --------
     >>> import torch
     >>> from spectok._batch import SpectrumBatch
-    >>> from spectok.training import Drawn
+    >>> from spectok.training._window import Drawn
     >>> class Noise:
     ...     def draw(self, rng, survey, n, n_patches, patch_size):
     ...         shape = (n, n_patches * patch_size)

@@ -30,7 +30,7 @@ class Objective(torch.nn.Module):
     Examples
     --------
     >>> from spectok import ModelConfig, SpectralTokenizer
-    >>> from spectok.training import Objective
+    >>> from spectok.training._objective import Objective
     >>> objective = Objective(SpectralTokenizer(ModelConfig.of_size("tiny")), model_error=False)
     >>> objective.model_error
     False

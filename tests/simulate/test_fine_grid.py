@@ -5,6 +5,7 @@ import pytest
 
 from spectok import simulate
 from spectok.simulate._fine_grid import FINE, FineGrid
+from spectok.simulate.instruments._spectrographs import INSTRUMENTS
 
 
 def test_points_of_segments():
@@ -25,7 +26,7 @@ def test_segment_of_a_wavelength():
             grid.segment_of(10 ** np.array([3.6001, outside]))
 
 
-@pytest.mark.parametrize("name", simulate.INSTRUMENTS)
+@pytest.mark.parametrize("name", INSTRUMENTS)
 def test_every_instrument_lies_on_a_grid_with_room_for_its_lines(name):
     instrument = simulate.instrument(name)
     assert instrument.grid in FINE.values()

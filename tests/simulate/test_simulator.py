@@ -297,6 +297,10 @@ def test_old_names_of_arguments_and_methods_work_for_one_release(generator):
     with pytest.warns(AstropyDeprecationWarning, match="scenes is called samples"):
         found = old.scenes(3, generator(2))[new.fine]
     assert torch.equal(found.flux, new.samples(3, generator(2))[new.fine].flux)
+    with pytest.warns(AstropyDeprecationWarning, match="strange is called extra_lines"):
+        assert old.strange == 0.5
+    with pytest.raises(AttributeError, match="no attribute 'scenery'"):
+        _ = old.scenery
     with pytest.raises(TypeError, match="give extra_lines, not extra_lines and strange"):
         simulate.Simulator("sdss", strange=0.5, extra_lines=0.1)
 

@@ -92,7 +92,7 @@ def sky_scatter(instrument: Instrument, n: int, generator: torch.Generator) -> T
 
 
 def sky_residuals(instrument: Instrument, bright: Tensor, generator: torch.Generator) -> Tensor:
-    """What the subtraction of sky lines left: lines too strong, too weak, or shifted; (n, L)."""
+    """Residuals of sky lines after their subtraction: too strong, too weak, or shifted; (n, L)."""
     device, n = generator.device, len(bright)
     # Photons make variance at the rate of the source term, so this is the sky's flux.
     sky = instrument.tensor("line", device) / instrument.tensor("source", device)

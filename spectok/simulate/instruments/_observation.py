@@ -87,7 +87,7 @@ class Observation:
 
 
 def join(parts: Sequence[Observation]) -> Observation:
-    """One observation of the objects of several."""
+    """Join observations of several sets of objects into one."""
     rows: dict[str, Any] = {
         name: torch.cat([getattr(part, name) for part in parts]) for name in _ROWS
     }

@@ -1,4 +1,4 @@
-"""What each pixel sees of a finely sampled spectrum, in closed form."""
+"""Response of pixels to a finely sampled spectrum, in closed form."""
 
 from __future__ import annotations
 

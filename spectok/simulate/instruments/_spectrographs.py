@@ -1,4 +1,4 @@
-"""The instruments of four surveys, from what was measured on their training spectra."""
+"""Instruments of four surveys, with the noise measured on their training spectra."""
 
 from __future__ import annotations
 

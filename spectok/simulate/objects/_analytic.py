@@ -1,4 +1,4 @@
-"""Templates made of formulas: continua and lines without any file, for demos and tests."""
+"""Analytic templates, made of formulas without any file, for demos and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broadening by motions, in the Fourier domain."""
+"""Broadening of lines by velocity dispersion and rotation, in the Fourier domain."""
 
 from __future__ import annotations
 

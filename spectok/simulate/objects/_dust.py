@@ -1,4 +1,4 @@
-"""Extinction laws."""
+"""Extinction curves of dust in the Galaxy and in galaxies."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from spectok.simulate._fine_grid import FineGrid
 __all__ = ["EMULATING", "LABELS", "Drawn", "Family"]
 
 LABELS = ("teff", "logg", "feh", "alpha", "vbroad", "age", "metallicity")
-"""What a family may know of its spectra: [K], [dex], ..., and [Gyr] of a stellar population."""
+"""Labels that a family may know of its spectra: [K], [dex], ..., [Gyr] of populations."""
 
 EMULATING = ("kernel", "quadratic", "network")
 """Forms whose spectra follow from labels; the others are tables of spectra or of vectors."""
@@ -55,7 +55,7 @@ class Drawn:
 
 
 class Family:
-    """Spectra of one origin, on one grid: it draws some, and puts them at a redshift.
+    """Family of template spectra of one origin, which draws some and redshifts them.
 
     Parameters
     ----------

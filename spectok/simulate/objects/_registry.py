@@ -1,4 +1,4 @@
-"""Template files: where they come from, their checksums, and how they are found."""
+"""Registry of template files: sources, checksums, and search in folders and caches."""
 
 from __future__ import annotations
 

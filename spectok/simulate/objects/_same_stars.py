@@ -1,4 +1,4 @@
-"""The same stars at wavelengths that no template covers alone: emulators that share labels."""
+"""Draws of the same stars on grids of different wavelengths, by labels that emulators share."""
 
 from __future__ import annotations
 

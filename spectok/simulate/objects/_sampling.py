@@ -37,7 +37,7 @@ def draw_sample(
     perturb: tuple[str, float] | None = None,
     given: Mapping[str, Tensor] | None = None,
 ) -> Sample:
-    """Draw n objects, those of one family one after the other.
+    """Draw a sample of n objects, those of one family one after the other.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spectok import simulate
+from spectok.simulate.instruments._spectrographs import INSTRUMENTS
 
 # Pixels, first and last wavelength [vacuum Angstrom], resolving power of the survey's papers.
 SURVEYS = {
@@ -16,7 +17,7 @@ ARMS = {"desi-arms": [2751, 2326, 2881], "galah": [4096] * 4, "apogee-visit": [4
 
 
 def test_all_are_here():
-    assert set(simulate.INSTRUMENTS) == set(SURVEYS)
+    assert set(INSTRUMENTS) == set(SURVEYS)
     with pytest.raises(ValueError, match="no instrument 'gaia'; choose one of sdss, boss, desi"):
         simulate.instrument("gaia")
 

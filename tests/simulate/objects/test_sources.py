@@ -20,7 +20,7 @@ from spectok.simulate.objects._family import LABELS
 from spectok.simulate.objects._registry import FILES
 from spectok.simulate.objects._sources import _build, _optical, _stars
 from spectok.simulate.objects._sources._build import training_models
-from spectok.simulate.objects._sources._grids import read_basis, resample, table, vacuum
+from spectok.simulate.objects._sources._resampling import read_basis, resample, table, vacuum
 from spectok.surveys import sdss
 
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""From template files to template families."""
+"""Template files to template families."""
 
 from ._build import build_templates
 

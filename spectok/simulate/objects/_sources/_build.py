@@ -1,4 +1,4 @@
-"""Build all template families from files, wherever they are."""
+"""Building of all template families from files."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _fits() -> dict[str, np.ndarray]:
 
 
 def training_models(spectra: Iterable[Spectrum]) -> list[dict]:
-    """What is needed of training spectra that have a best fit of the survey.
+    """Collect from training spectra what templates need of the survey's best fits.
 
     Parameters
     ----------

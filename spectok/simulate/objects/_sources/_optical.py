@@ -10,7 +10,7 @@ import numpy as np
 from astropy.io import fits
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from spectok.simulate.objects._sources._grids import read_basis, resample, table, vacuum
+from spectok.simulate.objects._sources._resampling import read_basis, resample, table, vacuum
 
 __all__ = ["FAMILIES", "QUASARS", "models", "physical"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from spectok.simulate.objects._sources._grids import resample, table, vacuum
+from spectok.simulate.objects._sources._resampling import resample, table, vacuum
 
 __all__ = ["FAMILIES"]
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectok.probes._grid import choose_grid, on_grid
+from spectok.probes._token_grid import choose_grid, on_grid
 
 
 def tensors(wavelength, token, valid=None):

@@ -1,4 +1,4 @@
-"""What probes take: tokens of every spectrum, a vector of every spectrum, or both."""
+"""Sequences of tokens, vectors, or both, of every spectrum: the inputs of probes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from astropy.table import Table
 
+from spectok._batch import padded
 from spectok._tokens import group
 from spectok.probes._network import ProbeBatch
 
 __all__ = [
     "Inputs",
     "as_inputs",
-    "as_items",
+    "as_sequences",
     "batches_of",
     "make_batch",
     "same_sizes",
@@ -34,8 +35,8 @@ class Inputs:
 
     Attributes
     ----------
-    items : `numpy.ndarray` of object, shape (N,), or None
-        Tokens, as `spectok.group` gives them.
+    sequences : `numpy.ndarray` of object, shape (N,), or None
+        Tokens of every spectrum, items as `spectok.group` gives them.
     vector : `numpy.ndarray` of float32, shape (N, E), or None
         An embedding or other numbers; of spectra without a valid token they mean nothing.
     filled : `numpy.ndarray` of bool, shape (N,)
@@ -44,7 +45,7 @@ class Inputs:
         Name and checksum of the model behind them; empty where it is not known.
     """
 
-    items: np.ndarray | None
+    sequences: np.ndarray | None
     vector: np.ndarray | None
     filled: np.ndarray
     made_by: dict[str, Any]
@@ -54,7 +55,7 @@ class Inputs:
 
     def __getitem__(self, rows: Any) -> Inputs:
         return Inputs(
-            None if self.items is None else self.items[rows],
+            None if self.sequences is None else self.sequences[rows],
             None if self.vector is None else self.vector[rows],
             self.filled[rows],
             self.made_by,
@@ -69,25 +70,25 @@ class Inputs:
         TypeError
             Where there are vectors only.
         """
-        if self.items is None:
+        if self.sequences is None:
             raise TypeError(
                 "these are vectors without tokens, and tokens are needed here: give the token "
                 "table of spectok.encode, or spectok.group(tokens)"
             )
-        return self.items
+        return self.sequences
 
     @property
     def sizes(self) -> tuple[int, int]:
         """Numbers of a token and of a vector; 0 where there is none."""
-        token = 0 if self.items is None else self.items[0]["token"].shape[-1]
+        token = 0 if self.sequences is None else self.sequences[0]["token"].shape[-1]
         return token, 0 if self.vector is None else self.vector.shape[1]
 
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of every spectrum, (N,)."""
-        if self.items is None:
+        if self.sequences is None:
             return np.zeros(len(self), int)
-        return np.array([len(item) for item in self.items], int)
+        return np.array([len(item) for item in self.sequences], int)
 
 
 def as_inputs(given: Any) -> Inputs:
@@ -136,7 +137,7 @@ def as_inputs(given: Any) -> Inputs:
     return _of_items(given)
 
 
-def as_items(tokens: Any) -> np.ndarray:
+def as_sequences(tokens: Any) -> np.ndarray:
     """Token table, or what `spectok.group` made of one, to items: (N,) of object.
 
     Raises
@@ -195,7 +196,7 @@ def _of_both(both: np.ndarray) -> Inputs:
     vector = np.asarray(both["vector"], np.float32).reshape(len(both), -1)
     _refuse_broken(vector, inputs.filled)
     vector = np.where(inputs.filled[:, None], vector, 0.0)
-    return Inputs(inputs.items, vector, inputs.filled, inputs.made_by)
+    return Inputs(inputs.sequences, vector, inputs.filled, inputs.made_by)
 
 
 def _refuse_broken(vector: np.ndarray, filled: np.ndarray) -> None:
@@ -292,16 +293,14 @@ def make_batch(inputs: Inputs | np.ndarray | Sequence[np.ndarray]) -> ProbeBatch
         items = np.empty(len(inputs), object)
         items[:] = list(inputs)
         inputs = Inputs(items, None, np.ones(len(items), bool), {})
-    n, size = len(inputs), max(inputs.sizes[0], 1)
-    items = np.empty(0, object) if inputs.items is None else inputs.items
-    longest = max([1, *(len(item) for item in items)])
-    token = np.zeros((n, longest, size), np.float32)
-    wavelength = np.ones((n, longest))
-    valid = np.zeros((n, longest), bool)
-    for row, item in enumerate(items):
-        token[row, : len(item)] = item["token"]
-        wavelength[row, : len(item)] = item["wavelength"]
-        valid[row, : len(item)] = True
+    size = max(inputs.sizes[0], 1)
+    rows = inputs.sequences
+    if rows is None:
+        rows = [np.zeros(0, [("wavelength", float), ("token", np.float32, (size,))])] * len(inputs)
+    # The row of one place at the end, cut off again, makes one where no spectrum has any.
+    token = padded([*(row["token"] for row in rows), np.zeros((1, size))], np.float32)[:-1]
+    wavelength = padded([*(row["wavelength"] for row in rows), np.ones(1)], fill=1)[:-1]
+    valid = padded([*(np.ones(len(row), bool) for row in rows), np.ones(1, bool)], bool)[:-1]
     vector = None if inputs.vector is None else torch.from_numpy(inputs.vector)
     return ProbeBatch(
         torch.from_numpy(token), torch.from_numpy(wavelength), torch.from_numpy(valid), vector

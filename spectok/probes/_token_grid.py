@@ -1,4 +1,4 @@
-"""Tokens side by side on one grid of wavelengths, whatever grids their spectra had."""
+"""Tokens of different spectra side by side on one grid of wavelengths."""
 
 from __future__ import annotations
 

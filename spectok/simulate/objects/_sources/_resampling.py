@@ -1,4 +1,4 @@
-"""Bringing template files to constant steps of log10 wavelength."""
+"""Resampling of template files to constant steps of log10 wavelength."""
 
 from __future__ import annotations
 

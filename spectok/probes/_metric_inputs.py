@@ -1,4 +1,4 @@
-"""What the metrics accept, and what they refuse."""
+"""Checks of what is given to the metrics."""
 
 from __future__ import annotations
 

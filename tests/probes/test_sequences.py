@@ -12,9 +12,9 @@ from astropy.table import QTable
 from specutils import Spectrum
 
 import spectok
-from spectok.probes._items import (
+from spectok.probes._sequences import (
     as_inputs,
-    as_items,
+    as_sequences,
     batches_of,
     make_batch,
     same_tokenizer,
@@ -31,7 +31,7 @@ def table(make_arrays, tiny):
 
 
 def test_a_table_and_its_items_are_the_same(table):
-    a, b = as_items(table), as_items(spectok.group(table))
+    a, b = as_sequences(table), as_sequences(spectok.group(table))
     assert a.shape == b.shape == (4,)
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
     assert tokenizer_of(a) == {key: table.meta[key] for key in ("MODEL", "SHA256")}
@@ -45,20 +45,20 @@ def test_a_table_and_its_items_are_the_same(table):
     lambda items: [np.concatenate([item, item]) for item in items],
 ])  # fmt: skip
 def test_items_remember_their_model(take, table):
-    items = as_items(take(spectok.group(table)))
+    items = as_sequences(take(spectok.group(table)))
     assert items.dtype == object and items.ndim == 1
     assert all(item.dtype.metadata["SHA256"] == table.meta["SHA256"] for item in items)
 
 
 def test_items_of_one_length_stay_items(make_items):
-    assert as_items(list(make_items([5, 5, 5]))).shape == (3,)
-    assert as_items(list(make_items([5]))).shape == (1,)
+    assert as_sequences(list(make_items([5, 5, 5]))).shape == (3,)
+    assert as_sequences(list(make_items([5]))).shape == (1,)
 
 
 def test_tokens_of_two_models_are_refused(make_items):
     items = np.concatenate([make_items([3, 3]), make_items([3], made_by=OTHER)])
     with pytest.raises(ValueError) as error:
-        as_items(items)
+        as_sequences(items)
     said = str(error.value)
     assert "spectrum 2" in said and "'another'" in said and "'by-hand'" in said
     assert "b" * 12 in said and "encode all" in said
@@ -66,8 +66,8 @@ def test_tokens_of_two_models_are_refused(make_items):
 
 def test_items_that_lost_their_model_pass(make_items):
     items = np.concatenate([make_items([3], made_by=None), make_items([3, 3])])
-    assert tokenizer_of(as_items(items))["MODEL"] == "by-hand"
-    assert tokenizer_of(as_items(items[:1])) == {}
+    assert tokenizer_of(as_sequences(items))["MODEL"] == "by-hand"
+    assert tokenizer_of(as_sequences(items[:1])) == {}
     same_tokenizer({}, OTHER, "these")
     same_tokenizer(OTHER, {}, "these")
 
@@ -75,7 +75,7 @@ def test_items_that_lost_their_model_pass(make_items):
 def test_token_sizes_that_differ(make_items):
     items = np.concatenate([make_items([3, 3]), make_items([3], channels=5)])
     with pytest.raises(ValueError, match="the tokens of spectrum 2 have 5 numbers, those of spec"):
-        as_items(items)
+        as_sequences(items)
 
 
 @pytest.mark.parametrize(("given", "kind", "words"), [
@@ -92,13 +92,13 @@ def test_token_sizes_that_differ(make_items):
 ])  # fmt: skip
 def test_what_is_refused(given, kind, words, make_items):
     with pytest.raises(kind, match=words):
-        as_items(given(make_items([3, 4])))
+        as_sequences(given(make_items([3, 4])))
 
 
 def test_a_list_of_tables_is_refused(table):
     """It looks like items, but holds the tokens that are not valid, too."""
     with pytest.raises(TypeError, match="spectrum 0 is a QTable.*spectok.concatenate"):
-        as_items([table, table])
+        as_sequences([table, table])
 
 
 @pytest.mark.parametrize("name", ["token", "wavelength"])
@@ -107,7 +107,7 @@ def test_broken_numbers_are_refused(name, value, make_items):
     items = make_items([3, 4])
     items[1][name][2] = value
     with pytest.raises(ValueError, match="spectrum 1 has tokens that are not finite, or wave"):
-        as_items(items)
+        as_sequences(items)
 
 
 def test_batches_are_padded(make_items):
@@ -148,7 +148,7 @@ VECTORS = np.random.default_rng(4).normal(size=(4, 3)).astype(np.float32)
 ])  # fmt: skip
 def test_kinds_of_vectors(take):
     inputs = as_inputs(take(VECTORS))
-    assert inputs.items is None and inputs.sizes == (0, 3) and len(inputs) == 4
+    assert inputs.sequences is None and inputs.sizes == (0, 3) and len(inputs) == 4
     assert inputs.vector.dtype == np.float32 and inputs.vector.dtype.isnative
     assert np.array_equal(inputs.vector, VECTORS) and inputs.filled.all() and not inputs.made_by
     assert inputs[1:].vector.shape == (3, 3) and not inputs.lengths.any()
@@ -164,7 +164,7 @@ def test_tokens_with_vectors(take, table):
     inputs = as_inputs(take(spectok.group(table, VECTORS)))
     assert inputs.sizes == (16, 3) and np.array_equal(inputs.vector, VECTORS)
     items = spectok.group(table)
-    assert all(np.array_equal(a, b) for a, b in zip(inputs.items, items, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(inputs.sequences, items, strict=True))
     assert inputs.made_by["SHA256"] == table.meta["SHA256"]
     batch = make_batch(inputs[1:3]).to("cpu")
     assert torch.equal(batch.vector, torch.from_numpy(VECTORS[1:3])) and batch.valid.any()

@@ -1,18 +1,23 @@
-"""One row of a Multimodal Universe file to plain arrays, and what is mended in it (no astropy)."""
+"""Records of the Multimodal Universe: rows read, mended, as plain arrays (no astropy)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from spectok._split import name_split, sky_split
+
 from ._missing import ABSURD, says_something
+from ._multimodal_files import Chunk, SurveyFile, read_chunks, report
 
-__all__ = ["SurveyRecord", "as_arrays", "known", "make_record", "text"]
+__all__ = ["ShardReader", "SurveyRecord", "Unit", "as_arrays"]
 
+# File, row group, first row, row after the last.
+Unit = tuple[int, int, int, int]
 # apStar files: log10 wavelength of the first pixel, and the step.
 _APOGEE_GRID = (4.179, 6e-6)
 
@@ -45,7 +50,7 @@ class SurveyRecord:
     Examples
     --------
     >>> import numpy as np
-    >>> from spectok.surveys import SurveyRecord
+    >>> from spectok.surveys._multimodal_records import SurveyRecord
     >>> pixels = np.linspace(4000.0, 5000.0, 4)
     >>> record = SurveyRecord("1", "SDSS", pixels, np.ones(4), np.ones(4), pixels > 4100.0)
     >>> record.mask.tolist()
@@ -71,7 +76,7 @@ class SurveyRecord:
 
 
 def as_arrays(records: Sequence[SurveyRecord]) -> dict[str, list]:
-    """What `spectok.encode_arrays` takes, from records.
+    """Arrays for `spectok.encode_arrays`, from records.
 
     Parameters
     ----------
@@ -86,7 +91,7 @@ def as_arrays(records: Sequence[SurveyRecord]) -> dict[str, list]:
     Examples
     --------
     >>> import numpy as np, spectok
-    >>> from spectok.surveys import SurveyRecord, as_arrays
+    >>> from spectok.surveys._multimodal_records import SurveyRecord, as_arrays
     >>> pixels = np.linspace(4000.0, 5000.0, 320)
     >>> record = SurveyRecord("1", "SDSS", pixels, np.ones(320), np.ones(320), pixels > 0)
     >>> tokens = spectok.encode_arrays(**as_arrays([record, record]))
@@ -97,7 +102,153 @@ def as_arrays(records: Sequence[SurveyRecord]) -> dict[str, list]:
     return {name: [getattr(record, name) for record in records] for name in names}
 
 
-def text(value: Any) -> Any:
+class ShardReader:
+    """Reads a shard; holds the files that are open.
+
+    Parameters
+    ----------
+    files : sequence of SurveyFile
+    units : sequence of `Unit`
+        The shard's share, in the order of the epoch.
+    plan : iterable of list of (int, int, int)
+        Chunks that are in memory together: position in ``units``, first row, row after the
+        last.
+    seed : tuple of int, optional
+        Of this shard in this epoch; without it rows come in the order of the units.
+    chunk_rows : int
+        Rows of a chunk.
+    split : str, optional
+        Objects of which part of the sky; by default all.
+    galah_offset : int, optional
+        By default 2 in HDF5 files and 0 in Parquet files.
+    damaged : "raise" or "skip"
+        What to do with files that cannot be read and rows that hold no spectrum.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[SurveyFile],
+        units: Sequence[Unit],
+        plan: Iterable[list[tuple[int, int, int]]],
+        *,
+        seed: tuple[int, ...] | None,
+        chunk_rows: int,
+        split: str | None,
+        galah_offset: int | None,
+        damaged: str,
+    ) -> None:
+        self.files, self.units, self.plan, self.seed = files, units, plan, seed
+        self.chunk_rows = chunk_rows
+        self.split, self.galah_offset, self.damaged = split, galah_offset, damaged
+        self.empty: list[str] = []
+        # Units that are being read; None: the rest of it cannot be.
+        self.lanes: dict[int, Generator[Chunk, None, None] | None] = {}
+
+    def records(self, shard: int, position: int) -> Iterator[SurveyRecord]:
+        """The shard's spectra that come after a position."""
+        seen = 0
+        try:
+            for number, chunks in enumerate(self.plan):
+                sizes = [stop - start for _, start, stop in chunks]
+                if seen + sum(sizes) <= position:
+                    seen += sum(sizes)
+                    continue
+                loaded = [self._load(*chunk) for chunk in chunks]
+                rows = [(part, row) for part, size in enumerate(sizes) for row in range(size)]
+                if self.seed is not None:
+                    rng = np.random.default_rng((*self.seed, number))
+                    rows = [rows[i] for i in rng.permutation(len(rows))]
+                for part, row in rows:
+                    seen += 1
+                    chunk = loaded[part]
+                    if seen <= position or chunk is None or not chunk.keep[row]:
+                        continue
+                    unit, start, _ = chunks[part]
+                    record = self._record(unit, start + row, chunk.row(row), shard, seen)
+                    if record is not None:
+                        yield record
+        finally:
+            for lane in self.lanes.values():
+                if lane is not None:
+                    lane.close()
+            if self.empty:
+                report(
+                    ValueError(
+                        f"{len(self.empty)} rows without a spectrum; the first: {self.empty[0]}"
+                    ),
+                    self.damaged,
+                )
+
+    def _load(self, unit: int, start: int, stop: int) -> Chunk | None:
+        """The next chunk of a unit; None where it cannot be read."""
+        number, group, _, end = self.units[unit]
+        file = self.files[number]
+        if unit not in self.lanes:
+            self.lanes[unit] = read_chunks(
+                file,
+                group,
+                start,
+                end,
+                size=self.chunk_rows,
+                wanted=None if self.split is None else self._wanted,
+            )
+        lane = self.lanes[unit]
+        chunk = None
+        if lane is not None:
+            try:
+                chunk = next(lane, None)
+                if chunk is None or len(chunk.keep) != stop - start:
+                    raise OSError(f"{file.path}: holds fewer rows than it says: fetch it again")
+            except OSError as error:
+                report(OSError(f"{error} (rows from {start} on)"), self.damaged)
+                self.lanes[unit], chunk = None, None
+        if stop == end:
+            lane = self.lanes.pop(unit)
+            if lane is not None:
+                lane.close()
+        return chunk
+
+    def _wanted(self, ra: np.ndarray, dec: np.ndarray, object_id: Sequence) -> np.ndarray:
+        """Which rows are of the part of the sky that is asked for."""
+        placed = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0)
+        part = np.empty(len(ra), "U10")
+        part[placed] = sky_split(ra[placed], dec[placed])
+        names = [str(_text(object_id[int(i)])) or "unnamed" for i in np.flatnonzero(~placed)]
+        part[~placed] = name_split(names)
+        return part == self.split
+
+    def _record(
+        self, unit: int, row: int, values: dict, shard: int, position: int
+    ) -> SurveyRecord | None:
+        """One row as a record; None where it holds no spectrum."""
+        file = self.files[self.units[unit][0]]
+        offset = self.galah_offset
+        if offset is None:
+            offset = 0 if file.parquet else 2
+        object_id = str(_text(values["object_id"]))
+        try:
+            return _make_record(
+                file.survey,
+                values,
+                galah_offset=offset,
+                object_id=object_id,
+                ra=np.nan if values["ra"] is None else float(values["ra"]),
+                dec=np.nan if values["dec"] is None else float(values["dec"]),
+                labels=_known({key: values[f"label {key}"] for key in file.labels}),
+                shard=shard,
+                position=position,
+            )
+        except ValueError as error:
+            where = f"{file.path}: row {row} of group {self.units[unit][1]}, object {object_id}"
+            if self.damaged == "raise":
+                raise ValueError(
+                    f'{where}: {error}; leave such rows out with damaged="skip"'
+                ) from error
+            self.empty.append(f"{where}: {error}")
+            return None
+
+
+def _text(value: Any) -> Any:
     """Text of the file without its blanks, other values as plain Python.
 
     Copies of SDSS hold identifiers such as ``b'   482050393'``: bytes that went through
@@ -113,13 +264,13 @@ def text(value: Any) -> Any:
     return (wrapped[2] if wrapped else value).strip()
 
 
-def known(labels: Mapping[str, Any]) -> dict[str, Any]:
+def _known(labels: Mapping[str, Any]) -> dict[str, Any]:
     """Labels that say something, as plain Python."""
-    plain = {key: text(value) for key, value in labels.items()}
+    plain = {key: _text(value) for key, value in labels.items()}
     return {key: value for key, value in plain.items() if says_something(value)}
 
 
-def make_record(
+def _make_record(
     survey: str,
     arrays: Mapping[str, np.ndarray | None],
     *,
@@ -146,9 +297,9 @@ def make_record(
     wavelength, flux, ivar = (arrays[name] for name in ("wavelength", "flux", "ivar"))
     if wavelength is None or flux is None:
         raise ValueError("it has no flux or no wavelengths")
-    wavelength, flux = native(wavelength), native(flux)
+    wavelength, flux = _native(wavelength), _native(flux)
     # An error that is missing is unknown: no pixel is good.
-    ivar = np.zeros_like(flux) if ivar is None else native(ivar)
+    ivar = np.zeros_like(flux) if ivar is None else _native(ivar)
     mask = arrays.get("mask")
     # Not astype(bool): a mask may hold None, and who knows nothing of a pixel trusts it not.
     bad = np.zeros(flux.shape, bool) if mask is None else np.asarray(mask) != 0
@@ -183,7 +334,7 @@ def make_record(
     )
 
 
-def native(values: np.ndarray) -> np.ndarray:
+def _native(values: np.ndarray) -> np.ndarray:
     """Floats in the machine's byte order."""
     values = np.asarray(values)
     if values.dtype.kind != "f":
