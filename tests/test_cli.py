@@ -206,6 +206,7 @@ def test_info_of_a_model_and_of_a_table(mock_files, model, tmp_path, capsys):
     assert re.search(r"parameters +[\d,]+\n", of_model)
 
 
+@pytest.mark.slow
 def test_plot_of_a_spectrum_and_of_tokens(mock_files, model, tmp_path):
     tokens = str(tmp_path / "tokens.fits")
     main(["encode", mock_files[0], "-o", tokens, *model])
@@ -215,6 +216,7 @@ def test_plot_of_a_spectrum_and_of_tokens(mock_files, model, tmp_path):
         assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_demo_writes_table_and_picture(tmp_path, capsys, desi_data):
     assert main(["demo", "-o", str(tmp_path)]) == 0
     said = capsys.readouterr().out

@@ -172,6 +172,7 @@ def test_not_fitted(few):
 # ------------------------------------------------------------------ randomness
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_probe(few, small):
     options = {**small, "max_epochs": 2, "held_out": 0.3}
     torch.manual_seed(11)
@@ -215,6 +216,7 @@ def test_a_weight_of_zero_is_leaving_out(held_out, few, small):
     assert np.array_equal(a.predict_proba(items), b.predict_proba(items))
 
 
+@pytest.mark.slow
 def test_weights_move_the_probabilities(few, small):
     """The same spectra with both labels: the odds are those of the weights."""
     items, kind = np.concatenate([few[0], few[0]]), np.repeat(["a", "b"], 40)

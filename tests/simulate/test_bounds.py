@@ -261,6 +261,7 @@ def test_without_valid_pixels(changed, small):
     np.testing.assert_allclose(bounds.bound["teff"], bounds.prior["teff"], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("survey", "names"),
     [("galah", ["hermes-lte"]), ("apogee", ["h-payne-dwarfs", "h-payne", "h-cannon"])],

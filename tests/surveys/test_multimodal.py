@@ -358,6 +358,7 @@ def make(folder, seed, chunk_rows, n_chunks, **options):
     )
 
 
+@pytest.mark.slow
 @given(n_shards=st.integers(1, 9), **SETTINGS)
 def test_each_row_once_over_all_shards(mixed, seed, epoch, chunk_rows, n_chunks, n_shards):
     source = make(mixed, seed, chunk_rows, n_chunks)
@@ -371,6 +372,7 @@ def test_each_row_once_over_all_shards(mixed, seed, epoch, chunk_rows, n_chunks,
     assert len(everything) == 90 and len(set(everything)) == 90
 
 
+@pytest.mark.slow
 @given(part=st.floats(0, 1), n_shards=st.integers(1, 3), **SETTINGS)
 def test_reading_goes_on_from_any_position(
     mixed, seed, epoch, chunk_rows, n_chunks, n_shards, part
@@ -515,6 +517,7 @@ def big(n_rows=1500, n_pixels=2000):
     }
 
 
+@pytest.mark.slow
 def test_memory_of_hdf5(tmp_path):
     import tracemalloc
 
