@@ -76,8 +76,9 @@ OBJECTS = {name: (public, owner) for name, public, owner in public_objects()}
 
 # Their examples train something or make many mocks.
 SLOW = {
-    "spectok.probes._novelty", "spectok.probes._redshift", "spectok.probes._regressor",
-    "spectok.probes._simple", "spectok.training._loop",
+    "spectok.probes._classifier", "spectok.probes._novelty", "spectok.probes._redshift",
+    "spectok.probes._regressor", "spectok.probes._save", "spectok.probes._simple",
+    "spectok.training._loop",
 }  # fmt: skip
 assert set(MODULES) >= SLOW, "a slow module has another name now"
 

@@ -217,6 +217,7 @@ def test_the_observation_is_the_simulators(changed, small):
     np.testing.assert_array_equal(few.plain["teff"], bounds.plain["teff"][:5])
 
 
+@pytest.mark.slow
 def test_noise_sets_the_bound(changed, small, quiet):
     faint = replace(small, source=1e-6 * small.source)
     simulator = simulate.Simulator(quiet(faint, at_rest=True), templates=changed())

@@ -411,6 +411,7 @@ def test_ranks(mixed):
     assert len(seen) == len(set(seen)) == 90
 
 
+@pytest.mark.slow
 def test_workers_of_a_loader(mixed):
     def load(source):
         return DataLoader(source, batch_size=8, num_workers=2, collate_fn=list)
@@ -531,6 +532,7 @@ def test_memory_of_hdf5(tmp_path):
     assert 1e6 < peak < 6e6  # a buffer of 64 rows is 1.7 MB, and the next one is read beside it
 
 
+@pytest.mark.slow
 def test_memory_of_one_long_row_group(tmp_path):
     columns = big()
     path = write_parquet(tmp_path / "a.parquet", columns)
