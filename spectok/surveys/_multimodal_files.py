@@ -171,9 +171,8 @@ def _opened(path: Path) -> Iterator[Any]:
             import h5py as package
     except ImportError as error:
         name = "pyarrow" if parquet else "h5py"
-        raise ImportError(
-            f'{path}: needs {name}: pip install ".[tables]" in a checkout'
-        ) from error
+        told = f'{path}: needs {name}: pip install ".[tables]" in a checkout'
+        raise ImportError(told) from error
     with _damage_named(path):
         if parquet:
             file = package.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD)
