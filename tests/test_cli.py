@@ -206,6 +206,7 @@ def test_info_of_a_model_and_of_a_table(mock_files, model, tmp_path, capsys):
     assert re.search(r"parameters +[\d,]+\n", of_model)
 
 
+@pytest.mark.slow
 def test_plot_of_a_spectrum_and_of_tokens(mock_files, model, tmp_path):
     tokens = str(tmp_path / "tokens.fits")
     main(["encode", mock_files[0], "-o", tokens, *model])
@@ -215,6 +216,7 @@ def test_plot_of_a_spectrum_and_of_tokens(mock_files, model, tmp_path):
         assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_demo_writes_table_and_picture(tmp_path, capsys, desi_data):
     assert main(["demo", "-o", str(tmp_path)]) == 0
     said = capsys.readouterr().out
@@ -296,6 +298,7 @@ def test_demo_of_air_wavelengths(noisy, capsys):
     assert scores[0] == scores[1]
 
 
+@pytest.mark.slow
 def test_plot_of_air_wavelengths(model, tmp_path, shared_data):
     """Decoding refuses to guess the medium of spectra in air: the command must say it."""
     file = shared_data / "galah" / "real" / "com" / "2101150001010011.fits"
@@ -328,6 +331,7 @@ def n_spectra(path):
     return len(set(QTable.read(path)["spectrum_index"]))
 
 
+@pytest.mark.slow
 def test_nothing_is_overwritten_unasked(mock_files, model, tmp_path, capsys):
     output = tmp_path / "tokens.fits"
     assert main(["encode", mock_files[0], "-o", str(output), *model]) == 0
@@ -372,6 +376,7 @@ def test_a_failed_write_leaves_the_old_table(mock_files, model, tmp_path, monkey
     assert not [p for p in tmp_path.iterdir() if "part" in p.name]
 
 
+@pytest.mark.slow
 def test_token_tables_among_the_files_are_left_out(mock_files, model, tmp_path, capsys):
     output, other = (str(tmp_path / name) for name in ("tokens.fits", "more.ecsv"))
     assert main(["encode", mock_files[0], "-o", output, *model]) == 0
@@ -467,6 +472,7 @@ def test_nothing_but_bad_spectra_is_a_failure(model, tmp_path, capsys):
     assert "has a valid token, so there is nothing to decode" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pictures_are_written_here_and_never_over_data(
     mock_files, model, tmp_path, capsys, monkeypatch
 ):

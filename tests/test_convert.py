@@ -933,6 +933,7 @@ def test_strings_are_refused(data, encode_arrays):
 # ------------------------------------------------------------------ properties
 
 
+@pytest.mark.slow
 @given(exponent=st.integers(-60, 60))
 def test_a_power_of_two_changes_no_bit(exponent, tiny, make_arrays):
     wavelength, flux, sigma = make_arrays(100)
@@ -943,6 +944,7 @@ def test_a_power_of_two_changes_no_bit(exponent, tiny, make_arrays):
     assert np.array_equal(a["scale"] * factor, b["scale"])
 
 
+@pytest.mark.slow
 @given(factor=st.floats(1e-30, 1e30))
 def test_any_factor_changes_next_to_nothing(factor, tiny, make_arrays, rms_difference):
     wavelength, flux, sigma = make_arrays(100)
@@ -961,6 +963,7 @@ def test_scale_invariance_with_estimated_noise(factor, tiny, make_arrays, rms_di
     assert rms_difference(a["token"], b["token"]) < 1e-5
 
 
+@pytest.mark.slow
 @given(order=st.permutations(range(6)))
 def test_the_order_of_spectra_only_orders_the_rows(order, tiny, make_arrays, rms_difference):
     rows = [make_arrays(n, seed=n) for n in (33, 180, 96, 64, 200, 120)]

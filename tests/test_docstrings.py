@@ -74,7 +74,19 @@ def public_objects():
 OBJECTS = {name: (public, owner) for name, public, owner in public_objects()}
 
 
-@pytest.mark.parametrize("name", MODULES)
+# Their examples train something or make many mocks.
+SLOW = {
+    "spectok.probes._classifier", "spectok.probes._novelty", "spectok.probes._redshift",
+    "spectok.probes._regressor", "spectok.probes._save", "spectok.probes._simple",
+    "spectok.training._loop",
+}  # fmt: skip
+assert set(MODULES) >= SLOW, "a slow module has another name now"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in MODULES],
+)
 def test_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert doctest.testmod(importlib.import_module(name), optionflags=FLAGS).failed == 0

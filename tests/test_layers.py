@@ -231,6 +231,7 @@ def test_rules_allow(name, source):
     assert not [*violations(name, source), *floor_violations(name, source)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
@@ -250,6 +251,7 @@ def test_import_is_light(module, unwanted):
     assert done.stdout.split() == []
 
 
+@pytest.mark.slow
 def test_simulating_is_light(tmp_path):
     code = (
         "import sys; from spectok import simulate; "

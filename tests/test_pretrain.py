@@ -51,6 +51,7 @@ def recipe(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_recipe_runs_goes_on_and_leaves_a_model(recipe):
     folder = pretrain(recipe, progress=False)
     assert folder == recipe.parent / "run" / "model"
@@ -69,6 +70,7 @@ def test_a_recipe_runs_goes_on_and_leaves_a_model(recipe):
     )
 
 
+@pytest.mark.slow
 def test_a_run_is_watched_on_mocks(recipe, monkeypatch):
     """Real spectra of the pack are those of the training."""
     import spectok.training
@@ -86,6 +88,7 @@ def test_a_run_is_watched_on_mocks(recipe, monkeypatch):
     assert watched == [{"sdss": {"mock": 1}, "apogee": {"mock": 1}}]
 
 
+@pytest.mark.slow
 def test_weights_are_a_start(recipe):
     folder = pretrain(recipe, progress=False)
     text = RECIPE.replace('[model]\nsize = "tiny"\n', "").replace(
@@ -117,6 +120,7 @@ def test_what_is_misspelt_is_named(recipe, old, new, message):
         pretrain(recipe, progress=False)
 
 
+@pytest.mark.slow
 def test_a_recipe_may_hide_more(recipe):
     text = recipe.read_text()
     heavy = "[data.hidden]\npatches = {share = [0.5, 0.7], visible = [1, 2]}\n[mock]"
@@ -171,6 +175,7 @@ def test_one_of_the_ranks_reports(name, rank, said, tmp_path, monkeypatch, capsy
     assert capsys.readouterr().out.count("load it with") == said
 
 
+@pytest.mark.slow
 def test_it_runs_where_astropy_is_not(recipe):
     """Compute nodes often have PyTorch and little else."""
     code = (

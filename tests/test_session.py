@@ -169,6 +169,7 @@ print("ended")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="this system does not fork")
 def test_a_forked_child_computes_and_ends(tiny_folder):
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}

@@ -71,6 +71,7 @@ def test_empty_name():
         name_split(["a", "  "])
 
 
+@pytest.mark.slow
 def test_repeats_stay_together(shared_data):
     """Repeat plates and epochs within 3 arcsec fall into one set."""
     from spectok.surveys import sdss

@@ -43,7 +43,9 @@ def find_hub_files(name: str, *files: str) -> list[Path]:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError as error:
-        raise ImportError(f'{name}: needs huggingface_hub: pip install "spectok[hub]"') from error
+        raise ImportError(
+            f'{name}: needs huggingface_hub: pip install ".[hub]" in a checkout'
+        ) from error
     found = []
     for file in files:
         try:

@@ -139,6 +139,7 @@ def test_cross_validation(few, small):
     assert np.isfinite(cross_val_score(probe, *few, cv=2, params=given)).all()
 
 
+@pytest.mark.slow
 def test_search_over_parameters(planted, small):
     search = GridSearchCV(
         ProbeClassifier(**{**small, "held_out": 0.0}), {"max_epochs": [1, 6]},
@@ -172,6 +173,7 @@ def test_not_fitted(few):
 # ------------------------------------------------------------------ randomness
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_probe(few, small):
     options = {**small, "max_epochs": 2, "held_out": 0.3}
     torch.manual_seed(11)
@@ -191,6 +193,7 @@ def test_the_same_seed_is_the_same_probe(few, small):
     assert np.array_equal(a.fit(*few).predict_proba(few[0]), first)
 
 
+@pytest.mark.slow
 def test_other_kinds_of_random_state(few, small):
     def fit(state):
         probe = ProbeClassifier(**{**small, **QUICK}, random_state=state).fit(*few)
@@ -203,6 +206,7 @@ def test_other_kinds_of_random_state(few, small):
 # ------------------------------------------------------------------ weights, groups, empty items
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held_out", [0.0, 0.3])
 def test_a_weight_of_zero_is_leaving_out(held_out, few, small):
     items, kind = few
@@ -215,6 +219,7 @@ def test_a_weight_of_zero_is_leaving_out(held_out, few, small):
     assert np.array_equal(a.predict_proba(items), b.predict_proba(items))
 
 
+@pytest.mark.slow
 def test_weights_move_the_probabilities(few, small):
     """The same spectra with both labels: the odds are those of the weights."""
     items, kind = np.concatenate([few[0], few[0]]), np.repeat(["a", "b"], 40)

@@ -88,6 +88,7 @@ def test_peaks(probe, many):
     assert np.array_equal(peaks["warning"], peaks["confidence"] < 0.9)
 
 
+@pytest.mark.slow
 def test_redshifts_beyond_those_of_the_labels_come_with_their_range(many):
     # What is learnt between 0.02 and 0.3 holds at 0.4: a shift is a shift.
     items, z = many

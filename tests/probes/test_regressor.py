@@ -104,6 +104,7 @@ def test_a_line_of_real_tokens():
 # ------------------------------------------------------------------ labels
 
 
+@pytest.mark.slow
 def test_a_table_of_labels(planted, small):
     """Mixed units, one column with unknown entries."""
     logg = np.array([item["token"][2, 2] for item in planted.items], float)

@@ -217,6 +217,7 @@ def test_the_observation_is_the_simulators(changed, small):
     np.testing.assert_array_equal(few.plain["teff"], bounds.plain["teff"][:5])
 
 
+@pytest.mark.slow
 def test_noise_sets_the_bound(changed, small, quiet):
     faint = replace(small, source=1e-6 * small.source)
     simulator = simulate.Simulator(quiet(faint, at_rest=True), templates=changed())
@@ -261,6 +262,7 @@ def test_without_valid_pixels(changed, small):
     np.testing.assert_allclose(bounds.bound["teff"], bounds.prior["teff"], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("survey", "names"),
     [("galah", ["hermes-lte"]), ("apogee", ["h-payne-dwarfs", "h-payne", "h-cannon"])],

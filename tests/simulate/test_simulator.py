@@ -45,6 +45,7 @@ def test_the_seed_fixes_everything(name):
     assert same(first, again)
 
 
+@pytest.mark.slow
 def test_the_first_of_many_are_those_of_few():
     simulator = simulate.Simulator("sdss", "boss")
     many = simulator.observe(150, seed=8)
@@ -54,6 +55,7 @@ def test_the_first_of_many_are_those_of_few():
             assert len(one.flux) == n and same(one, other[:n])
 
 
+@pytest.mark.slow
 def test_seeds_share_nothing():
     simulator = simulate.Simulator("sdss", kind="quasar")
     redshift = [
@@ -152,6 +154,7 @@ def test_a_line_stands_where_the_redshift_says(quiet, name, fine):
 # pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("templates", ["formulas", "files"])
 @pytest.mark.parametrize(
     ("name", "options"),

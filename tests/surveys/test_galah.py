@@ -193,6 +193,7 @@ def test_real(shared_data, folder):
     assert air_to_vac(6562.8 * u.AA).value == pytest.approx(6564.61, abs=0.01)
 
 
+@pytest.mark.slow
 def test_all_real_files(shared_data):
     paths = sorted((shared_data / "galah/real").rglob("*.fits"))
     assert len(paths) >= 23

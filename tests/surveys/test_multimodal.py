@@ -358,6 +358,7 @@ def make(folder, seed, chunk_rows, n_chunks, **options):
     )
 
 
+@pytest.mark.slow
 @given(n_shards=st.integers(1, 9), **SETTINGS)
 def test_each_row_once_over_all_shards(mixed, seed, epoch, chunk_rows, n_chunks, n_shards):
     source = make(mixed, seed, chunk_rows, n_chunks)
@@ -371,6 +372,7 @@ def test_each_row_once_over_all_shards(mixed, seed, epoch, chunk_rows, n_chunks,
     assert len(everything) == 90 and len(set(everything)) == 90
 
 
+@pytest.mark.slow
 @given(part=st.floats(0, 1), n_shards=st.integers(1, 3), **SETTINGS)
 def test_reading_goes_on_from_any_position(
     mixed, seed, epoch, chunk_rows, n_chunks, n_shards, part
@@ -409,6 +411,7 @@ def test_ranks(mixed):
     assert len(seen) == len(set(seen)) == 90
 
 
+@pytest.mark.slow
 def test_workers_of_a_loader(mixed):
     def load(source):
         return DataLoader(source, batch_size=8, num_workers=2, collate_fn=list)
@@ -515,6 +518,7 @@ def big(n_rows=1500, n_pixels=2000):
     }
 
 
+@pytest.mark.slow
 def test_memory_of_hdf5(tmp_path):
     import tracemalloc
 
@@ -528,6 +532,7 @@ def test_memory_of_hdf5(tmp_path):
     assert 1e6 < peak < 6e6  # a buffer of 64 rows is 1.7 MB, and the next one is read beside it
 
 
+@pytest.mark.slow
 def test_memory_of_one_long_row_group(tmp_path):
     columns = big()
     path = write_parquet(tmp_path / "a.parquet", columns)

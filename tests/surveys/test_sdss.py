@@ -279,6 +279,7 @@ def test_mwm_without_spectra(tmp_path):
         sdss.read(write_mwm(tmp_path / "mwm.fits", filled=()))
 
 
+@pytest.mark.slow
 def test_real(shared_data):
     good, alive = [], []
     paths = sorted((shared_data / "sdss/real").glob("spec-*.fits"))

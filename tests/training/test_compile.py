@@ -12,6 +12,7 @@ from spectok.model import ModelConfig, SpectralTokenizer
 from spectok.training import Batches, MockSpectra, fit
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # the compiler warns of its own doings
 def test_compiled_blocks_learn_the_same(tmp_path):

@@ -34,6 +34,7 @@ def test_other_surveys_and_other_samplings_are_asked_for(simulators):
     assert min(steps) < 0.7e-4 and max(steps) > 1.5e-4
 
 
+@pytest.mark.slow
 def test_coarse_pixels_come_with_a_low_resolution(simulators):
     """The decoder is told of pixels only."""
     for found in simulators.values():

@@ -185,6 +185,7 @@ def test_a_source_that_the_mixture_invents_is_named(waves):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 4])
 def test_next_to_nothing_is_padding(padding, together):
     """In batches of all four surveys, on both sides."""

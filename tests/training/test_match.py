@@ -88,6 +88,7 @@ def test_two_views_of_the_same_objects():
     assert len(lengths) >= 3 and all(n % 4 == 0 for n in lengths)
 
 
+@pytest.mark.slow
 def test_it_learns_to_match(pack, tmp_path):
     model = fit_reader(
         new_model(), {"toy": (1.0, pack)}, tmp_path, steps=60, batch=32, warmup=5,

@@ -15,6 +15,7 @@ pytest.importorskip("lightning", reason="the extra 'training' is not installed")
 
 from spectok.training import fit
 
+pytestmark = pytest.mark.slow  # every process of a rank imports torch and trains
 WORKER = Path(__file__).with_name("ranks_worker.py")
 spec = importlib.util.spec_from_file_location("ranks_worker", WORKER)
 worker = importlib.util.module_from_spec(spec)

@@ -71,6 +71,7 @@ def test_the_model_is_left_as_it_was(batches):
     assert {name for name in found if name.startswith("spectrum")} == {"spectrum_0"}
 
 
+@pytest.mark.slow
 def test_logs_and_pictures(batches, tmp_path):
     validate = Validation(batches, range(2), pictures=2)
     model = SpectralTokenizer(ModelConfig.of_size("tiny"))

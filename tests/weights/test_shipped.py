@@ -1,6 +1,7 @@
 """The weights that come with the package."""
 
 import numpy as np
+import pytest
 import torch
 
 import spectok
@@ -19,6 +20,7 @@ def test_list():
     assert spectok.load_model().config.embedding_size == 128
 
 
+@pytest.mark.slow
 def test_embeddings_find_the_same_object_in_another_survey():
     """Mocks of formulas, which the weights have not seen; by chance one in 60."""
     sdss, desi = simulate.observe_pairs("sdss", "desi", 60, seed=11, snr=20.0)

@@ -141,6 +141,7 @@ def arms():
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(
     sampling=st.floats(0.2, 8.0), noise=st.floats(0.1, 10.0),
     low=st.floats(4050.0, 4150.0), high=st.floats(4300.0, 4400.0),

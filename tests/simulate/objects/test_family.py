@@ -71,6 +71,7 @@ def test_stars_at_any_velocity(toy, generator, form, fine, phases):
     assert np.ptp(expected) > 1
 
 
+@pytest.mark.slow
 @given(redshift=st.floats(0.0, 6.0), phases=st.sampled_from([1, 2, 4]), seed=st.integers(0, 99))
 def test_galaxies_at_any_redshift(toy, redshift, phases, seed):
     fine = FineGrid(((3.6, 300),), 1e-3)

@@ -23,6 +23,7 @@ def test_labels_velocity_and_rotation_are_the_same(simulator):
     assert not torch.allclose(galah.labels["snr"], apogee.labels["snr"])
 
 
+@pytest.mark.slow
 def test_labels_stay_inside_of_what_both_emulators_know(simulator):
     labels = simulator.observe(500, seed=2)[0].labels
     for family in simulator.across.values():
@@ -32,6 +33,7 @@ def test_labels_stay_inside_of_what_both_emulators_know(simulator):
                 assert (labels[name] <= family.arrays["high"][k] + 1e-4).all()
 
 
+@pytest.mark.slow
 def test_hot_stars_have_weak_lines_in_both(simulator):
     """The spectra follow their labels: lines deepen as stars get cooler, on either grid."""
     both = simulator.observe(300, seed=3, snr=300.0)

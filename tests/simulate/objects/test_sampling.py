@@ -63,6 +63,7 @@ def test_redshifts_of_galaxies_stay_in_their_range(generator):
     assert redshift.median() < 0.28, "more near than far"
 
 
+@pytest.mark.slow
 def test_velocities_of_stars(generator):
     velocity = sample_of(flat("star"), 2000, generator(2)).labels["redshift"] * 299792.458
     assert float(velocity.mean()) == pytest.approx(0, abs=8)
@@ -80,6 +81,7 @@ def test_templates_at_a_redshift_of_their_own_stay_near_it(generator):
     assert float(ratio.log().abs().max()) < 0.2001
 
 
+@pytest.mark.slow
 def test_rotation_is_a_label(generator):
     vsini = sample_of(flat("star", vsini=(50.0, 0.2)), 800, generator(4)).labels["vsini"].log10()
     assert float(vsini.mean()) == pytest.approx(np.log10(50), abs=0.04)
