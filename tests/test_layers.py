@@ -15,8 +15,10 @@ if not PACKAGE.is_dir():
     PACKAGE = Path(spectok.__file__).parent
 TOP = 6
 LAYER = {
+    "_buckets": -1,
     "_batch": 0,
     "_conf": 0,
+    "_curves": 1,
     "_flags": 0,
     "_hidden": 0,
     "_progress": 0,
@@ -41,7 +43,7 @@ LAYER = {
     "__main__": TOP,
     "__init__": TOP,
 }
-WITHOUT_ASTROPY = ("_batch", "_pretrain", "_split", "model")
+WITHOUT_ASTROPY = ("_batch", "_buckets", "_curves", "_pretrain", "_split", "model")
 # Simulation runs inside training steps; what reads files and makes spectra may see astropy.
 MAY_SEE_ASTROPY = {"simulate": ("_registry", "_sources", "_observe")}
 # Names that moved upwards are still found where they were, with a warning: until 0.3.
