@@ -1,5 +1,6 @@
 from ._curriculum import training_simulators
 from ._data import Batches, Source, TrainingBatch
+from ._lightcurves import Curve, LightCurveBatches
 from ._loop import fit
 from ._loss import gaussian_loss
 from ._match import fit_reader
@@ -13,7 +14,9 @@ from ._window import Drawn
 
 __all__ = [
     "Batches",
+    "Curve",
     "Drawn",
+    "LightCurveBatches",
     "MockSpectra",
     "Objective",
     "RealSpectra",
