@@ -18,7 +18,7 @@ __all__ = ["Curve", "LightCurveBatches", "batch_of_curves", "some_points"]
 
 _VARIED = 0.3  # share of mock batches whose filters no survey has
 _LEAST = 4  # points that stay
-_MOST = 200  # points: of longer mock curves a stretch
+_MOST = 128  # points: of longer mock curves a stretch
 # What is withheld: single points; a stretch of time in all bands; one band; all that comes later.
 _WAYS, _CHANCES = ("points", "stretch", "band", "later"), (0.45, 0.25, 0.15, 0.15)
 
