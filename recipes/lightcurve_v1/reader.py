@@ -53,7 +53,9 @@ def tokens_of(model, curves):
         return out
 
     names = ("value", "wavelength", "half", "valid", "band")
-    out = {n: padded(rows, n not in ("value", "valid")) for n, rows in zip(names, found)}
+    out = {
+        n: padded(rows, n not in ("value", "valid")) for n, rows in zip(names, found, strict=True)
+    }
     return out | {"value": out["value"].half()}
 
 

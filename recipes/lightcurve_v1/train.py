@@ -67,10 +67,8 @@ def main():
     mine = np.random.default_rng(2).permutation(halves(len(curves))[0])
     checked = [curves[k] for k in mine[:300]]
     learned = [curves[k] for k in mine[300:]]
-    common = {"patch_size": CONFIG.patch_size}
-    batches = LightCurveBatches(
-        real=learned, n_curves=options.curves, seed=1, real_share=0.6, **common
-    )
+    common = {"patch_size": CONFIG.patch_size, "real_share": 0.6}
+    batches = LightCurveBatches(real=learned, n_curves=options.curves, seed=1, **common)
     check = Check(LightCurveBatches(real=checked, n_curves=32, seed=99, **common), range(5))
     model = fit(
         spectok.SpectralTokenizer(CONFIG),
