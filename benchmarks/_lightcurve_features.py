@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from spectok.training import batch_of_curves
+from spectok.training._lightcurves import batch_of_curves
 
 # Days around the maximum at which every band is looked at.
 GRID = np.concatenate([np.arange(-30, 30, 4.0), np.arange(30, 100, 10.0)])

@@ -39,7 +39,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import spectok
-from spectok.training import batch_of_curves
+from spectok.training._lightcurves import batch_of_curves
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "lightcurve_v1"))
 from data import BANDS, halves, read_curves  # noqa: E402

@@ -35,6 +35,7 @@ LAYER = {
     "training": 5,
     "_arguments": TOP,
     "_cli": TOP,
+    "_curve_files": TOP,
     "_demo": TOP,
     "_many_files": TOP,
     "_pack": TOP,

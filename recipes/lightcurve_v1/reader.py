@@ -20,7 +20,8 @@ from safetensors.torch import save_file
 
 import spectok
 from spectok.simulate import lightcurves
-from spectok.training import Curve, batch_of_curves, fit_reader, open_views, some_points
+from spectok.training import Curve, fit_reader, open_views
+from spectok.training._lightcurves import batch_of_curves, some_points
 
 SHARE = (0.45, 0.95)  # of an object's points in a view
 BATCH = 128

@@ -1,6 +1,6 @@
 from ._curriculum import training_simulators
 from ._data import Batches, Source, TrainingBatch
-from ._lightcurves import Curve, LightCurveBatches, batch_of_curves, some_points
+from ._lightcurves import Curve, LightCurveBatches
 from ._loop import fit
 from ._loss import gaussian_loss
 from ._match import fit_reader
@@ -24,13 +24,11 @@ __all__ = [
     "TrainingBatch",
     "Validation",
     "ViewPack",
-    "batch_of_curves",
     "fit",
     "fit_reader",
     "gaussian_loss",
     "open_pack",
     "open_views",
     "pack_spectra",
-    "some_points",
     "training_simulators",
 ]

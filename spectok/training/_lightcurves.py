@@ -51,7 +51,18 @@ class Curve:
     truth: np.ndarray | None = None
 
     def at(self, some: np.ndarray) -> Curve:
-        """The same object with some of its points: a mask, or sorted positions."""
+        """The same object with some of its points.
+
+        Parameters
+        ----------
+        some : `numpy.ndarray`
+            A mask of shape (L,), or positions in ascending order.
+
+        Returns
+        -------
+        curve : Curve
+            Of these points.
+        """
         parts = (self.time, self.band, self.flux, self.sigma, self.truth)
         return Curve(*(None if part is None else part[some] for part in parts))
 

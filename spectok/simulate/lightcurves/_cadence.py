@@ -64,6 +64,11 @@ class Cadence:
         -------
         time, band, sigma : `numpy.ndarray`, shape (L,)
             Sorted by band and, within each, by time; at least four points.
+
+        Raises
+        ------
+        ValueError
+            Where a hundred draws have fewer points each.
         """
         for _ in range(100):
             found = self._visits(rng)

@@ -28,6 +28,7 @@ _SHARES = {
 # A transient is found where its brightest point has this signal to noise.
 _FOUND = 5.0
 _TRIES = 60
+_CLOSEST = 0.002  # redshift
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,11 @@ def observe(
                 usual = np.median(sky[rows], axis=1)
                 truth[rows] = _VARIABLES[name](rng, rows.size, time[rows], band[rows], usual)
             continue
-        for _ in range(_TRIES):
+        for number in range(_TRIES):
             if not rows.size:
                 break
-            z = _redshifts(rng, rows.size, sky[rows])
+            # Where a survey looked too rarely to find one so far away, there is a closer one.
+            z = np.maximum(_redshifts(rng, rows.size, sky[rows]) * 0.9**number, _CLOSEST)
             span = time[rows].max(1) - time[rows].min(1)
             at = time[rows].min(1) + span * rng.uniform(-0.1, 1.05, rows.size)
             flux = transient(rng, name, rows.size, time[rows] - at[:, None], band[rows], z)
@@ -158,4 +160,4 @@ def _redshifts(rng: np.random.Generator, n: int, sky: np.ndarray) -> np.ndarray:
     # A supernova of magnitude -19 at five times the usual error.
     depth = 27.5 - 2.5 * np.log10(5 * np.median(sky, axis=1))
     farthest = np.clip(10 ** (0.2 * (depth + 19.0 - 43.3)), 0.01, 1.2)
-    return np.maximum(farthest * rng.random(n) ** (1 / 2.2), 0.003)
+    return farthest * rng.random(n) ** (1 / 2.2)
