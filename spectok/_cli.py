@@ -182,6 +182,7 @@ def _plot(args: argparse.Namespace) -> int:
     from spectok import encode, plotting, surveys
     from spectok._codec import decode_arms
     from spectok._convert import are_arms
+    from spectok._curve_files import read_curves
     from spectok._demo import flatten
 
     # Here, and not in the archive's folder.
@@ -190,6 +191,8 @@ def _plot(args: argparse.Namespace) -> int:
     tokens = table_or_none(args.file)
     if tokens is not None:
         axes = plotting.plot_tokens(tokens, args.index)
+    elif args.format is None and (curves := read_curves(Path(args.file))) is not None:
+        axes = plotting.plot_light_curve(curves, model=args.model)
     else:
         spectra = surveys.read(args.file, format=args.format, medium=args.medium)
         arms = are_arms(spectra)

@@ -198,7 +198,7 @@ def test_tables_survive_files(mocks, model, tmp_path):
 
 def test_one_refused_light_curve_keeps_its_row(mocks, model):
     bad = series(mocks, 1)
-    bad["band"] = "unheard of"
+    bad.replace_column("band", ["unheard of"] * len(bad))
     with pytest.raises(ValueError, match="the filter 'unheard of' is not known"):
         spectok.encode([series(mocks), bad], model=model)
     with pytest.warns(Warning, match="cannot be used"):
@@ -235,9 +235,7 @@ def test_without_errors_the_noise_is_estimated(mocks, model):
 def test_the_wrong_kind_is_refused_by_name(mocks, model, make_arrays):
     from spectok import simulate
 
-    with pytest.raises(
-        ValueError, match="model 'small-v1.1' .* takes spectra; .* 'lightcurve-v1'"
-    ):
+    with pytest.raises(ValueError, match="model 'small-v1.1' .* takes spectra; .*'lightcurve-v1'"):
         spectok.encode(series(mocks), model="small-v1.1")
     with pytest.raises(ValueError, match="takes light curves"):
         spectok.encode(simulate.observe("sdss")[0], model=model)
@@ -268,8 +266,14 @@ def test_probes_neighbours_and_plots(mocks, model):
     assert {"time", "band", "token"} <= set(items["tokens"][0].dtype.names)
     labels = ["a", "b"] * 3
     for given_ in (vectors, tokens, items):
-        probe = probes.Classifier(method="linear").fit(given_, labels)
+        probe = probes.ProbeClassifier(method="linear").fit(given_, labels)
         assert set(probe.predict(given_)) <= {"a", "b"}
+    many = lightcurves.observe("des", 60, seed=8)
+    many = spectok.embed_arrays(
+        many.time, many.flux, band=many.band, model=model, ivar=[s**-2 for s in many.sigma]
+    )
+    odd = probes.novelty(long_table(mocks), reference=many, model=model)
+    assert odd["valid"].all() and np.isfinite(odd["score"]).all()
     with pytest.raises(ValueError, match="use method='embedding'"):
         probes.neighbours(tokens, n=1, method="flux", model=model)
     assert plotting.plot_tokens(tokens).get_xlabel() == "time [d]"

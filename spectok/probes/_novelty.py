@@ -14,6 +14,7 @@ from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok._codec import embed
+from spectok._codec._curves import are_curves
 from spectok._codec._network import matching
 from spectok._codec._run import encode_rows
 from spectok._convert import Rows, convert_spectra
@@ -61,8 +62,8 @@ def novelty(
     that are at least as odd. Below a tenth it is that of a power law through their oddest tenth
     (Hill 1975), so that the oddest can be told apart.
 
-    Of tokens and embeddings, whose pixels are gone, the distance between embeddings alone is
-    judged, among all spectra of the reference.
+    Of tokens and embeddings, whose pixels are gone, and of light curves, the distance between
+    embeddings alone is judged, among all spectra of the reference.
 
     Parameters
     ----------
@@ -131,6 +132,9 @@ def novelty(
     """
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
+    if not _is_read(spectra) and are_curves(spectra, model):
+        # Of light curves the embedding is judged: patches of four points have no blocks to hide.
+        spectra = embed(spectra, model=model, object_id=object_id, device=device)
     if _is_read(spectra):
         return _of_embeddings(spectra, reference, method, model, device)
     network = resolve(model, device)
