@@ -14,10 +14,9 @@ from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok._codec import embed
-from spectok._codec._curves import are_curves
 from spectok._codec._network import matching
 from spectok._codec._run import encode_rows
-from spectok._convert import Rows, convert_spectra
+from spectok._convert import Rows, convert_spectra, is_curve
 from spectok._tokens import TokenSequence, meta_of, sequences
 from spectok._weights import model_identity, resolve
 from spectok.model import SpectralTokenizer
@@ -132,7 +131,7 @@ def novelty(
     """
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
-    if not _is_read(spectra) and are_curves(spectra, model):
+    if is_curve(spectra) or (isinstance(spectra, list) and any(map(is_curve, spectra[:1]))):
         # Of light curves the embedding is judged: patches of four points have no blocks to hide.
         spectra = embed(spectra, model=model, object_id=object_id, device=device)
     if _is_read(spectra):
