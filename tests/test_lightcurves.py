@@ -290,3 +290,34 @@ def test_what_has_the_shape_of_lightkurve(mocks, model):
     del curve.meta["MISSION"]
     with pytest.raises(ValueError, match="no band under a usual name"):
         spectok.encode(curve, model=model)
+
+
+def test_shipped_weights_read_the_challenge(shared_data):
+    """Of curves that they were never shown: seen points come back within their errors."""
+    file = shared_data.parent / "data2" / "lightcurves" / "snpcc.npz"
+    if not file.is_file():
+        pytest.skip(f"no light curves at {file}")
+    with np.load(file) as data:
+        counts = data["n"]
+        rows = np.split(data["t"], np.cumsum(counts)[:-1])
+    order = np.random.default_rng(18).permutation(len(rows))  # as recipes/lightcurve_v1/data.py
+    rows = [rows[k] for k in np.sort(order[len(rows) // 2 :])[:40]]
+    names = np.array(["desg", "desr", "desi", "desz"])
+    table = Table(
+        {
+            "object_id": np.repeat(np.arange(40), [len(r) for r in rows]),
+            **dict(
+                zip(("mjd", "flux", "error"), np.concatenate(rows)[:, [0, 2, 3]].T, strict=True)
+            ),
+            "band": names[np.concatenate(rows)[:, 1].astype(int)],
+        }
+    )
+    tokens = spectok.encode(table)
+    assert tokens.meta["MODEL"] == "lightcurve-v1" and tokens["valid"].all()
+    assert spectok.embed(tokens)["embedding"].shape == (40, 64)
+    first = rows[0]
+    one = spectok.decode(
+        tokens[tokens["object_id"] == 0], first[:, 0] * u.d, band=names[first[:, 1].astype(int)]
+    )
+    pull = (one["flux"].value - first[:, 2]) / first[:, 3]
+    assert np.median(pull**2) < 0.6

@@ -25,7 +25,7 @@ from spectok.training._lightcurves import batch_of_curves, some_points
 
 SHARE = (0.45, 0.95)  # of an object's points in a view
 BATCH = 128
-MOCKS = {"des": 2400, "lsst": 1000, "ztf": 400}
+MOCKS = {"des": 1500, "lsst": 500, "ztf": 200}
 
 
 def tokens_of(model, curves):
@@ -91,7 +91,7 @@ def main():
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--views", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch", type=int, default=256)
     options = parser.parse_args()
     torch.set_num_threads(1)
