@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _lightcurve_features import interpolated, learned
+from _rst import list_table
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -200,6 +201,43 @@ def reconstruct(model, curves, number, seed=4):
     return found
 
 
+def table_of(figures, title):
+    """The figures as a page that the documentation includes."""
+    protocols = figures["classification"]
+    rows = [["what is read", *protocols]]
+    for name in next(iter(protocols.values())):
+        cells = (one[name] for one in protocols.values())
+        rows.append(
+            [name, *(f"{c['auc']:.4f} ({c['low']:.4f} to {c['high']:.4f})" for c in cells)]
+        )
+    counts = (next(iter(one.values()))["n_test"] for one in protocols.values())
+    rows.append(["n, test", *(f"{number:,}" for number in counts)])
+    hidden = figures["hidden"]
+    first = next(iter(hidden.values()))
+    again = [["by", "median of r^2 over 0.4549", "mean of min(r^2, 100)", "median, above 5 sigma"]]
+    again += [
+        [
+            name, f"{one['median']:.2f} ({one['low']:.2f} to {one['high']:.2f})",
+            f"{one['clipped']:.2f}", f"{one['median_bright']:.2f}",
+        ]
+        for name, one in hidden.items()
+    ]  # fmt: skip
+    return "\n".join(
+        [
+            f"Area under the curve of ``{title}``. Intervals of 95 %: over ten draws of the",
+            "labelled curves for the random 1,103, over resampled test curves otherwise.",
+            "",
+            list_table(rows),
+            f"A tenth of the points of {first['n_curves']} test curves was hidden "
+            f"({first['n_points']:,} points,",
+            f"{first['n_bright']:,} of them above five sigma); r are the residuals in units of "
+            "the errors.",
+            "",
+            list_table(again),
+        ]
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -209,6 +247,7 @@ def main():
     parser.add_argument("--splits", type=int, default=SPLITS)
     parser.add_argument("--objects", type=int, default=200, help="of the reconstruction")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--rst", type=Path, help="the tables of the documentation")
     parser.add_argument("--floor", action="store_true", help="the floor alone")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -238,6 +277,8 @@ def main():
     if not options.floor:
         tested = [curves[k] for k in second]
         figures["hidden"] = reconstruct(model, tested, options.objects)
+    if options.rst and not options.floor:
+        options.rst.write_text(table_of(figures, Path(options.model).name))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
 
