@@ -23,7 +23,7 @@ def read_curves(path: Path) -> Any:
     """The light curves of a file, or None where it holds something else.
 
     Known are tables (FITS, ECSV, Parquet, HDF5, CSV) with times and fluxes, and the light curve
-    files of Kepler and TESS.
+    files of Kepler and TESS, of which points with a quality flag are left out.
     """
     from spectok._convert import is_curve
 
@@ -41,7 +41,7 @@ def read_curves(path: Path) -> Any:
                 table = _of_fits(path)
             else:
                 return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, NotImplementedError):
         return None
     return table if table is not None and is_curve(table) else None
 
@@ -58,6 +58,9 @@ def _of_fits(path: Path) -> Any:
     if mission in _MISSIONS and "pdcsap_flux" in first:
         table = TimeSeries.read(path, format=_MISSIONS[mission])
         table.meta.setdefault("MISSION", "TESS" if mission == "TESS" else "Kepler")
+        for name in ("quality", "sap_quality"):
+            if name in table.colnames:  # the mission's own flags: zero is good
+                table = table[np.asarray(table[name]) == 0]
         return table
     if "flux" in first and first & {"time", "mjd", "jd", "bjd", "hjd"}:
         return read_table(path)

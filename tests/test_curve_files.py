@@ -87,15 +87,17 @@ def test_files_of_tess_are_read(tmp_path):
         fits.Column("TIME", "D", "BJD - 2457000, days", array=time),
         fits.Column("PDCSAP_FLUX", "E", "e-/s", array=1000 + np.sin(time)),
         fits.Column("PDCSAP_FLUX_ERR", "E", "e-/s", array=np.ones(80)),
-        fits.Column("QUALITY", "J", array=np.zeros(80, int)),
+        fits.Column("QUALITY", "J", array=np.arange(80) == 7),
     ]
     first = fits.PrimaryHDU()
     first.header["TELESCOP"], first.header["OBJECT"] = "TESS", "TIC 1"
     second = fits.BinTableHDU.from_columns(columns, name="LIGHTCURVE")
     second.header.update(BJDREFI=2457000, BJDREFF=0.0, TIMESYS="TDB", TELESCOP="TESS")
+    second.header["EXTVER"] = 1
     fits.HDUList([first, second]).writeto(tmp_path / "tess.fits")
     curve = read_curves(tmp_path / "tess.fits")
     assert curve is not None and abs(curve.time.jd[0] - 2458400.0) < 1e-6
     config = spectok.ModelConfig.of_size("tiny", coordinate_unit="d", patch_size=4, token_size=6)
     tokens = spectok.encode(curve, model=spectok.SpectralTokenizer(config))
+    assert tokens["n_pixels"].sum() == 79  # without the one that is flagged
     assert tokens.meta["TIMESCAL"] == "tdb" and set(tokens["band"].value) == {7865.0}
