@@ -17,7 +17,7 @@ from specutils import Spectrum
 
 from spectok import simulate
 from spectok.probes._novelty import novelty
-from spectok.simulate._scene import KINDS
+from spectok.simulate._sample import KINDS
 
 BASE = "boss"  # what oddities are injected into
 SHARES = (0.01, 0.05, 0.1)

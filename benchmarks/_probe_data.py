@@ -57,7 +57,9 @@ def encode_items(model, wavelength, flux, sigma, valid, *, size=64):
             ("wavelength", float), ("half", float),
             ("token", np.float32, (model.config.token_size,)),
         ],
-        metadata={"MODEL": name, "SHA256": sha256},
+        metadata={
+            "MODEL": name, "SHA256": sha256, "CONTEXT": model.config.context_size
+        },
     )  # fmt: skip
     to_edge = model.config.patch_size / (model.config.patch_size - 1)
     items = np.empty(len(flux), object)
@@ -155,7 +157,9 @@ def _read(path, model, names):
             ("wavelength", float), ("half", float),
             ("token", np.float32, (model.config.token_size,)),
         ],
-        metadata={"MODEL": name, "SHA256": sha256},
+        metadata={
+            "MODEL": name, "SHA256": sha256, "CONTEXT": model.config.context_size
+        },
     )  # fmt: skip
     found = []
     with np.load(path) as file:

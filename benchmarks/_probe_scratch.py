@@ -9,10 +9,10 @@ from _probe_data import encode_items
 from spectok import probes
 from spectok._batch import PatchLayout, SpectrumBatch
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.probes._grid import choose_grid
 from spectok.probes._heads import Mixture
-from spectok.probes._items import make_batch
 from spectok.probes._network import ProbeBatch, ProbeConfig, ProbeNetwork
+from spectok.probes._sequences import make_batch
+from spectok.probes._token_grid import choose_grid
 
 RATE, BATCH, EPOCHS, SHORTEST = 1e-3, 32, 12, 16
 

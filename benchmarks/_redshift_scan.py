@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spectok.simulate._sources._grids import read_basis
+from spectok.simulate.objects._sources._resampling import read_basis
 
 STEP = 1e-4  # dex
 LIGHT = 299792.458  # km/s

@@ -341,6 +341,72 @@ def battery(model, templates, *, data=None, light=False):
     return found
 
 
+class Watch:
+    """Some of the battery's figures of a reader that is being trained, in seconds.
+
+    Tokens do not change while a reader learns, so they are made once: of mocks whose templates no
+    training has seen, through SDSS and DESI, and of the same stars through GALAH and APOGEE.
+
+    Parameters
+    ----------
+    model : `~spectok.SpectralTokenizer`
+        Its tokenizer makes the tokens.
+    templates : `~spectok.simulate.Templates`
+    n, m : int
+        Objects to learn probes from, and to test them on.
+    """
+
+    def __init__(self, model, templates, n=600, m=400):
+        self.sets = {
+            "optical": (OPTICAL, {"desi": (2.0, 60.0)}),
+            "stars": (STARS, {"galah": (10.0, 200.0)}),
+        }
+        self.kept = {}
+        for name, (surveys, snr) in self.sets.items():
+            for seed, (part, number) in enumerate((("train", n), ("test", m))):
+                make = _Keeper(model)
+                views = mocks(make, templates, part, surveys, number, 601 + seed, snr)
+                self.kept[name, part] = views, make.tokens
+
+    def __call__(self, model):
+        """Figures by name, for the log."""
+        for (name, _), (views, tokens) in self.kept.items():
+            surveys = self.sets[name][0]
+            with torch.inference_mode():
+                rows = np.concatenate([model.embed(batch).numpy() for batch in tokens])
+            halves = np.split(rows.astype(float), len(surveys))
+            views.vectors = {"embedding": dict(zip(surveys, halves, strict=True))}
+        found = {}
+        (learn, _), (test, _) = (self.kept["optical", part] for part in ("train", "test"))
+        x, y = learn.vectors["embedding"], test.vectors["embedding"]
+        kind, asked = learn.labels["kind"], test.labels["kind"]
+        for survey in OPTICAL:
+            said = classes(x[survey], kind).predict(y[survey])
+            found[f"class_{survey}"] = float(np.mean(said == asked))
+        far, asked_far = kind == 0, asked == 0
+        z, true = np.log1p(learn.labels["redshift"]), np.log1p(test.labels["redshift"])
+        said = linear(x["sdss"][far], z[far]).predict(y["sdss"][asked_far])
+        found["redshift_r2"] = float(r2(true[asked_far], said))
+        for name, (one, other) in (("optical", OPTICAL), ("stars", STARS)):
+            vectors = self.kept[name, "test"][0].vectors["embedding"]
+            first = nearest(vectors[one], vectors[other]).argmin(1)
+            found[f"own_first_{name}"] = float(np.mean(first == np.arange(len(first))))
+        return {key: round(value, 4) for key, value in found.items()}
+
+
+class _Keeper(Vectors):
+    """Keeps the tokens of every batch instead of what is made of them."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.tokens = []
+
+    def of_batch(self, batch):
+        with torch.inference_mode():
+            self.tokens.append(self.model.encode(batch))
+        return {"embedding": np.zeros((len(batch.flux), 1))}
+
+
 def as_table(found):
     """Lines of a list-table for the documentation, or to read."""
     lines = []

@@ -39,13 +39,13 @@ def buckets(
     """
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    lengths = np.asarray(lengths)
-    order = np.argsort(lengths, kind="stable")[::-1]
+    n = np.asarray(lengths)
+    order = np.argsort(n, kind="stable")[::-1]
     first = 0
     while first < len(order):
-        longest = max(int(lengths[order[first]]), 1)
+        longest = max(int(n[order[first]]), 1)
         limit = batch_size if batch_size is not None else max(max_tokens // longest, 1)
         rows = order[first : first + limit]
-        rows = rows[lengths[rows] >= 0.95 * longest]
+        rows = rows[n[rows] >= 0.95 * longest]
         yield rows
         first += len(rows)

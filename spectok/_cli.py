@@ -148,7 +148,7 @@ def _decode(args: argparse.Namespace) -> int:
     decoded = decode_arms(tokens, axes, model=args.model, medium=medium, device=args.device)
     parts = []
     for axis, spectrum in zip(axes, decoded, strict=True):
-        flux = np.atleast_2d(spectrum.flux)
+        flux: u.Quantity = np.atleast_2d(spectrum.flux)
         wavelength = np.asarray(axis), axis.unit
         if axis.unit.is_equivalent(u.km / u.s):  # rest value and convention fit in no column
             wavelength = axis.to_value(u.AA), u.AA
@@ -214,7 +214,7 @@ def _plot(args: argparse.Namespace) -> int:
         )
         title = f"{Path(args.file).name}: {tokens['object_id'][0]}"
         axes = plotting.plot_reconstruction(list(spectra), again, title=title)[0]
-    axes.figure.savefig(output, dpi=130)
+    axes.figure.savefig(output, dpi=130)  # type: ignore[union-attr]  # it is no SubFigure
     print(output)
     return 0
 

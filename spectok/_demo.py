@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spectok._hidden import hidden_blocks
+from spectok._hidden import BLOCK, hidden_blocks
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["flatten", "run"]
 
 _TOKENS, _PICTURE = "spectok-demo-tokens.fits", "spectok-demo.png"
+_CONTINUUM = 101  # pixels over which what is no line is smooth
+_CLOSE = 0.012  # share of its wavelength on each side of a line
 
 
 def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = ".") -> bool:
@@ -27,8 +29,9 @@ def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = "
     Parameters
     ----------
     file : path, optional
-        A spectrum file; by default the DESI coadd that specutils installs, and a bright mock
-        spectrum, because the DESI targets are faint.
+        A spectrum file; by default a bright mock spectrum, of which the truth is known and the
+        strongest line is hidden, too; and the DESI coadd that specutils installs, whose targets
+        are faint.
     folder : path
         Where the token table and the picture go.
 
@@ -40,12 +43,10 @@ def run(file: str | PathLike[str] | None = None, folder: str | PathLike[str] = "
     from spectok import concatenate, simulate, surveys
 
     if file is None:
+        sets = [("mock galaxy on DESI's grid", simulate.observe("desi", kind="galaxy", snr=25))]
         data = resources.files("specutils") / "io/default_loaders/tests/desi_test_data"
         with resources.as_file(data / "coadd-sv3-dark-26065.fits") as path:
-            sets = [(f"real DESI coadd {path.name}", surveys.read(path))]
-        sets.append(
-            ("mock galaxy on DESI's grid", simulate.observe("desi", kind="galaxy", snr=25))
-        )
+            sets.append((f"real DESI coadd {path.name}", surveys.read(path)))
     else:
         sets = [(Path(file).name, surveys.read(file))]
     tables, panels = [], []
@@ -90,14 +91,17 @@ def _there_and_back(title: str, spectra: SpectrumList) -> tuple[Table, Any]:
         tokens = encode(withheld, arms=arms)
     objects = unique(tokens, keys="spectrum_index")
     usable = {int(i) for i in tokens["spectrum_index"][tokens["valid"]]}
-    for row in objects:
-        if int(row["spectrum_index"]) not in usable:
-            print(f"  {row['object_id']}: no good patch (a dead fibre?), no token")
+    dead = [
+        f"  {row['object_id']}: no good patch (a dead fibre?), no token"
+        for row in objects
+        if int(row["spectrum_index"]) not in usable
+    ]
     print(
         f"  {len(objects)} spectra, {int(tokens['valid'].sum())} valid tokens of "
         f"{tokens['token'].shape[1]} numbers"
     )
     if not usable:
+        print(*dead, sep="\n")
         return tokens, None
     again = decode_arms(
         tokens, [one.spectral_axis for one in stacks], medium=stacks[0].meta.get("medium")
@@ -121,6 +125,8 @@ def _there_and_back(title: str, spectra: SpectrumList) -> tuple[Table, Any]:
         if best is None or snr > brightest:
             label = f", S/N {snr:.2g} per pixel" if np.isfinite(snr) else ""
             best, brightest = (parts, f"{title}: {name}{label}"), snr
+    for sentence in dead:
+        print(sentence)
     return tokens, best
 
 
@@ -145,9 +151,33 @@ def flatten(spectrum: Spectrum) -> Spectrum:
 
 
 def _hide(stack: Spectrum, seed: int) -> np.ndarray:
-    """Hidden blocks of every row, (N, L)."""
+    """Hidden blocks of every row, (N, L); of a mock its strongest line as well."""
     rng = np.random.default_rng(seed)
-    return np.stack([hidden_blocks(good, rng) for good in ~np.asarray(stack.mask)])
+    hidden = np.stack([hidden_blocks(good, rng) for good in ~np.asarray(stack.mask)])
+    truth = _truth(stack)
+    if truth is not None:
+        for row, flux in enumerate(np.atleast_2d(truth.value)):
+            place = _strongest_line(flux)
+            hidden[row, max(place - BLOCK, 0) : place + BLOCK] = True
+        hidden &= ~np.asarray(stack.mask)
+    return hidden
+
+
+def _truth(spectrum: Spectrum) -> Any:
+    """The noise-free flux of a mock, a `~astropy.units.Quantity`; None for what is real."""
+    from astropy import units as u
+
+    truth = (spectrum.meta or {}).get("truth")
+    return None if truth is None else u.Quantity(truth, spectrum.flux.unit)
+
+
+def _strongest_line(flux: np.ndarray) -> int:
+    """The pixel that stands out most from its surroundings; the ends are left out."""
+    from scipy.ndimage import median_filter
+
+    height = np.abs(flux - median_filter(flux, _CONTINUUM))
+    height[:_CONTINUUM] = height[-_CONTINUUM:] = 0.0
+    return int(height.argmax())
 
 
 def _with_mask(stack: Spectrum, hidden: np.ndarray) -> Spectrum:
@@ -190,14 +220,31 @@ def _draw(panels: list[Any], path: Path) -> None:
 
     from spectok.plotting import plot_reconstruction
 
-    figure, axes = plt.subplots(
-        2 * len(panels), 1, figsize=(11, 4.6 * len(panels)), layout="constrained",
-        height_ratios=(3, 1) * len(panels),
-    )  # fmt: skip
-    for number, (parts, title) in enumerate(panels):
+    # A mock is drawn twice: whole, and where its strongest line was hidden.
+    views = []
+    for parts, title in panels:
         spectrum, again, hidden = (list(part) for part in zip(*parts, strict=True))
+        truth = _truth(spectrum[0])
+        views.append((spectrum, again, hidden, title, truth, None))
+        if truth is not None:
+            place = spectrum[0].spectral_axis[_strongest_line(truth.value)]
+            close = "closer, where the strongest line was hidden from the encoder"
+            views.append((spectrum, again, hidden, close, truth, place))
+    figure, axes = plt.subplots(
+        2 * len(views), 1, figsize=(11, 4.6 * len(views)), layout="constrained",
+        height_ratios=(3, 1) * len(views),
+    )  # fmt: skip
+    for number, (spectrum, again, hidden, title, truth, place) in enumerate(views):
         pair = axes[2 * number : 2 * number + 2]
         pair[1].sharex(pair[0])
         plot_reconstruction(spectrum, again, hidden=hidden, axes=pair, title=title)
+        if truth is not None:
+            pair[0].plot(spectrum[0].spectral_axis, truth, color="k", lw=0.8, label="truth")
+            pair[0].legend(loc="upper right", ncols=3, fontsize="small", framealpha=0.9)
+        if place is not None:
+            near = np.abs(spectrum[0].spectral_axis - place) < _CLOSE * place
+            inside = np.ptp(truth[near])
+            pair[0].set_xlim((1 - _CLOSE) * place, (1 + _CLOSE) * place)
+            pair[0].set_ylim(truth[near].min() - 0.4 * inside, truth[near].max() + 0.8 * inside)
     figure.savefig(path, dpi=130)
     plt.close(figure)

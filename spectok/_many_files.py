@@ -180,5 +180,5 @@ def _content(spectra: Iterable[Any]) -> bytes:
     found = hashlib.blake2b(digest_size=16)
     for one in spectra:
         for values in (one.spectral_axis.value, one.flux.value):
-            found.update(np.ascontiguousarray(values))
+            found.update(np.ascontiguousarray(values).data)
     return found.digest()

@@ -25,6 +25,7 @@ __all__ = ["pack"]
 _SURVEYS = ("sdss", "desi", "galah", "apogee")
 _SHARDS = (".hdf5", ".h5", ".parquet")
 
+_Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 _Row = tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -76,7 +77,7 @@ def pack(
                 continue
             content = hashlib.blake2b(digest_size=16)
             for values in arrays:
-                content.update(np.ascontiguousarray(values))
+                content.update(np.ascontiguousarray(values).data)
             if content.digest() in packed:
                 left["spectra that are in it already"] += 1
                 continue
@@ -120,7 +121,7 @@ def _files(paths: Sequence[str | os.PathLike]) -> list[Path]:
 
 def _objects(
     files: Sequence[Path], left: Counter[str], progress: bool | None
-) -> Iterator[tuple[str, tuple[float, float] | None, tuple[np.ndarray, ...]]]:
+) -> Iterator[tuple[str, tuple[float, float] | None, _Arrays]]:
     """Identifier, position, and (wavelength, flux, sigma, valid) of every object."""
     bar = progress_bar("packing", over=files, unit="file", progress=progress, patient=False)
     for path in bar:
@@ -147,7 +148,7 @@ def _objects(
 
 def _of_file(
     path: Path, rows: Sequence[Rows], meta: Sequence[dict]
-) -> Iterator[tuple[str, tuple[float, float] | None, tuple[np.ndarray, ...]]]:
+) -> Iterator[tuple[str, tuple[float, float] | None, _Arrays]]:
     for k, part in enumerate(rows):
         about = meta[min(k, len(meta) - 1)]
         for i in range(len(part.flux)):

@@ -15,7 +15,7 @@ __all__ = ["pretrain", "read_recipe", "sources_of"]
 # Keys of the sections of a recipe; those of [training] are the arguments of fit.
 _DATA = ("templates", "packs", "tokens", "together", "seed", "seen_weight", "hidden_share",
          "hidden")  # fmt: skip
-_MOCK = ("pairs", "varied", "strange", "jitter", "snr", "snr_share")
+_MOCK = ("pairs", "varied", "extra_lines", "jitter", "snr", "snr_share")
 _SECTIONS = ("folder", "start", "model", "data", "mock", "mixture", "training", "validation")
 
 
@@ -50,6 +50,7 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     }
     _check(path, "the recipe", recipe, _SECTIONS)
     _drop_balance(path, recipe.get("training", {}))
+    _rename_strange(path, recipe.get("mock", {}))
     for section, keys in known.items():
         _check(path, f"[{section}]", recipe.get(section, {}), keys)
     if "mixture" not in recipe:
@@ -75,6 +76,15 @@ def _drop_balance(path: str | Path, training: dict[str, Any]) -> None:
             f"{path}: [training] has a balance other than 0, which slowed learning and is gone: "
             "take the line out, and the loss is the likelihood itself"
         )
+
+
+def _rename_strange(path: str | Path, mock: dict[str, Any]) -> None:
+    """Recipes of 0.1 call ``extra_lines`` strange."""
+    if "strange" not in mock:
+        return
+    if "extra_lines" in mock:
+        raise ValueError(f"{path}: [mock] has extra_lines and strange, its old name: take one out")
+    mock["extra_lines"] = mock.pop("strange")
 
 
 def pretrain(
@@ -199,7 +209,7 @@ def sources_of(recipe: dict[str, Any], base: Path, device: str) -> dict[str, Any
     used = {name for shares in recipe["mixture"].values() for name in shares}
     if "mock" in used:
         templates = data.get("templates")
-        lessons = {k: mock.pop(k) for k in ("pairs", "varied", "strange") if k in mock}
+        lessons = {k: mock.pop(k) for k in ("pairs", "varied", "extra_lines") if k in mock}
         simulators = training_simulators(
             simulate.load_templates(_from(base, templates) or templates) if templates else None,
             surveys=tuple(s for s, shares in recipe["mixture"].items() if "mock" in shares),

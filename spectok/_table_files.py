@@ -30,7 +30,8 @@ def check_output(path: str, *, overwrite: bool, inputs: Iterable[str | os.PathLi
     missing = [name for name in needed.get(suffix, ()) if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f'{path}: this format needs {" and ".join(missing)}: pip install "spectok[tables]"'
+            f"{path}: this format needs {' and '.join(missing)}: "
+            'pip install ".[tables]" in a checkout'
         )
     refuse_existing(path, overwrite=overwrite, inputs=inputs)
 
@@ -79,7 +80,7 @@ def _in_ascii(table: Table, path: str) -> Table:
     """Texts as FITS can hold them: what is not ASCII is escaped as in Python, and said."""
     import numpy as np
 
-    changed = []
+    changed: list[str] = []
     for name in table.colnames:
         if table[name].dtype.kind != "U":
             continue

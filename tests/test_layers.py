@@ -1,6 +1,7 @@
 """The package's layers: imports go downwards only, and `import spectok` stays instant."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ LAYER = {
     "_batch": 0,
     "_conf": 0,
     "_curves": 1,
+    "_deprecated": 0,
     "_flags": 0,
     "_hidden": 0,
     "_progress": 0,
@@ -46,9 +48,12 @@ LAYER = {
 }
 WITHOUT_ASTROPY = ("_batch", "_buckets", "_curves", "_pretrain", "_split", "model")
 # Simulation runs inside training steps; what reads files and makes spectra may see astropy.
-MAY_SEE_ASTROPY = {"simulate": ("_registry", "_sources", "_observe")}
-# Names that moved upwards are still found where they were, with a warning: until 0.3.
-DEPRECATED = {("simulate/__init__.py", "spectok.training.training_simulators")}
+MAY_SEE_ASTROPY = {"simulate": ("objects/_registry", "objects/_sources", "_observe")}
+# Floors inside a room: what stands on one imports from lower ones; what is not listed is on top.
+ATTIC = 2
+FLOOR = {
+    "simulate": {"_fine_grid": 0, "_measured": 0, "_sample": 0, "objects": 1, "instruments": 1}
+}
 ASTRONOMY = ("astropy", "specutils", "astroquery")
 LONGEST = 400
 
@@ -83,7 +88,7 @@ def without_astropy(name):
     """Whether a file must not see astropy."""
     own, _, inner = name.removesuffix(".py").partition("/")
     if own in MAY_SEE_ASTROPY:
-        return inner.split("/")[0] not in MAY_SEE_ASTROPY[own]
+        return not any(f"{inner}/".startswith(f"{one}/") for one in MAY_SEE_ASTROPY[own])
     return own in WITHOUT_ASTROPY
 
 
@@ -98,11 +103,41 @@ def violations(name, source):
             continue
         other = rest.split(".")[0] if rest.split(".")[0] in LAYER else "__init__"
         downwards = LAYER[other] < LAYER[own] or LAYER[own] == TOP
-        if other != own and not downwards and (name, target) not in DEPRECATED:
+        if other != own and not downwards:
             yield (
                 f"spectok/{name} (layer {LAYER[own]}) imports {target} "
                 f"(layer {LAYER[other]}): imports go downwards only"
             )
+
+
+def floor_violations(name, source):
+    """Sentences on the imports of a file from the floors above or beside it in its room."""
+    room, _, inner = name.removesuffix(".py").partition("/")
+    floors, own = FLOOR.get(room, {}), inner.split("/")[0]
+    level = floors.get(own, ATTIC)
+    for target in targets(name, source):
+        root, other, *rest = [*target.split("."), "", ""]
+        if (root, other) != ("spectok", room) or level == ATTIC or rest[0] == own:
+            continue
+        if floors.get(rest[0], ATTIC) >= level:
+            yield f"spectok/{name} imports {target}, which is not below it"
+
+
+def circle(sources):
+    """Files that import each other, directly or by way of others, anywhere in them; or None."""
+    names = {f"spectok/{name}".removesuffix(".py").replace("/", "."): name for name in sources}
+    names = {module.removesuffix(".__init__"): name for module, name in names.items()}
+    graph = {module: set() for module in names}
+    for module, name in names.items():
+        for target in targets(name, sources[name]):
+            while target and target not in names:
+                target = target.rpartition(".")[0]
+            graph[module] |= {target} - {module, ""}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return None
 
 
 def test_package_is_found():
@@ -121,7 +156,25 @@ def test_layer(name):
     assert part_of(name) in LAYER, (
         f"spectok/{name} has no layer: add {part_of(name)!r} to LAYER in tests/test_layers.py"
     )
-    assert not list(violations(name, MODULES[name].read_text(encoding="utf-8")))
+    source = MODULES[name].read_text(encoding="utf-8")
+    assert not list(violations(name, source))
+    assert not list(floor_violations(name, source))
+
+
+def test_no_circles():
+    assert (
+        circle({name: path.read_text(encoding="utf-8") for name, path in MODULES.items()}) is None
+    )
+
+
+def test_circles_are_found():
+    sources = {
+        "surveys/_a.py": "from spectok.surveys import _b",
+        "surveys/_b.py": "def late():\n    from ._c import something",
+        "surveys/_c.py": "from spectok.surveys._a import anything",
+    }
+    assert len(circle(sources)) == 4, "three files, and the first again"
+    assert circle(sources | {"surveys/_c.py": "import numpy"}) is None
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -143,14 +196,19 @@ def test_length(name):
         ("_codec.py", "import spectok"),
         ("_codec.py", "from spectok.surveys import sdss"),
         ("training/loop.py", "from spectok._pretrain import pretrain"),
-        ("simulate/_scene.py", "from spectok.training import training_simulators"),
-        ("simulate/_scene.py", "from astropy import units"),
-        ("simulate/_scene.py", "from spectok.surveys import sdss"),
+        ("simulate/objects/_sampling.py", "from spectok.training import training_simulators"),
+        ("simulate/objects/_sampling.py", "from astropy import units"),
+        ("simulate/objects/_sampling.py", "from spectok.surveys import sdss"),
+        ("simulate/objects/_sampling.py", "from spectok.simulate.instruments import _noise"),
+        ("simulate/objects/_sources/_build.py", "from ...instruments._noise import draw_snr"),
+        ("simulate/instruments/_noise.py", "from spectok.simulate import objects"),
+        ("simulate/_fine_grid.py", "from .objects._dust import calzetti"),
+        ("simulate/objects/_dust.py", "from spectok.simulate import Simulator"),
         ("plotting/_axes.py", "from .._cli import main"),
     ],
 )
 def test_rules_catch(name, source):
-    assert list(violations(name, source))
+    assert [*violations(name, source), *floor_violations(name, source)]
 
 
 @pytest.mark.parametrize(
@@ -164,13 +222,15 @@ def test_rules_catch(name, source):
         ("_tokens.py", "from astropy.table import QTable\nfrom . import __version__"),
         ("_codec.py", "from . import _batch, _convert\nfrom ._weights import load_model"),
         ("surveys/desi.py", "from . import sdss\nfrom .._codec import encode"),
-        ("simulate/_sources/_grids.py", "from astropy.io import fits"),
+        ("simulate/objects/_sources/_resampling.py", "from astropy.io import fits"),
+        ("simulate/objects/_sampling.py", "from .._sample import Sample"),
+        ("simulate/_simulator.py", "from .instruments._noise import draw_snr"),
         ("training/_curriculum.py", "from spectok.simulate import Simulator"),
         ("_cli.py", "import spectok\nfrom ._demo import run\nfrom .training import loop"),
     ],
 )
 def test_rules_allow(name, source):
-    assert not list(violations(name, source))
+    assert not [*violations(name, source), *floor_violations(name, source)]
 
 
 @pytest.mark.parametrize(

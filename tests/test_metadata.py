@@ -139,3 +139,48 @@ def test_a_dependency_has_one_minimum():
     found = {}
     for name, least in (pair for one in asked for pair in minima_of(one).items()):
         assert found.setdefault(name, least) == least, f"{name} has two minima"
+
+
+@pytest.mark.parametrize(
+    ("tool", "places"),
+    [
+        ("ruff", (".ci/run", "tox.ini", ".pre-commit-config.yaml")),
+        ("mypy", (".ci/run", "tox.ini")),
+    ],
+)
+def test_a_tool_has_one_pin(tool, places):
+    here = [ROOT / name for name in places if (ROOT / name).is_file()]
+    found = [re.findall(rf"{tool}(>=[\d.]+,<[\d.]+)", one.read_text("utf-8")) for one in here]
+    assert here and all(found), f"{tool} has no pin in one of {places}"
+    assert len({pin for pins in found for pin in pins}) == 1
+
+
+@pytest.mark.parametrize(
+    "name", [".pre-commit-config.yaml", ".readthedocs.yaml", ".github/workflows/ci.yml"]
+)
+def test_settings_of_services_can_be_read(name):
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    path = ROOT / name
+    if not path.is_file():
+        pytest.skip(f"no {name} here: a source distribution has none")
+    text = path.read_text(encoding="utf-8")
+    assert isinstance(yaml.safe_load(text), dict)
+    # Every environment of tox that is asked for is one.
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    for asked in re.findall(r"tox -e ([\w,-]+)", text):
+        for one in asked.split(","):
+            assert one == "py-test" or f"testenv:{one}" in tox, f"tox.ini has no {one}"
+
+
+def test_supported_pythons_are_tried():
+    path = ROOT / ".github/workflows/ci.yml"
+    if not path.is_file():
+        pytest.skip("no workflow here: a source distribution has none")
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    tried = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    assert tried[0] == oldest
+    said = [one.rsplit(" ", 1)[1] for one in PROJECT["classifiers"] if ":: 3." in one]
+    assert said == tried, "pyproject.toml's classifiers say what is tried"

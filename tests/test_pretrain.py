@@ -13,7 +13,7 @@ pytest.importorskip("lightning", reason="the extra 'training' is not installed")
 
 import spectok
 from spectok._cli import main
-from spectok._pretrain import pretrain, read_recipe
+from spectok._pretrain import pretrain, read_recipe, sources_of
 from spectok.training import pack_spectra
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -136,12 +136,24 @@ def test_recipes_of_0_1_are_read_or_refused_with_the_reason(recipe):
         read_recipe(recipe)
 
 
+def test_recipes_of_0_1_may_call_extra_lines_strange(recipe):
+    text = recipe.read_text()
+    recipe.write_text(text.replace("varied = 1", "varied = 1\nstrange = 0.4"))
+    read = read_recipe(recipe)
+    assert "strange" not in read["mock"] and read["mock"]["extra_lines"] == 0.4
+    (_, one), *_ = next(iter(sources_of(read, recipe.parent, "cpu")["mock"].simulators.values()))
+    assert one.extra_lines == 0.4
+    recipe.write_text(text.replace("varied = 1", "varied = 1\nstrange = 0.4\nextra_lines = 0.1"))
+    with pytest.raises(ValueError, match="extra_lines and strange, its old name"):
+        read_recipe(recipe)
+
+
 def test_the_recipes_of_the_repository_can_be_read():
     # Tests of an installed wheel stand alone; in a checkout a lost recipe fails.
     if not RECIPES.is_dir():
         pytest.skip("the recipes are not beside the tests")
     found = sorted(RECIPES.rglob("*.toml"))
-    assert [path.parent.name for path in found] == ["gpu", "paper", "small_v1"]
+    assert [path.parent.name for path in found] == ["gpu", "paper", "small_v1", "small_v2"]
     for path in found:
         assert read_recipe(path)["training"]["steps"] > 1000
 

@@ -19,7 +19,7 @@ from spectok import plotting, simulate
 # %%
 # Write
 # -----
-# The suffix of the file says the format. Parquet needs ``pip install "spectok[tables]"``.
+# The suffix of the file says the format. Parquet needs ``pip install ".[tables]"``.
 
 spectra = simulate.observe("sdss", 20, kind="galaxy", snr=(5, 20), seed=5)
 tokens = spectok.encode(spectra)

@@ -5,7 +5,7 @@ Galaxy, quasar or star?
 A probe learns classes from the tokens of *mock* SDSS spectra and is judged on other mocks. The
 objects are made of formulas (black bodies, power laws, lines), so the figures on this page say
 how the probe is used and not how well it does; :doc:`/probes_measured` has its figures on
-templates of real objects and on real spectra. Probes need ``pip install "spectok[probes]"``.
+templates of real objects and on real spectra. Probes need ``pip install ".[probes]"``.
 """
 
 import matplotlib.pyplot as plt

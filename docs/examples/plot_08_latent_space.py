@@ -6,7 +6,7 @@ What does the embedding of a spectrum know, and what the plain mean of its token
 `spectok.embed` and `spectok.pool` give one vector per spectrum each, and UMAP draws maps on which
 similar vectors lie together. The spectra are *mocks* of SDSS, made of formulas (black bodies,
 power laws, lines), which the weights have not seen. UMAP comes with
-``pip install "spectok[probes]"``.
+``pip install ".[probes]"``.
 """
 
 import matplotlib.pyplot as plt

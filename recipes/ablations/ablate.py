@@ -36,7 +36,8 @@ from spectok._hidden import hidden_blocks
 from spectok._pretrain import read_recipe, sources_of
 from spectok.model import ModelConfig, SpectralTokenizer
 from spectok.simulate import Simulator, Templates, instrument, load_templates
-from spectok.training import Batches, TrainingBatch, fit
+from spectok.training import Batches, fit
+from spectok.training._data import TrainingBatch
 from spectok.training._hide import hide
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

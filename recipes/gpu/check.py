@@ -2,12 +2,12 @@
 
     python recipes/gpu/check.py [--device cuda] [--out check.json]
 
-Mock spectra of the four surveys, made on the device. Tokens, decoded fluxes and embeddings of the
-device are compared with those of the CPU: root mean square of the difference over the scatter of
-the numbers, at most 1e-4 in float32 and 1e-2 in bfloat16, where half of the pixels are bad
-and in batches of other sizes, too. Speed is that of `SpectralTokenizer.encode` and `embed` on
-tensors that lie on the device, for the embedded weights and a new ``base``, beside the device's own
-matrix products. Exits 1 where a comparison fails. The tests that need astropy are tests/test_cuda.py.
+Mock spectra of the four surveys. Tokens, decoded fluxes and embeddings of the device are compared
+with those of the CPU: root mean square of the difference over the scatter of the numbers, at most
+1e-4 in float32 and 1e-2 in bfloat16, also where four pixels in ten are bad. Speed is that of
+`SpectralTokenizer.encode` and `embed` on tensors that lie on the device, for the embedded weights
+and a new ``base``, beside the device's own matrix products. Exits 1 where a comparison fails. The
+tests that need astropy are in tests/test_cuda.py.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
         --start MODEL --out DIR
 
 ``templates.safetensors`` is from ``recipes/small_v1/pack.py``, ``train.safetensors`` from
-``recipes/small_v2/spectra.py``, MODEL a folder that holds weights: those of the newest state, or what
-``recipes/small_v2/widen.py`` made. The folder has all three, compressed (about 45 MB): the training
-spectra alone, without those of validation, and the weights in half precision.
+``recipes/small_v2/spectra.py``, MODEL a folder that holds weights: those of the newest state, or
+what ``recipes/small_v2/widen.py`` made. The folder has all three, compressed (about 40 MB): the
+training spectra alone, without those of validation, and the weights in half precision.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ keep() {
     cp -r "$work/run/model" "$out/model.part" || return 0
     rm -rf "$out/model"
     mv "$out/model.part" "$out/model"
-    cp "$work/run/log.csv" "$out/log.csv"
+    [ ! -f "$work/run/log.csv" ] || cp "$work/run/log.csv" "$out/log.csv"
 }
 last=$SECONDS
 while kill -0 $run 2> /dev/null && [ $((SECONDS - begun)) -lt $((seconds - 8)) ]; do

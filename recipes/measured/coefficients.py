@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import minimize
 
-from spectok.simulate._registry import find_template
-from spectok.simulate._sources._grids import read_basis
-from spectok.simulate._sources._optical import QUASARS, physical
+from spectok.simulate.objects._registry import find_template
+from spectok.simulate.objects._sources._optical import QUASARS, physical
+from spectok.simulate.objects._sources._resampling import read_basis
 
 RANGES = {"quasar-low": (0.05, 1.7), "quasar-high": (1.5, 5.0)}
 

@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from spectok import surveys
 from spectok._split import name_split, sky_split
-from spectok.simulate._sources._grids import vacuum
+from spectok.simulate.objects._sources._resampling import vacuum
 
 SURVEYS = ("SDSS", "DESI", "GALAH", "APOGEE")
 # Repositories without a licence: their files serve evaluation only.

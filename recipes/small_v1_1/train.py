@@ -1,20 +1,27 @@
 """Train the reader of small-v1.1: the tokenizer of small-v1, and a reader learned without labels.
 
-    python recipes/small_v1_1/train.py --views DIR --folder runs/reader
+    python recipes/small_v1_1/train.py --views DIR --folder runs/reader [--templates FILE]
 
 DIR is what views.py wrote. Goes on where the folder holds a checkpoint; writes ``model`` there.
+With the templates of recipes/small_v1/pack.py, every line of the log has some of the figures of
+``benchmarks/representation.py``, on mocks that the run does not see.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
 
 import torch
 
 import spectok
+from spectok.simulate import load_templates
 from spectok.training import fit_reader, open_views
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from representation import Watch  # noqa: E402
 
 SIZE = 128
 # Shares of the steps.
@@ -35,6 +42,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--views", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--templates", type=Path)
     parser.add_argument("--steps", type=int, default=2200)
     parser.add_argument("--precision", default="bf16-mixed")
     options = parser.parse_args()
@@ -42,14 +50,17 @@ def main():
         name: (share, open_views(options.views / f"{name}.safetensors"))
         for name, share in PACKS.items()
     }
+    model = with_reader(spectok.load_model("small-v1"))
+    watch = Watch(model, load_templates(options.templates)) if options.templates else None
     model = fit_reader(
-        with_reader(spectok.load_model("small-v1")),
+        model,
         packs,
         options.folder,
         steps=options.steps,
         precision=options.precision,
         accelerator="cpu",
         checkpoint_every=50,
+        validate=watch,
     )
     spectok.save_model(model, options.folder / "model", half=True)
 

@@ -36,7 +36,8 @@ from tqdm import tqdm
 import spectok
 from spectok import simulate
 from spectok._batch import PatchLayout, SpectrumBatch
-from spectok.simulate._observation import expose, join
+from spectok.simulate.instruments._exposure import expose
+from spectok.simulate.instruments._observation import join
 from spectok.training._curriculum import _varied
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "measured"))

@@ -221,7 +221,7 @@ class _Decoder:
         flux, sigma = (
             grid.unsort(np.where(covered, values * factor, np.nan)) for values in (flux, sigma)
         )
-        arrays = (flux, sigma, grid.unsort(~covered))
+        arrays: tuple[np.ndarray, ...] = (flux, sigma, grid.unsort(~covered))
         place = None
         if shape is not None:
             place = shape.index(-1)

@@ -144,12 +144,16 @@ class _FullPrecision:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.inside, self.before = 0, []
+        self.inside = 0
+        self.before: list[tuple[Any, str]] = []
 
     def enter(self) -> None:
         with self.lock:
             if self.inside == 0:
-                backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+                backends = (
+                    torch.backends.cuda.matmul,
+                    torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]  # set at import
+                )
                 rounded = [(one, one.fp32_precision) for one in backends]
                 self.before = [(one, was) for one, was in rounded if was not in _FULL]
                 for one, _ in self.before:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from astropy.table import QTable
@@ -125,15 +125,15 @@ def _encode(
     bar.update(number - len(ready))
     for members, batch in batches(ready, batch_size=batch_size, max_tokens=max_tokens(network)):
         tokens = network.encode(batch.to(device))
+        from_noise = cast("torch.Tensor", tokens.from_noise)  # which encoding always says
         parts = (
-            part.cpu().numpy()
-            for part in (tokens.value, tokens.valid, tokens.scale, tokens.from_noise)
+            part.cpu().numpy() for part in (tokens.value, tokens.valid, tokens.scale, from_noise)
         )
         n_valid = batch.valid.unflatten(1, (-1, patch_size)).sum(-1).numpy()
-        for k, value, valid, scale, from_noise, good in zip(members, *parts, n_valid, strict=True):
+        for k, value, valid, scale, noise, good in zip(members, *parts, n_valid, strict=True):
             own, n = ready[k], ready[k].layout.n_patches
             encoded[places[k]] = Encoded(
-                own.layout, value[:n], valid[:n], good[:n], scale * own.unit, from_noise
+                own.layout, value[:n], valid[:n], good[:n], scale * own.unit, noise
             )
         bar.update(len(members))
     return encoded

@@ -117,8 +117,8 @@ class TableBuilder:
                 self._n_tokens.append(len(columns[0]))
                 self._flags.append(flag)
                 self._scales.append(scale)
-        for name, columns in parts.items():
-            self._columns[name].append(np.concatenate(columns))
+        for name, pieces in parts.items():
+            self._columns[name].append(np.concatenate(pieces))
 
     def finish(self, flux_unit: FluxUnit | None) -> QTable:
         """The table, and warnings of what a user must be told."""

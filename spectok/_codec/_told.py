@@ -94,7 +94,7 @@ class Told:
             for kind, count in sorted(counts.items(), key=lambda item: -item[1])
         )
         if not good:
-            return f"all pixels are bad; most {max(counts, key=counts.get)}", said
+            return f"all pixels are bad; most {max(counts, key=counts.__getitem__)}", said
         need = self.patch_size // 2 + 1
         few = f"no patch has {need} good pixels"
         if total < need:
@@ -109,7 +109,7 @@ class Told:
                 f"{good} good pixels between gaps: {few}; {remedy}",
             )
         return (
-            f"{few}; most of the others {max(counts, key=counts.get)}",
+            f"{few}; most of the others {max(counts, key=counts.__getitem__)}",
             f"{good} good pixels, but {few}; {said}",
         )
 

@@ -26,7 +26,8 @@ def objects_of(members: Sequence[Any]) -> list[list[Any]]:
     A new object begins with an arm that the last one has already, under another name.
     """
     objects: list[list[Any]] = [[]]
-    last, seen = None, set()
+    seen: set[str] = set()
+    last = None
     for member in members:
         meta = mapping_of(getattr(member, "meta", None))
         name, arm = names_of(meta), meta.get("arm")

@@ -28,7 +28,7 @@ def convert_arrays(
     mask: Any = None,
     *,
     medium: str | None = None,
-) -> tuple[list[Rows], FluxUnit]:
+) -> tuple[list[Rows], FluxUnit | None]:
     """Plain arrays, Quantities or lists of ragged rows to rows of numbers, all at once.
 
     Parameters
@@ -259,7 +259,7 @@ def _own_mask(values: Any) -> list[np.ndarray] | None:
 
 def _ragged(
     values: Any, name: str, faults: dict[int, str] | None
-) -> tuple[Sequence[np.ndarray], u.UnitBase | None]:
+) -> tuple[Any, u.UnitBase | None]:
     """Rows of an array, a Quantity or a list of either, and their unit.
 
     With ``faults``, a row that is no row of numbers, or in another unit than the others, becomes
@@ -284,9 +284,9 @@ def _ragged(
                 )
             elif getattr(given, "unit", None) != units[0] and row.size:
                 fault = f"{name} is in {getattr(given, 'unit', None)}, others in {units[0]}"
-            if fault is not None and faults is None:
-                raise ValueError(fault)
             if fault is not None:
+                if faults is None:
+                    raise ValueError(fault)
                 faults.setdefault(number, fault)
             rows.append(np.zeros(0) if fault is not None or not row.size else row)
         return rows, units[0]

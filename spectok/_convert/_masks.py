@@ -33,7 +33,7 @@ def hidden_mask(array: Any) -> np.ndarray | None:
     while isinstance(base, np.ndarray) and mask is None:
         mask = own_mask(base)
         base = base if mask is not None else base.base
-    if mask is None or not mask.any():
+    if mask is None or base is None or not mask.any():
         return None
     if array.shape == base.shape:
         return mask

@@ -87,8 +87,8 @@ def header_medium(header: Any) -> str | None:
     kinds = [str(value).lower() for key, value in values.items() if re.match(r"^TUCD\d", key)]
     if any("em.wl" in kind and "obs.atmos" in kind for kind in kinds):
         return "air"
-    said = {found for found in map(text_medium, texts) if found}
-    return said.pop() if len(said) == 1 else None
+    every = {found for found in map(text_medium, texts) if found}
+    return every.pop() if len(every) == 1 else None
 
 
 def _items(header: Any) -> Iterable[tuple[Any, Any]]:

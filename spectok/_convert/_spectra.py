@@ -34,7 +34,7 @@ __all__ = ["convert_spectra", "stream_spectra"]
 
 def convert_spectra(
     spectra: Any, *, medium: str | None = None, arms: bool = False, named: bool = True
-) -> tuple[list[Rows], FluxUnit]:
+) -> tuple[list[Rows], FluxUnit | None]:
     """Spectra of any kind to rows of numbers in one unit, all at once.
 
     Parameters

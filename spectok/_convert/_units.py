@@ -93,7 +93,7 @@ def parse_unit(text: Any, where: str = "the file") -> u.UnitBase | None:
         return u.Unit(whole)
     squared = re.match(r"^\((.+)\)\s*(?:\*\*|\^)\s*\(?([+-]?\d)\)?$", text)
     if squared and _closes_at_end(f"({squared[1]})"):  # (1e-20 erg/s/cm2/A)**2, of variances
-        return parse_unit(squared[1], where) ** int(squared[2])
+        return u.Unit(parse_unit(squared[1], where)) ** int(squared[2])
     for candidate in filter(str.strip, (_respelt(text), text)):
         try:
             with warnings.catch_warnings():

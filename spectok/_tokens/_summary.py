@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,11 @@ from spectok._tokens._table import (
 
 __all__ = ["concatenate", "group", "pool"]
 
-_POOLS = {"mean": np.mean, "max": np.max, "median": np.median}
+_POOLS: dict[str, Callable[..., np.ndarray]] = {
+    "mean": np.mean,
+    "max": np.max,
+    "median": np.median,
+}
 
 
 def pool(tokens: Table, how: str = "mean") -> QTable:
@@ -139,7 +143,9 @@ def group(tokens: Table, vectors: Any = None) -> np.ndarray:
     size = spectra[0].token.shape[-1]
     meta = meta_of(tokens)
     # What made the tokens travels with every item, so that a probe can refuse another model's.
-    made_by = {key: meta[key] for key in ("MODEL", "SHA256", "CONTEXT") if key in meta}
+    made_by: dict[str, Any] = {
+        key: meta[key] for key in ("MODEL", "SHA256", "CONTEXT") if key in meta
+    }
     place = "wavelength" if spectra[0].band is None else "time"
     beside = [] if spectra[0].band is None else [("band", np.float64)]
     fields = np.dtype(
@@ -227,7 +233,9 @@ def concatenate(tables: Sequence[Table]) -> QTable:
     tables = list(tables)
     if not tables:
         raise ValueError("there is no table to concatenate")
-    first, joined, offset, reasons = None, [], 0, {}
+    joined: list[QTable] = []
+    reasons: dict[int, str] = {}
+    first, offset = None, 0
     for number, table in enumerate(tables):
         check_table(table)
         meta = meta_of(table)

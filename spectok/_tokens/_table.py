@@ -245,7 +245,9 @@ def sequences(table: Table) -> list[TokenSequence]:
                 int(arrays["flags"][first]),
                 float(arrays["scale"][first]),
                 arrays["valid"][rows].astype(bool),
-                *(arrays[c][rows] for c in _PLACES),
+                arrays["wavelength"][rows],
+                arrays["wavelength_min"][rows],
+                arrays["wavelength_max"][rows],
                 arrays["n_pixels"][rows].astype(np.int64),
                 arrays["n_valid"][rows].astype(np.int64),
                 # FITS hands over big-endian numbers, which torch refuses.
@@ -295,17 +297,20 @@ def _plain(column: Any, name: str, unit: u.UnitBase) -> np.ndarray:
 def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     """Token sequences padded to the longest of them."""
     # What was refused lies nowhere (NaN), and is never looked at.
-    parts = (
-        padded([s.token for s in spectra], np.float32),
-        padded([np.nan_to_num(s.wavelength - s.origin, nan=1.0) for s in spectra], fill=None),
-        padded([np.nan_to_num(s.wavelength - s.wavelength_min) for s in spectra]),
-        padded([s.valid for s in spectra], bool),
-    )
+    place = padded([np.nan_to_num(s.wavelength - s.origin, nan=1.0) for s in spectra], fill=None)
+    half = padded([np.nan_to_num(s.wavelength - s.wavelength_min) for s in spectra])
     band = None
     if spectra[0].band is not None:
-        filters = [np.nan_to_num(s.band, nan=_NO_BAND) for s in spectra]
+        filters = [np.nan_to_num(s.band, nan=_NO_BAND) for s in spectra if s.band is not None]
         band = torch.from_numpy(padded(filters, fill=None))
-    return TokenBatch(*map(torch.from_numpy, parts), torch.ones(len(spectra)), band=band)
+    return TokenBatch(
+        torch.from_numpy(padded([s.token for s in spectra], np.float32)),
+        torch.from_numpy(place),
+        torch.from_numpy(half),
+        torch.from_numpy(padded([s.valid for s in spectra], bool)),
+        torch.ones(len(spectra)),
+        band=band,
+    )
 
 
 def table_unit(unit: u.UnitBase) -> u.UnitBase:

@@ -127,9 +127,8 @@ def _reason(error: Exception) -> str:
         return "it was cut short on the way: try again"
     if isinstance(error, HTTPError):
         return f"{error}; if it moved, a newer spectok knows where"
-    if isinstance(error, URLError):
-        error = error.reason
-    return " ".join(str(error).split()) or type(error).__name__
+    cause = error.reason if isinstance(error, URLError) else error
+    return " ".join(str(cause).split()) or type(cause).__name__
 
 
 def _by_hand(name: str) -> str:

@@ -16,6 +16,7 @@ from safetensors.torch import load as load_tensors
 
 from spectok._weights._copies import working_copy
 from spectok._weights._downloads import CONFIG, DOWNLOADS, WEIGHTS, find_file
+from spectok._weights._hub import HUB, find_hub_files
 from spectok._weights._identity import Identity, is_changed, serialise, state_of
 from spectok.model import ModelConfig, SpectralTokenizer
 
@@ -66,11 +67,13 @@ def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralToken
     Parameters
     ----------
     name_or_path : str or path, optional
-        A name of `list_models`, or a folder written by `save_model`; by default the tokenizer
-        that comes with the package. Names that do not come with it are downloaded once,
-        checked, and kept in astropy's cache for spectok; or they are found, each in a folder
-        of its name, in the folder that the configuration item ``spectok.conf.weights``, else
-        the environment variable ``SPECTOK_WEIGHTS``, names.
+        A name of `list_models`, a folder written by `save_model`, or ``hf://owner/name`` (with
+        ``@revision`` for a branch, a tag or a commit) for a repository of the Hugging Face Hub
+        that holds the same two files; by default the tokenizer that comes with the package.
+        Names that do not come with it are downloaded once, checked, and kept in astropy's cache
+        for spectok; or they are found, each in a folder of its name, in the folder that the
+        configuration item ``spectok.conf.weights``, else the environment variable
+        ``SPECTOK_WEIGHTS``, names.
 
     Returns
     -------
@@ -86,6 +89,8 @@ def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralToken
         Where a folder lacks one of its two files.
     OSError
         Where a download fails, or a file is not the registered one.
+    ImportError
+        For a model of the Hub where huggingface_hub is not installed.
 
     See Also
     --------
@@ -184,7 +189,7 @@ def resolve(
         return working_copy(model, device)
     name = DEFAULT if model is None else fspath(model)
     device = "cpu" if device is None else device
-    if name not in list_models():
+    if name not in list_models() and not name.startswith(HUB):
         return working_copy(load_model(name), device)  # a folder may change
     key = (name, str(device))
     if key not in _loaded:
@@ -199,6 +204,8 @@ def _locate(name_or_path: str | PathLike[str] | None, *files: str) -> tuple[Any,
         folder: Any = _embedded() / name
     elif name in DOWNLOADS:
         return name, *(find_file(name, file) for file in files)
+    elif name.startswith(HUB):
+        return name, *find_hub_files(name, *files)
     elif Path(name).is_dir():
         folder, name = Path(name), Path(name).resolve().name
     else:

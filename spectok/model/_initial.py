@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
-from spectok.model._transformer import Attention
+from spectok.model._transformer import Attention, Block
 
 __all__ = ["initialise"]
 
@@ -23,9 +23,9 @@ def initialise(model: Any) -> None:
         if isinstance(module, Attention):
             module.start_near(log_range)
     for blocks in (model.encoder, model.decoder):
-        for block in blocks:
+        for block in cast("list[Block]", blocks):
             # Keeps the residual stream of a deep stack at the size of a shallow one.
-            for last in (block.attend_self.out, block.feed[-1]):
+            for last in (block.attend_self.out, cast("nn.Linear", block.feed[-1])):
                 last.weight.data.mul_((2 * len(blocks)) ** -0.5)
             if block.attend_cross is not None:
                 nn.init.zeros_(block.attend_cross.out.weight)

@@ -65,10 +65,9 @@ class Reader(nn.Module):
         places = 2 * _PERIODS + 1 + (N_BAND if self.of_times else 0)
         self.from_place = nn.Linear(places, 2 * _TOKEN_WIDTH)
         self.join = nn.Linear(self.group * _TOKEN_WIDTH, width)
-        self.blocks = nn.ModuleList(
-            Block(width, config.reader_heads) for _ in range(config.reader_blocks)
-        )
-        for block in self.blocks:
+        blocks = [Block(width, config.reader_heads) for _ in range(config.reader_blocks)]
+        self.blocks = nn.ModuleList(blocks)
+        for block in blocks:
             block.attend_self.start_near(math.log(self.periods[1] / self.periods[0]))
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Parameter(width**-0.5 * torch.randn(config.reader_queries, width))

@@ -68,7 +68,7 @@ class _PlainAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, q, k, v, mask, cos, sin, context_cos, context_sin):  # type: ignore[override]
+    def forward(ctx, q, k, v, mask, cos, sin, context_cos, context_sin):
         """Attend: q (N, H, S, d), k and v (N, H, T, d), mask (N, 1, 1, T) or None."""
         size = q.shape[:2]
         at, context_at = (cos, sin), (context_cos, context_sin)
@@ -83,7 +83,7 @@ class _PlainAttention(torch.autograd.Function):
         return (share @ v).unflatten(0, size)
 
     @staticmethod
-    def backward(ctx, grad):  # type: ignore[override]
+    def backward(ctx, grad):
         """Gradients of q, k and v; the rest is not learned."""
         q, k, v, share, cos, sin, context_cos, context_sin = ctx.saved_tensors
         grad = grad.reshape(-1, *grad.shape[2:])
@@ -200,6 +200,6 @@ class Block(nn.Module):
         """Patches (N, S, D) to patches (N, S, D)."""
         normed = self.norm_self(x)
         x = x + self.attend_self(normed, normed, mask, at, at)
-        if self.attend_cross is not None and context is not None:
+        if self.attend_cross is not None and self.norm_cross is not None and context is not None:
             x = x + self.attend_cross(self.norm_cross(x), context, context_mask, at, context_at)
         return x + self.feed(self.norm_feed(x).to(self.feed[0].weight.dtype))

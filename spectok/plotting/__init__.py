@@ -1,4 +1,4 @@
-"""Pictures of spectra, light curves, tokens and labels, on axes that carry units (layer 4)."""
+"""Plots of spectra, light curves, tokens and labels, on axes that carry units (layer 4)."""
 
 from spectok.plotting._embedding import plot_embedding
 from spectok.plotting._labels import plot_labels

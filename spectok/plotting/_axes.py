@@ -1,4 +1,4 @@
-"""Axes that carry units, and what the pictures share."""
+"""Axes that carry units, and other tools that the plots share."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def numbers(values: Any, unit: Any = None) -> np.ndarray:
 
 
 def bare(values: Any) -> np.ndarray:
-    """What stands in an array, under its mask as well."""
+    """Values of an array, under its mask as well."""
     # Not numpy.ma.getdata for all: a Series of pandas has a ``_data`` that is no array.
     return np.ma.getdata(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
 

@@ -1,4 +1,4 @@
-"""A map of many spectra."""
+"""Map of many spectra in two dimensions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def plot_embedding(
     TypeError
         For a table, such as that of `spectok.embed`.
     ValueError
-        For coordinates of another shape, another number of values, and more than 64 classes.
+        - For coordinates of another shape.
+        - For another number of values than of coordinates.
+        - For more than 64 classes.
 
     Examples
     --------
@@ -101,9 +103,9 @@ def plot_embedding(
     if axes is None:
         _, axes = plt.subplots(figsize=(6.5, 5), layout="constrained")
     size = float(np.clip(2e4 / max(len(places), 1), 4, 30))
-    draw = {"s": size, "linewidths": 0, "rasterized": True}
+    draw: dict[str, Any] = {"s": size, "linewidths": 0, "rasterized": True}
     if values is None:
-        axes.scatter(*places.T, c=CLASSES[0], **draw)
+        axes.scatter(places[:, 0], places[:, 1], c=CLASSES[0], **draw)
     elif np.asarray(values).dtype.kind in "USOb":
         _classes(axes, places, _words(values), label, draw)
     else:
@@ -150,10 +152,11 @@ def _classes(
     shown = {}
     # The rare ones last, on top.
     for k in np.argsort(-count, kind="stable"):
-        style = {"color": CLASSES[k % len(CLASSES)]}
+        style: dict[str, Any] = {"color": CLASSES[k % len(CLASSES)]}
         style["marker"] = _MARKERS[(k + k // len(CLASSES)) % len(_MARKERS)]
         name = f"{classes[k]} ({count[k]:,})"
-        shown[k] = axes.scatter(*places[words == classes[k]].T, label=name, **style, **draw)
+        own = places[words == classes[k]]
+        shown[k] = axes.scatter(own[:, 0], own[:, 1], label=name, **style, **draw)
     handles = [shown[k] for k in sorted(shown)] + rest
     scale = np.sqrt(30 / draw["s"])
     axes.legend(handles=handles, title=label, markerscale=scale, fontsize="small", loc="best")
@@ -168,7 +171,8 @@ def _numbers(axes: Axes, places: np.ndarray, values: Any, label: str | None, dra
     _unknown(axes, places[~known], draw)
     values = values[known]
     low, high = np.percentile(values, (2, 98))
-    shown = axes.scatter(*places[known].T, c=values, cmap="viridis", vmin=low, vmax=high, **draw)
+    x, y = places[known].T
+    shown = axes.scatter(x, y, c=values, cmap="viridis", vmin=low, vmax=high, **draw)
     beyond = (values.min() < low, values.max() > high)
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}
     axes.figure.colorbar(
@@ -179,7 +183,7 @@ def _numbers(axes: Axes, places: np.ndarray, values: Any, label: str | None, dra
 
 
 def _unknown(axes: Axes, places: np.ndarray, draw: dict) -> list[Any]:
-    """What was drawn for the spectra of which nothing is known."""
+    """Points drawn for the spectra of which nothing is known."""
     if not len(places):
         return []
     name = f"not known ({len(places):,})"

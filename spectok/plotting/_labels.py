@@ -1,4 +1,4 @@
-"""Labels that were predicted, against those that are true."""
+"""Plot of predicted labels against true ones."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def plot_labels(
     Raises
     ------
     ValueError
-        Where shapes differ, some have a unit and some none, units do not convert, or not one
-        spectrum has both labels.
+        - Where shapes differ.
+        - Where some have a unit and some none, or units do not convert.
+        - Where not one spectrum has both labels.
 
     Examples
     --------
@@ -94,7 +95,13 @@ def plot_labels(
         factor = unit.to(unit_drawn)
         unit, x, y, sigma = unit_drawn, x * factor, y * factor, sigma * factor
     many = len(x) > 1000
-    points = {"fmt": "o", "ms": 1.5 if many else 3, "color": MODEL, "mew": 0, "rasterized": True}
+    points: dict[str, Any] = {
+        "fmt": "o",
+        "ms": 1.5 if many else 3,
+        "color": MODEL,
+        "mew": 0,
+        "rasterized": True,
+    }
     points |= {"ecolor": GREY, "elinewidth": 0.5, "alpha": 0.5 if many else 0.9}
     bars = None if error is None else np.where(np.isfinite(sigma), sigma, 0.0)
     top.errorbar(x, y, bars, **points, label=_summary(y - x, sigma, unit))
@@ -105,8 +112,8 @@ def plot_labels(
     top.set_ylabel(named(f"predicted {what}", unit))
     top.set_xlabel("")  # it stands below
     bottom.set_xlabel(named(f"true {what}", unit))
-    plain = unit is None or isinstance(unit, u.UnitBase)
-    bottom.set_ylabel(named("difference", unit if plain else unit.function_unit))
+    # A magnitude less a magnitude is in mag, and no magnitude of anything.
+    bottom.set_ylabel(named("difference", getattr(unit, "function_unit", unit)))
     top.legend(loc="upper left", fontsize="small")
     if title is not None:
         top.set_title(title)

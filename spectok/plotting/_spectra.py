@@ -1,4 +1,4 @@
-"""A spectrum, what was decoded of it, and the residuals."""
+"""Plot of a spectrum, its reconstruction, and the residuals."""
 
 from __future__ import annotations
 
@@ -59,8 +59,9 @@ def plot_reconstruction(
     Raises
     ------
     ValueError
-        Where a spectrum is not one-dimensional, or has another number of pixels than its
-        reconstruction, or has a unit that does not convert to that of the axes.
+        - Where a spectrum is not one-dimensional.
+        - Where a spectrum has another number of pixels than its reconstruction.
+        - Where a spectrum has a unit that does not convert to that of the axes.
 
     Examples
     --------

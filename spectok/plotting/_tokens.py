@@ -1,4 +1,4 @@
-"""The tokens of a spectrum, as they are."""
+"""Plot of the tokens of a spectrum."""
 
 from __future__ import annotations
 

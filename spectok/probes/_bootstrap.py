@@ -1,4 +1,4 @@
-"""Confidence intervals of any metric."""
+"""Confidence intervals of any metric, by bootstrap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from astropy import units as u
 from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 
-from spectok.probes._values import same_length
+from spectok.probes._metric_inputs import same_length
 
 __all__ = ["interval"]
 
@@ -78,7 +78,7 @@ def interval(
         raise ValueError(f"n_resamples must be at least 1, not {n_resamples}")
     if not arrays:
         raise ValueError("there is no array: give what the statistic takes, after it")
-    kept = [a if hasattr(a, "unit") else np.asarray(a) for a in arrays]
+    kept: list[Any] = [a if hasattr(a, "unit") else np.asarray(a) for a in arrays]
     names = tuple(f"array {k}" for k in range(len(kept)))
     if groups is None:
         same_length(kept, names)

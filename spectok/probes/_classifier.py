@@ -1,4 +1,4 @@
-"""Classes from frozen tokens."""
+"""Classifier of frozen tokens."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 from torch import Tensor
 
 from spectok.probes._estimator import Probe, say_empty
-from spectok.probes._items import as_inputs
 from spectok.probes._linear import fit_classes
+from spectok.probes._sequences import as_inputs
 from spectok.probes._sklearn import ClassifierMixin, compute_sample_weight
 
 __all__ = ["ProbeClassifier"]
@@ -155,10 +155,14 @@ class ProbeClassifier(ClassifierMixin, Probe):
 
         Raises
         ------
-        TypeError, ValueError
-            For what holds neither tokens nor vectors, for numbers that do not match, for unknown
-            classes (masked, NaN, None), for a single class, and for a ``class_weight`` that
-            scikit-learn does not know.
+        TypeError
+            - For what holds neither tokens nor vectors.
+            - For classes that are numbers, but not whole ones.
+        ValueError
+            - For another number of classes than of spectra.
+            - For unknown classes (masked, NaN, None).
+            - For a single class.
+            - For a ``class_weight`` that scikit-learn does not know.
         """
         inputs, label = as_inputs(tokens), _classes(y)
         rows, weight = self._training_rows(inputs, len(label), groups, sample_weight)
@@ -238,7 +242,7 @@ class ProbeClassifier(ClassifierMixin, Probe):
 
 
 def _one_class(probe: ProbeClassifier, found: np.ndarray, classes: np.ndarray) -> str:
-    """What to say where all spectra are said to be of one class, and what to try."""
+    """Message for spectra that are all predicted to be of one class, and what to try."""
     tries = ["more labels of the other classes"]
     if probe.method_ == "attention":
         tries.append("method='linear'")

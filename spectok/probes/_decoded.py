@@ -1,4 +1,4 @@
-"""How alike spectra look: distances between what two token tables decode to."""
+"""Distances between the spectra that two token tables decode to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spectra with their embeddings: given, or made by the model behind the tokens."""
+"""Spectra with embeddings, given or made by the model behind the tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spectok._codec import embed
 from spectok._codec._network import matching
 from spectok._tokens import meta_of, sequences
-from spectok.probes._items import as_inputs
+from spectok.probes._sequences import as_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +50,19 @@ class Spectra:
     valid: NDArray[np.bool_]
     meta: dict[str, Any]
 
+    @property
+    def embedding(self) -> NDArray[np.float32]:
+        """The vectors, where there must be some.
+
+        Raises
+        ------
+        TypeError
+            Where there are none: `as_embedded` makes them.
+        """
+        if self.vector is None:
+            raise TypeError(f"{self.what} has no embeddings: make them by spectok.embed(tokens)")
+        return self.vector
+
     def __len__(self) -> int:
         return len(self.index)
 
@@ -79,8 +92,8 @@ def named(given: Any, what: str) -> Spectra:
             f"{what} holds tokens without embeddings: give the token table of spectok.encode, the "
             "table of spectok.embed, or spectok.group(tokens, spectok.embed(tokens))"
         )
-    index = names = np.arange(len(inputs))
-    names = names.astype(str)
+    index: NDArray = np.arange(len(inputs))
+    names: NDArray = index.astype(str)
     meta = dict(inputs.made_by)
     if isinstance(given, Table):
         columns = {name: np.ma.getdata(given[name]) for name in given.colnames}

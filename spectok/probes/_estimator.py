@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: settings, checks, the fit."""
+"""Base of the classifier and the regressor: settings, checks, the fit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from astropy.utils.exceptions import AstropyUserWarning
 from torch.nn.functional import one_hot
 
 from spectok.probes._fit import FitOptions, Loss, fit_network, outputs, seeded
-from spectok.probes._grid import choose_grid
 from spectok.probes._held_out import hold_out, less_the_only
-from spectok.probes._items import Inputs, as_inputs, make_batch, same_sizes, same_tokenizer
 from spectok.probes._linear import LinearConfig, LinearNetwork
 from spectok.probes._network import ProbeConfig, ProbeNetwork
+from spectok.probes._sequences import Inputs, as_inputs, make_batch, same_sizes, same_tokenizer
 from spectok.probes._sklearn import BaseEstimator, check_is_fitted, check_random_state
+from spectok.probes._token_grid import choose_grid
 
 __all__ = ["FEW", "Probe", "say_elsewhere", "say_empty"]
 
@@ -59,6 +59,9 @@ class Probe(BaseEstimator):
     progress : bool, optional
         Show a bar; by default after two seconds.
     """
+
+    # A `ProbeNetwork` or a `LinearNetwork`, as ``method_`` says; `RedshiftProbe` has its own.
+    network_: Any
 
     def __init__(
         self,
@@ -111,7 +114,8 @@ class Probe(BaseEstimator):
         self.method_ = self._choose(inputs)
         weight = weight / weight.mean()
         if self.method_ == "linear":
-            self.n_held_out_, self.history_ = 0, {"loss": [], "held_out": []}
+            self.n_held_out_ = 0
+            self.history_: dict[str, list[float]] = {"loss": [], "held_out": []}
             self.network_ = _linear(inputs, target, solve, weight)
         else:
             self._fit_attention(inputs, target, loss, n_outputs, groups, weight)
@@ -119,7 +123,7 @@ class Probe(BaseEstimator):
 
     def _choose(self, inputs: Inputs) -> str:
         """The method, where it is left to the probe: by what there is to read, and how much."""
-        if self.method == "attention" and inputs.items is None:
+        if self.method == "attention" and inputs.sequences is None:
             raise ValueError(
                 "method='attention' reads tokens, and these are vectors without tokens: use "
                 "method='linear', or give tokens (spectok.group(tokens, vectors) joins both)"
@@ -127,7 +131,7 @@ class Probe(BaseEstimator):
         if self.method != "auto":
             return self.method
         few = len(inputs) < FEW
-        return "linear" if few or inputs.items is None else "attention"
+        return "linear" if few or inputs.sequences is None else "attention"
 
     def _fit_attention(
         self,
@@ -148,7 +152,7 @@ class Probe(BaseEstimator):
         known = target.isfinite() if strata is None else one_hot(target).bool()
         held_out = less_the_only(held_out, known.reshape(len(inputs), -1).numpy(), groups)
         rows = np.setdiff1d(np.arange(len(inputs)), held_out)
-        grid = choose_grid(inputs.items[rows], _LARGEST_GRID)
+        grid = choose_grid(inputs.tokens[rows], _LARGEST_GRID)
         token_size, vector_size = inputs.sizes
         config = ProbeConfig(
             token_size=token_size, vector_size=vector_size, n_outputs=n_outputs,
@@ -215,14 +219,14 @@ class Probe(BaseEstimator):
                 raise ValueError(f"{name} must be a share of [0, 1), not {getattr(self, name)}")
 
     def _outputs(self, tokens: Any) -> tuple[torch.Tensor, np.ndarray]:
-        """What the network says (N, O), and which spectra have nothing to read."""
+        """Outputs of the network (N, O), and which spectra have nothing to read."""
         check_is_fitted(self)
         inputs = as_inputs(tokens)
         same_tokenizer(self.tokenizer_, inputs.made_by, "the tokens given")
         config = self.network_.config
         same_sizes(inputs.sizes, (config.token_size, config.vector_size))
-        if inputs.items is not None:
-            say_elsewhere(inputs.items, self.network_.grid.cpu().numpy())
+        if inputs.sequences is not None:
+            say_elsewhere(inputs.sequences, self.network_.grid.cpu().numpy())
         network = self.network_.to(self.device)
         found = outputs(network, inputs, 4 * self.batch_size)
         network.to("cpu")
@@ -234,7 +238,9 @@ def _linear(
 ) -> LinearNetwork:
     """A linear network, fitted by scikit-learn."""
     token_size, vector_size = inputs.sizes
-    grid = np.zeros(0) if inputs.items is None else choose_grid(inputs.items, _LARGEST_GRID)
+    grid = (
+        np.zeros(0) if inputs.sequences is None else choose_grid(inputs.sequences, _LARGEST_GRID)
+    )
     spread = target.is_floating_point()
     n_values = target.shape[1] if spread else int(target.max()) + 1
     config = LinearConfig(

@@ -1,4 +1,4 @@
-"""The training of a probe: a few minutes on frozen tokens."""
+"""Training of a probe on frozen tokens, which takes a few minutes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -14,8 +15,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from spectok._progress import progress_bar
-from spectok.probes._items import Inputs, as_inputs, batches_of, make_batch
-from spectok.probes._network import ProbeNetwork
+from spectok.probes._network import ProbeConfig, ProbeNetwork
+from spectok.probes._sequences import Inputs, as_inputs, batches_of, make_batch
+
+if TYPE_CHECKING:
+    from spectok.probes._linear import LinearConfig
 
 __all__ = ["FitOptions", "fit_network", "outputs", "seeded"]
 
@@ -150,11 +154,12 @@ def seeded(seed: int, device: str | torch.device = "cpu") -> Iterator[None]:
 
 
 def outputs(network: nn.Module, inputs: Inputs, batch_size: int) -> Tensor:
-    """What a network says of spectra, (N, O) on the CPU."""
+    """Outputs of a network for spectra, (N, O) on the CPU."""
     inputs = as_inputs(inputs)
     network.eval()
     device = next(part for name, part in network.state_dict().items() if name != "grid").device
-    found = torch.empty((len(inputs), network.config.n_outputs))
+    config = cast("ProbeConfig | LinearConfig", network.config)
+    found = torch.empty((len(inputs), config.n_outputs))
     with torch.inference_mode():
         for members in batches_of(inputs.lengths, batch_size):
             found[members] = network(make_batch(inputs[members]).to(device)).float().cpu()
@@ -179,7 +184,7 @@ def _epoch(
             yield batches[k]
 
 
-def _follow(kept: Tensor, new: Tensor, n_averaged: Tensor) -> Tensor:
+def _follow(kept: Tensor, new: Tensor, n_averaged: Tensor | int) -> Tensor:
     """Move an average of parameters, of so many steps, towards those of the next step."""
     step = int(n_averaged) + 1
     return kept.lerp(new, 1.0 - min(_MEMORY, step / (step + 10)))

@@ -1,4 +1,4 @@
-"""What the numbers of a probe mean: classes, or a density of every label."""
+"""Heads of probes: classes, or a probability density of every label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spectra on which a fit is watched."""
+"""Choice of the spectra that are held out to watch a fit."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __all__ = ["Labels", "read_labels"]
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """What labels look like: their names and units, and whether they came as a table.
+    """Form of labels: their names and units, and whether they came as a table.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Labels:
 
     def which(self, label: int | str) -> int:
         """The number of a label that is given by number or name."""
-        known = self.names or tuple(range(len(self.units)))
+        known: tuple[int | str, ...] = self.names or tuple(range(len(self.units)))
         if label in known:
             return known.index(label)
         if isinstance(label, (int, np.integer)) and 0 <= label < len(known):

@@ -1,4 +1,4 @@
-"""The linear reading of a probe: what few labels are enough for."""
+"""Linear probe, for few labels."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectok.probes._grid import on_grid
-from spectok.probes._items import Inputs, batches_of, make_batch
 from spectok.probes._network import OnGrid, ProbeBatch
+from spectok.probes._sequences import Inputs, batches_of, make_batch
 from spectok.probes._sklearn import LogisticRegression, RidgeCV, StandardScaler
+from spectok.probes._token_grid import on_grid
 
 __all__ = [
     "ALPHAS",
@@ -71,6 +71,13 @@ class LinearNetwork(OnGrid):
     config : LinearConfig
     """
 
+    missing: Tensor
+    mean: Tensor
+    std: Tensor
+    weight: Tensor
+    bias: Tensor
+    log_width: Tensor
+
     def __init__(self, config: LinearConfig) -> None:
         super().__init__()
         self.config = config
@@ -84,13 +91,13 @@ class LinearNetwork(OnGrid):
         self.register_buffer("log_width", torch.zeros(config.n_values))
 
     def read(self, batch: ProbeBatch) -> Tensor:
-        """What the numbers are linear in, (N, K C + E); places without a token hold the mean."""
+        """Inputs of the linear layer, (N, K C + E); places without a token hold the mean."""
         parts = []
         if self.config.token_size:
             value, known = self._placed(batch)
             parts.append(torch.where(known.unsqueeze(-1), value, self.missing).flatten(1))
         if self.config.vector_size:
-            parts.append(batch.vector)
+            parts.append(batch.vectors)
         return torch.cat(parts, 1)
 
     @torch.no_grad()
@@ -127,7 +134,7 @@ class LinearNetwork(OnGrid):
 
 
 def scales(x: np.ndarray, vector_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """What to subtract from numbers (N, S) and to divide them by, (S,) each.
+    """Means to subtract from numbers (N, S) and scales to divide them by, (S,) each.
 
     So that they are standardised, and the squares of those that come of tokens add up to one on
     average, as do those of the vector, the last ones: few numbers that were learnt to say what a

@@ -1,4 +1,4 @@
-"""How far pixels lie from what the tokenizer makes of their neighbours."""
+"""Distances of pixels from what the tokenizer predicts from their neighbours."""
 
 from __future__ import annotations
 

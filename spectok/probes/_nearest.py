@@ -1,4 +1,4 @@
-"""The nearest of many vectors."""
+"""Search of the nearest of many vectors."""
 
 from __future__ import annotations
 

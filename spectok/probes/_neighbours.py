@@ -1,4 +1,4 @@
-"""The nearest spectra of every spectrum, across surveys."""
+"""Nearest spectra of every spectrum, across surveys."""
 
 from __future__ import annotations
 
@@ -81,10 +81,13 @@ def neighbours(
 
     Raises
     ------
-    TypeError, ValueError
-        For what holds neither tokens nor vectors, for n below 1, another method, sides of
-        different weights or sizes, a method for which there is no input, and where no spectrum
-        shares wavelengths with any reference.
+    TypeError
+        - For what holds neither tokens nor vectors.
+        - For a method for which there is no input.
+    ValueError
+        - For n below 1, or another method.
+        - For sides of different weights or sizes.
+        - Where no spectrum shares wavelengths with any reference.
 
     Notes
     -----
@@ -181,11 +184,11 @@ def _by_embedding(
     from spectok.probes._nearest import nearest_vectors  # needs scikit-learn, the flux does not
 
     own = known is None
-    known = asked if own else known
-    if asked.vector.shape[1] != known.vector.shape[1]:
+    known = asked if known is None else known
+    if asked.embedding.shape[1] != known.embedding.shape[1]:
         raise ValueError(
-            f"the embeddings have {asked.vector.shape[1]} numbers, those of the reference "
-            f"{known.vector.shape[1]}: make both with one model"
+            f"the embeddings have {asked.embedding.shape[1]} numbers, those of the reference "
+            f"{known.embedding.shape[1]}: make both with one model"
         )
     left, right = np.flatnonzero(asked.valid), np.flatnonzero(known.valid)
     for rows, side in ((left, asked), (right, known)):
@@ -196,7 +199,9 @@ def _by_embedding(
     index, distance = np.full((len(asked), n), -1), np.full((len(asked), n), np.nan)
     count = min(n, len(right) - own)
     if count:
-        found, away = nearest_vectors(asked.vector[left], known.vector[right], count, own=own)
+        found, away = nearest_vectors(
+            asked.embedding[left], known.embedding[right], count, own=own
+        )
         index[left, :count], distance[left, :count] = right[found], away
     return index, distance
 

@@ -1,4 +1,4 @@
-"""The adaptation module: learned queries that attend over frozen tokens, and a small head."""
+"""Network of a probe: learned queries that attend over frozen tokens, and a small head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spectok.model._embedding import phases
 from spectok.model._reader import token_features
 from spectok.model._transformer import Block, attention_mask, rotation
-from spectok.probes._grid import on_grid
+from spectok.probes._token_grid import on_grid
 
 __all__ = ["OnGrid", "ProbeBatch", "ProbeConfig", "ProbeNetwork"]
 
@@ -41,6 +41,19 @@ class ProbeBatch(NamedTuple):
     wavelength: Tensor
     valid: Tensor
     vector: Tensor | None = None
+
+    @property
+    def vectors(self) -> Tensor:
+        """The vectors, where the network reads them.
+
+        Raises
+        ------
+        ValueError
+            Where there are none.
+        """
+        if self.vector is None:
+            raise ValueError("this network reads vectors beside the tokens, and there are none")
+        return self.vector
 
     def to(self, device: str | torch.device) -> ProbeBatch:
         """The same batch on a device; wavelengths stay behind where it has no float64."""
@@ -93,6 +106,8 @@ class OnGrid(nn.Module):
     Not every device has float64 (Apple's has not).
     """
 
+    grid: Tensor
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> OnGrid:
         grid = self._buffers.pop("grid")
         super()._apply(fn, recurse)
@@ -120,6 +135,13 @@ class ProbeNetwork(OnGrid):
     the paper does not give).
     """
 
+    token_mean: Tensor
+    token_std: Tensor
+    grid_mean: Tensor
+    grid_std: Tensor
+    vector_mean: Tensor
+    vector_std: Tensor
+
     def __init__(self, config: ProbeConfig) -> None:
         super().__init__()
         self.config = config
@@ -143,8 +165,9 @@ class ProbeNetwork(OnGrid):
             nn.GELU(),
             nn.Linear(2 * width, width),
         )
-        self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.blocks))
-        for block in self.blocks:
+        blocks = [Block(width, config.heads) for _ in range(config.blocks)]
+        self.blocks = nn.ModuleList(blocks)
+        for block in blocks:
             block.attend_self.start_near(math.log(_LOG_PERIODS[1] / _LOG_PERIODS[0]))
         self.norm = nn.LayerNorm(width)
         self.query = nn.Parameter(torch.randn(config.queries, width) * width**-0.5)
@@ -153,19 +176,19 @@ class ProbeNetwork(OnGrid):
             self.register_buffer("vector_mean", torch.zeros(config.vector_size))
             self.register_buffer("vector_std", torch.ones(config.vector_size))
         pooled = config.queries * width + config.reading + config.vector_size
+        first, last = nn.Linear(pooled, 2 * width), nn.Linear(2 * width, config.n_outputs)
         self.head = nn.Sequential(
-            nn.LayerNorm(pooled), nn.Dropout(0.5 * config.dropout), nn.Linear(pooled, 2 * width),
-            nn.GELU(), nn.Linear(2 * width, config.n_outputs),
-        )  # fmt: skip
+            nn.LayerNorm(pooled), nn.Dropout(0.5 * config.dropout), first, nn.GELU(), last
+        )
         # At first every spectrum gets what the bias of the head says.
-        nn.init.zeros_(self.head[-1].weight)
+        nn.init.zeros_(last.weight)
 
     @torch.no_grad()
     def prepare(self, grid: Tensor, batches: list[ProbeBatch]) -> None:
         """Set the grid, and what tokens are standardised with, from training spectra."""
         self.grid.copy_(grid)
         if self.config.vector_size:
-            vector = torch.cat([batch.vector for batch in batches])
+            vector = torch.cat([batch.vectors for batch in batches])
             self.vector_mean.copy_(vector.mean(0))
             self.vector_std.copy_(_scale(vector.std(0, correction=0)))
         every, placed, seen = [], [], []
@@ -194,7 +217,7 @@ class ProbeNetwork(OnGrid):
             value = torch.where(known.unsqueeze(-1), value, 0.0)
             found = torch.cat([found, self.read(value.flatten(1))], -1)
         if self.config.vector_size:
-            vector = (batch.vector - self.vector_mean) / self.vector_std
+            vector = (batch.vectors - self.vector_mean) / self.vector_std
             found = torch.cat([found, vector.clamp(-_FURTHEST, _FURTHEST)], -1)
         return self.head(found)
 
@@ -204,7 +227,7 @@ class ProbeNetwork(OnGrid):
         return on_grid(token, batch.wavelength, batch.valid, grid)
 
     def _attend(self, token: Tensor, batch: ProbeBatch) -> Tensor:
-        """What the queries find, (N, queries * width)."""
+        """Results of the queries, (N, queries * width)."""
         wavelength, mask = batch.wavelength, attention_mask(batch.valid)
         if bool((wavelength == wavelength[:1]).all()):
             wavelength = wavelength[:1]  # of one grid, phases are computed once

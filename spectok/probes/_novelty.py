@@ -1,4 +1,4 @@
-"""How unlike ordinary spectra a spectrum is."""
+"""Novelty: measures of how unlike ordinary spectra a spectrum is."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from spectok._tokens import TokenSequence, meta_of, sequences
 from spectok._weights import model_identity, resolve
 from spectok.model import SpectralTokenizer
 from spectok.probes._embedded import Spectra, as_embedded, has_reader, named
-from spectok.probes._items import same_tokenizer
 from spectok.probes._misfit import hidden_pulls, misfit, peak
 from spectok.probes._novelty_reference import FEWEST, Reference, judge_embeddings
+from spectok.probes._sequences import same_tokenizer
 
 __all__ = ["novelty", "novelty_reference"]
 
@@ -45,7 +45,7 @@ def novelty(
     seed: int = 0,
     progress: bool | None = None,
 ) -> QTable:
-    """Say how odd spectra are beside ordinary ones.
+    """Measure how unlike ordinary spectra the given spectra are.
 
     Three numbers are taken of a spectrum. *misfit*: all good pixels are predicted while they
     are hidden, in blocks of 12; residuals r in units of sqrt(error^2 + model error^2); mean of
@@ -81,7 +81,8 @@ def novelty(
     model : `~spectok.SpectralTokenizer`, str or path, optional
         By default the one that comes with the package.
     medium, arms, object_id, device : as for `spectok.encode`
-        What they are there. Of tokens and embeddings, only the device matters.
+        What they are there; the medium is air or vacuum. Of tokens and embeddings, only the
+        device matters.
     seed : int
         Where the hidden blocks begin.
     progress : bool, optional
@@ -103,8 +104,10 @@ def novelty(
     TypeError
         For what is no spectrum, or no table.
     ValueError
-        As `spectok.encode`; where no reference comes with the model, or the given one was made
-        with another model or has fewer than 50 spectra.
+        - As `spectok.encode`.
+        - Where no reference comes with the model.
+        - Where the given reference was made with another model.
+        - Where the given reference has fewer than 50 spectra.
 
     Notes
     -----
@@ -146,10 +149,9 @@ def novelty(
     tokens = encode_rows(rows, flux_unit, network, object_id, device, None, progress)
     table = _measure(rows, tokens, network, seed, progress)
     valid = np.asarray(table["valid"])
-    judged = ordinary.judge(
-        *(np.asarray(table[key])[valid] for key in ("snr", "misfit", "peak", "vector")),
-        np.asarray(table["embedding"])[valid] if ordinary.embedding is not None else None,
-    )
+    given = ["snr", "misfit", "peak", "vector"]
+    given += [] if ordinary.embedding is None else ["embedding"]
+    judged = ordinary.judge(*(np.asarray(table[key])[valid] for key in given))
     judged = {name: _spread(values, valid) for name, values in judged.items()}
     least = np.min([judged[name] for name in judged if name.startswith("p_")], axis=0)
     out = table["spectrum_index", "object_id", "snr"]
@@ -173,7 +175,7 @@ def novelty_reference(
     seed: int = 0,
     progress: bool | None = None,
 ) -> QTable:
-    """Measure ordinary spectra, for `novelty` to compare others with.
+    """Measures of ordinary spectra, with which `novelty` compares others.
 
     Parameters
     ----------
@@ -252,12 +254,12 @@ def _of_embeddings(given: Any, reference: Any, method: str, model: Any, device: 
         )
     side = as_embedded(side, model, device)
     ordinary = _embeddings_of(reference, side, model, device)
-    if ordinary.shape[1] != side.vector.shape[1]:
+    if ordinary.shape[1] != side.embedding.shape[1]:
         raise ValueError(
-            f"the embeddings have {side.vector.shape[1]} numbers, those of the reference "
+            f"the embeddings have {side.embedding.shape[1]} numbers, those of the reference "
             f"{ordinary.shape[1]}: make both with one model"
         )
-    judged = judge_embeddings(side.vector[side.valid], ordinary)
+    judged = judge_embeddings(side.embedding[side.valid], ordinary)
     out = QTable({"spectrum_index": side.index, "object_id": side.names})
     for name, values in zip(("distance", "p_distance"), judged, strict=True):
         out[name] = _spread(values, side.valid)
@@ -288,7 +290,7 @@ def _embeddings_of(reference: Any, side: Spectra, model: Any, device: Any) -> np
         made_by = {"MODEL": model_identity(network)[0], "SHA256": made}
     else:
         ordinary = as_embedded(named(reference, "reference"), model, device)
-        found, made_by = ordinary.vector[ordinary.valid], ordinary.meta
+        found, made_by = ordinary.embedding[ordinary.valid], ordinary.meta
     same_tokenizer(made_by, side.meta, "the spectra given")
     if len(found) < FEWEST:
         raise ValueError(
@@ -305,7 +307,7 @@ def _measure(
     seed: int,
     progress: bool | None,
 ) -> QTable:
-    """What is compared, one row per spectrum."""
+    """Quantities that are compared, one row per spectrum."""
     found = sequences(tokens)
     valid = np.array([bool(one.valid.any()) for one in found])
     pulls = hidden_pulls(rows, network, seed=seed, progress=progress)
@@ -339,7 +341,7 @@ def _snr(part: Rows, row: int) -> float:
 
 
 def _vector(one: TokenSequence) -> np.ndarray:
-    """What the tokens of a spectrum say, and where it lies."""
+    """Quantities read from the tokens of a spectrum, and where it lies."""
     keep = one.valid
     # The last number of a token is the noise.
     cosines = one.token[keep, :-1].astype(float)

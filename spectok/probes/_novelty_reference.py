@@ -1,4 +1,4 @@
-"""What is ordinary: spectra to compare with, and how odd a spectrum is among them."""
+"""Reference of novelty: ordinary spectra, and ranks of others among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redshifts from frozen tokens."""
+"""Redshift probe on frozen tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from astropy.table import QTable
 from spectok.probes._estimator import Probe, say_elsewhere, say_empty
 from spectok.probes._fit import FitOptions, seeded
 from spectok.probes._held_out import hold_out
-from spectok.probes._items import Inputs, as_inputs, same_sizes, same_tokenizer
 from spectok.probes._redshift_fit import (
     LIGHT,
     WINDOW,
@@ -26,6 +25,7 @@ from spectok.probes._redshift_fit import (
 from spectok.probes._redshift_grid import log_grid, placed, with_widths
 from spectok.probes._redshift_labels import log_range, read_redshifts
 from spectok.probes._redshift_network import RedshiftConfig, RedshiftNetwork
+from spectok.probes._sequences import Inputs, as_inputs, same_sizes, same_tokenizer
 from spectok.probes._sklearn import RegressorMixin, check_is_fitted, check_random_state
 
 __all__ = ["RedshiftProbe"]
@@ -157,20 +157,20 @@ class RedshiftProbe(RegressorMixin, Probe):
 
         Raises
         ------
-        TypeError, ValueError
-            For what is no token table nor items, items without the width of their patches,
-            numbers that do not match, and redshifts with a unit, of -1 and below, outside
-            ``redshift_range``, or never known.
+        TypeError
+            For what is no token table nor items of one.
+        ValueError
+            - For items without the width of their patches, and numbers that do not match.
+            - For redshifts with a unit, of -1 and below, outside ``redshift_range``, or not known.
         """
         inputs, z = with_widths(as_inputs(tokens)), read_redshifts(z)
         rows, weight = self._training_rows(inputs, len(z), groups, sample_weight)
         rows = np.flatnonzero(rows & np.isfinite(z))
         if not len(rows):
             raise ValueError(
-                "no spectrum that has a valid token and a weight has a redshift: there is "
-                "nothing to learn"
+                "no spectrum with a token and a weight has a redshift: there is nothing to learn"
             )
-        items, z, weight = inputs.items[rows], z[rows], weight[rows]
+        items, z, weight = inputs.tokens[rows], z[rows], weight[rows]
         groups = None if groups is None else np.asarray(groups)[rows]
         seed = self.random_state
         if seed is None or isinstance(seed, np.random.RandomState):
@@ -352,7 +352,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         config = self.network_.config
         same_sizes((inputs.sizes[0], 0), (config.token_size, 0))
         ends = 10.0 ** (config.step * (config.first + np.array([0, config.size - 1])))
-        say_elsewhere(inputs.items, ends)
+        say_elsewhere(inputs.tokens, ends)
         say_empty(~inputs.filled, "NaN", stacklevel=4)
         return inputs
 
@@ -361,7 +361,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         config = self.network_.config
         network = self.network_.to(self.device)
         for start in range(0, len(inputs), _CHUNK):
-            some = inputs.items[start : start + _CHUNK]
+            some = inputs.tokens[start : start + _CHUNK]
             pixels = placed(some, config.first, config.size, config.step)
             yield scores(network, pixels, self.batch_size)
         network.to("cpu")

@@ -1,9 +1,9 @@
-"""The training of the redshift probe, and what it reads from scores."""
+"""Training of the redshift probe, and reading of its scores."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -135,7 +135,9 @@ def fit_redshifts(
                 )
             if not len(held_out):
                 continue
-            found = scores(averaged.module, pixels[held_out], options.batch_size)
+            found = scores(
+                cast("RedshiftNetwork", averaged.module), pixels[held_out], options.batch_size
+            )
             each = cross_entropy(found, place[held_out]) * weight[held_out]
             history["held_out"].append(float(each.mean()))
             since += 1
@@ -196,7 +198,7 @@ def find_peaks(score: Tensor, step: float) -> Peaks:
 
 
 def calibrate(score: Tensor, place: Tensor, step: float) -> tuple[float, float]:
-    """What held-out spectra say: by what to divide scores, and to multiply spreads.
+    """Calibration on held-out spectra: by what to divide scores, and to multiply spreads.
 
     The divisor makes their labels most probable; the factor makes 68 % of the labels within
     1,000 km/s lie within one standard deviation. Ones for fewer than 30 spectra.

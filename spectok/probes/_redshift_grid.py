@@ -1,4 +1,4 @@
-"""Tokens as pixels of one grid in the logarithm of wavelength, on which a redshift is a shift."""
+"""Tokens on a grid in the logarithm of wavelength, on which a redshift is a shift."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from spectok.model._cosines import coefficients_of, cosines, cosines_and_noise
 from spectok.model._limits import LARGEST_TOKEN
-from spectok.probes._items import Inputs
+from spectok.probes._sequences import Inputs
 
 __all__ = ["N_CHANNELS", "channels_of", "log_grid", "on_log_grid", "placed", "with_widths"]
 
@@ -23,12 +23,12 @@ _BROAD, _NARROW, _WIDE = 8e-4, 0.008, 0.08  # dex: running means reach this far 
 
 def with_widths(inputs: Inputs) -> Inputs:
     """The inputs, which must be items that know how wide their patches are."""
-    if inputs.items is None:
+    if inputs.sequences is None:
         raise TypeError(
             "these are vectors without tokens, and a redshift is read from tokens: give the token "
             "table of spectok.encode, or spectok.group(tokens)"
         )
-    for row, item in enumerate(inputs.items):
+    for row, item in enumerate(inputs.sequences):
         if "half" not in item.dtype.names:
             raise ValueError(
                 f"the item of spectrum {row} has no field 'half', the widths of its patches: "
@@ -37,7 +37,7 @@ def with_widths(inputs: Inputs) -> Inputs:
     return inputs
 
 
-def log_grid(items: Sequence[np.ndarray], step: float) -> tuple[int, int]:
+def log_grid(items: np.ndarray | Sequence[np.ndarray], step: float) -> tuple[int, int]:
     """First pixel and number of pixels of the grid that holds all patches.
 
     Pixel k is centred at ``10**(k * step)`` Angstrom.
@@ -50,9 +50,9 @@ def log_grid(items: Sequence[np.ndarray], step: float) -> tuple[int, int]:
 
 
 def on_log_grid(
-    items: Sequence[np.ndarray], first: int, size: int, step: float
+    items: np.ndarray | Sequence[np.ndarray], first: int, size: int, step: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the cosines of tokens say on the grid: means over its pixels, and their noise.
+    """Means of the decoded cosines over the pixels of the grid, and their noise.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def on_log_grid(
         order = np.argsort(low, kind="stable")
         low, length = low[order], 2.0 * item["half"][order].clip(min=1e-9)
         token = torch.from_numpy(item["token"][order]).clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
-        token = cosines_and_noise(token, int((item.dtype.metadata or {}).get("CONTEXT", 0)))
+        token = cosines_and_noise(token, int(dict(item.dtype.metadata or {}).get("CONTEXT", 0)))
         # A pixel of the grid averages: what oscillates within it is lost, and its noise falls.
         width = item["wavelength"][order] * (step * math.log(10.0)) / length
         number = torch.arange(token.shape[-1] - 1)
@@ -99,7 +99,7 @@ def on_log_grid(
 
 
 def channels_of(flux: Tensor, noise: Tensor, covered: Tensor, step: float) -> Tensor:
-    """What a redshift is read from: lines and breaks, in units of the noise and of the flux.
+    """Channels for redshifts: lines and breaks, in units of the noise and of the flux.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def channels_of(flux: Tensor, noise: Tensor, covered: Tensor, step: float) -> Te
     return torch.where(covered[:, None], torch.stack(found, 1), 0.0).half()
 
 
-def placed(items: Sequence[np.ndarray], first: int, size: int, step: float) -> Tensor:
+def placed(items: np.ndarray | Sequence[np.ndarray], first: int, size: int, step: float) -> Tensor:
     """Channels of items, (N, 7, S), a few spectra at a time."""
     found = torch.empty((len(items), N_CHANNELS, size), dtype=torch.float16)
     for start in range(0, len(items), 256):

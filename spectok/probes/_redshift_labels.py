@@ -1,4 +1,4 @@
-"""Redshifts as labels, and the redshifts that are considered."""
+"""Redshifts as labels, and the range of redshifts that is considered."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The network of the redshift probe: a score for every redshift, by correlation with patterns."""
+"""Network of the redshift probe: a score for every redshift, by correlation with patterns."""
 
 from __future__ import annotations
 
 import dataclasses
+from functools import reduce
 
 import torch
 from scipy.fft import next_fast_len
@@ -70,6 +71,9 @@ class RedshiftNetwork(nn.Module):
     config : RedshiftConfig
     """
 
+    temperature: Tensor
+    factor: Tensor
+
     def __init__(self, config: RedshiftConfig) -> None:
         super().__init__()
         self.config = config
@@ -89,11 +93,11 @@ class RedshiftNetwork(nn.Module):
 
     def patterns(self) -> Tensor:
         """Patterns at rest, (K, M, L)."""
-        found = 0.0
-        for scale, part in zip(_SCALES, self.parts, strict=True):
-            whole = part if scale == 1 else interpolate(part, scale_factor=scale, mode="linear")
-            found = found + whole[..., : self.length]
-        return found
+        wholes = [
+            part if scale == 1 else interpolate(part, scale_factor=scale, mode="linear")
+            for scale, part in zip(_SCALES, self.parts, strict=True)
+        ]
+        return reduce(torch.add, (whole[..., : self.length] for whole in wholes))
 
     def seen(self, pixels: Tensor) -> Tensor:
         """The numbers of each pixel that are correlated, (N, M, S); zero where not covered."""

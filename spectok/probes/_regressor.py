@@ -1,4 +1,4 @@
-"""Numbers from frozen tokens."""
+"""Regressor of labels from frozen tokens."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 from spectok.probes._estimator import Probe, say_empty
 from spectok.probes._heads import Mixture
-from spectok.probes._items import as_inputs
 from spectok.probes._labels import read_labels
 from spectok.probes._linear import fit_labels
+from spectok.probes._sequences import as_inputs
 from spectok.probes._sklearn import RegressorMixin, check_is_fitted, r2_score
 
 __all__ = ["ProbeRegressor"]
@@ -149,9 +149,13 @@ class ProbeRegressor(RegressorMixin, Probe):
 
         Raises
         ------
-        TypeError, ValueError
-            For what holds neither tokens nor vectors, for numbers that do not match, and for
-            labels that are infinite, no numbers, never known or all equal.
+        TypeError
+            - For what holds neither tokens nor vectors.
+            - For labels that are no numbers.
+        ValueError
+            - For another number of labels than of spectra.
+            - For labels that are infinite.
+            - For a label that is never known, or always the same.
         """
         if self.n_components < 1:
             raise ValueError(f"n_components must be at least 1, not {self.n_components}")
@@ -235,8 +239,9 @@ class ProbeRegressor(RegressorMixin, Probe):
         Raises
         ------
         ValueError
-            For tokens of another model, a label that the probe does not know, and values that
-            are not one finite number each.
+            - For tokens of another model.
+            - For a label that the probe does not know.
+            - For values that are not one finite number each.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Probes in files: weights, labels and what made the tokens, in one safetensors file."""
+"""Saving and loading of probes: weights, labels and tokenizer in one safetensors file."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _pairs(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know: numbers of a parameter search, names from FITS, a device."""
+    """Plain values for JSON of numbers of a parameter search, names from FITS, a device."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, bytes):

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from spectok.probes._grid import choose_grid, on_grid
-from spectok.probes._items import Inputs, as_inputs, make_batch, same_sizes, same_tokenizer
 from spectok.probes._linear import ALPHAS, STRENGTH, scales
+from spectok.probes._sequences import Inputs, as_inputs, make_batch, same_sizes, same_tokenizer
 from spectok.probes._sklearn import (
     BaseEstimator,
     KNeighborsClassifier,
@@ -22,6 +21,7 @@ from spectok.probes._sklearn import (
     check_is_fitted,
     make_pipeline,
 )
+from spectok.probes._token_grid import choose_grid, on_grid
 
 __all__ = ["PoolTokens", "knn_probe", "linear_probe"]
 
@@ -96,7 +96,7 @@ class PoolTokens(TransformerMixin, BaseEstimator):
         if not inputs.filled.any():
             raise ValueError("not one spectrum has a valid token: there is nothing to learn from")
         self.tokenizer_, self.sizes_ = inputs.made_by, inputs.sizes
-        items = inputs.items
+        items = inputs.sequences
         self.grid_ = np.zeros(0)
         if items is not None:
             self.grid_ = choose_grid(items, self.largest) if self.how == "grid" else self.grid_
@@ -125,8 +125,9 @@ class PoolTokens(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For tokens of another model, for spectra without a valid token, and for other
-            inputs than those of the fit.
+            - For tokens of another model.
+            - For spectra without a valid token.
+            - For other inputs than those of the fit.
         """
         check_is_fitted(self)
         inputs = self._read(tokens)
@@ -146,30 +147,30 @@ class PoolTokens(TransformerMixin, BaseEstimator):
     def _pooled(self, inputs: Inputs) -> np.ndarray:
         """Tokens and vectors of spectra side by side, (N, S)."""
         parts = []
-        if inputs.items is not None:
-            value, known = self._placed(inputs.items)
+        if inputs.sequences is not None:
+            value, known = self._placed(inputs.sequences)
             parts.append(np.where(known[..., None], value, self.mean_).reshape(len(inputs), -1))
         if inputs.vector is not None:
             parts.append(inputs.vector)
         return np.concatenate(parts, axis=1)
 
     def _read(self, tokens: Any) -> Inputs:
-        """What is pooled."""
+        """Tokens that are pooled."""
         inputs = as_inputs(tokens)
-        if self.purpose != "distances" or inputs.items is None:
+        if self.purpose != "distances" or inputs.sequences is None:
             return inputs
         if inputs.vector is not None:
-            return dataclasses.replace(inputs, items=None)
+            return dataclasses.replace(inputs, sequences=None)
         # The noise is a token's last number.
         items = np.empty(len(inputs), object)
-        for row, item in enumerate(inputs.items):
+        for row, item in enumerate(inputs.sequences):
             fields = np.dtype(
                 [("wavelength", float), ("token", np.float32, (inputs.sizes[0] - 1,))]
             )
             items[row] = np.empty(len(item), fields)
             items[row]["wavelength"] = item["wavelength"]
             items[row]["token"] = item["token"][:, :-1]
-        return dataclasses.replace(inputs, items=items)
+        return dataclasses.replace(inputs, sequences=items)
 
     def _placed(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tokens on the grid (N, K, C), and which are known; the mean is a grid of one place."""

@@ -1,4 +1,4 @@
-"""What probes need of scikit-learn, and the one sentence where it is missing."""
+"""Import of scikit-learn, with one sentence where it is missing."""
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
@@ -17,7 +17,7 @@ try:
     from sklearn.utils.class_weight import compute_sample_weight
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:
-    raise ImportError('probes need scikit-learn: pip install "spectok[probes]"') from error
+    raise ImportError('probes need scikit-learn: pip install ".[probes]" in a checkout') from error
 
 __all__ = [
     "BaseEstimator",

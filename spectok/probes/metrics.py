@@ -15,7 +15,7 @@ from astropy.table import Table
 from numpy.typing import ArrayLike
 
 from spectok.probes._bootstrap import interval
-from spectok.probes._values import as_classes, as_numbers, as_redshifts, with_unit
+from spectok.probes._metric_inputs import as_classes, as_numbers, as_redshifts, with_unit
 
 __all__ = [
     "bias",
@@ -54,7 +54,9 @@ def class_accuracy(true: ArrayLike, predicted: ArrayLike) -> Table:
     Raises
     ------
     ValueError
-        For unequal lengths, no objects, and missing values.
+        - For unequal lengths.
+        - For no objects.
+        - For missing values.
 
     References
     ----------
@@ -95,7 +97,9 @@ def confusion(true: ArrayLike, predicted: ArrayLike) -> Table:
     Raises
     ------
     ValueError
-        For unequal lengths, no objects, and missing values.
+        - For unequal lengths.
+        - For no objects.
+        - For missing values.
 
     Examples
     --------
@@ -127,7 +131,10 @@ def bias(true: ArrayLike, predicted: ArrayLike) -> Any:
     Raises
     ------
     ValueError
-        For unequal lengths, no values, values that are not finite, and units that differ.
+        - For unequal lengths.
+        - For no values.
+        - For values that are not finite.
+        - For units that do not convert.
 
     Examples
     --------
@@ -159,7 +166,10 @@ def scaled_mad(true: ArrayLike, predicted: ArrayLike) -> Any:
     Raises
     ------
     ValueError
-        For unequal lengths, no values, values that are not finite, and units that differ.
+        - For unequal lengths.
+        - For no values.
+        - For values that are not finite.
+        - For units that do not convert.
 
     References
     ----------
@@ -197,7 +207,9 @@ def redshift_nmad(true: ArrayLike, predicted: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        For unequal lengths, no or infinite values, and true redshifts of -1 and below.
+        - For unequal lengths.
+        - For no values, or infinite ones.
+        - For true redshifts of -1 and below.
 
     References
     ----------
@@ -260,7 +272,7 @@ def redshift_outliers(
 
 
 def calibration(true: ArrayLike, predicted: ArrayLike, std: ArrayLike) -> dict[str, float | int]:
-    r"""Whether predicted uncertainties are right: shares of z = (predicted - true) / std.
+    r"""Calibration of predicted uncertainties: shares of z = (predicted - true) / std.
 
     Parameters
     ----------

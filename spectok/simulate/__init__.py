@@ -2,21 +2,26 @@
 
 import lazy_loader as _lazy
 
-_attached, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+from spectok._deprecated import deprecated_names as _deprecated_names
 
-
-def __getattr__(name):
-    if name != "training_simulators":
-        return _attached(name)
-    # Until 0.3: the one import that goes upwards, for those who have the old name.
-    import warnings
-
-    from spectok.training import training_simulators
-
-    warnings.warn(
-        "spectok.simulate.training_simulators has moved: import it from spectok.training; the "
-        "old name goes with spectok 0.3",
-        FutureWarning,
-        stacklevel=2,
-    )
-    return training_simulators
+_attribute, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+__getattr__ = _deprecated_names(
+    __name__,
+    _attribute,
+    {
+        "INSTRUMENTS": (
+            "spectok.simulate.instruments._spectrographs",
+            "the documentation of spectok.simulate.instrument lists them",
+        ),
+        "LabelBounds": (
+            "spectok.simulate._bounds",
+            "take what spectok.simulate.label_bounds returns",
+        ),
+        "Observation": (
+            "spectok.simulate.instruments._observation",
+            "take what Simulator.observe and Simulator.draw return",
+        ),
+        # The one name that is found upwards, and only by those who ask for it.
+        "training_simulators": ("spectok.training", "import it from spectok.training"),
+    },
+)

@@ -1,23 +1,17 @@
-from ._bounds import LabelBounds as LabelBounds
 from ._bounds import label_bounds as label_bounds
-from ._instrument import Instrument as Instrument
-from ._observation import Observation as Observation
 from ._observe import observe as observe
 from ._observe import observe_pairs as observe_pairs
-from ._registry import conf as conf
 from ._simulator import Simulator as Simulator
-from ._sources import build_templates as build_templates
-from ._spectrographs import INSTRUMENTS as INSTRUMENTS
-from ._spectrographs import instrument as instrument
-from ._templates import Templates as Templates
-from ._templates import load_templates as load_templates
-from ._templates import save_templates as save_templates
+from .instruments._instrument import Instrument as Instrument
+from .instruments._spectrographs import instrument as instrument
+from .objects._registry import conf as conf
+from .objects._sources import build_templates as build_templates
+from .objects._templates import Templates as Templates
+from .objects._templates import load_templates as load_templates
+from .objects._templates import save_templates as save_templates
 
 __all__ = [
-    "INSTRUMENTS",
     "Instrument",
-    "LabelBounds",
-    "Observation",
     "Simulator",
     "Templates",
     "build_templates",

@@ -1,4 +1,4 @@
-"""How well labels of mock stars can be known at best: the Cramér-Rao bound."""
+"""Cramér-Rao bounds on the labels of mock stars."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spectok.simulate._calibration import calibration_modes
-from spectok.simulate._dust import milky_way
-from spectok.simulate._family import EMULATING, Family
 from spectok.simulate._fisher import autocorrelation, information, limits
-from spectok.simulate._instrument import Instrument
-from spectok.simulate._observation import Observation, as_seen, join, noise_taps
-from spectok.simulate._scene import AT_REST, DUST, HALO, TILT
 from spectok.simulate._simulator import Simulator
+from spectok.simulate.instruments._exposure import as_seen
+from spectok.simulate.instruments._instrument import Instrument
+from spectok.simulate.instruments._noise import noise_taps
+from spectok.simulate.instruments._observation import Observation, join
+from spectok.simulate.instruments._systematics import calibration_modes
+from spectok.simulate.objects._dust import milky_way
+from spectok.simulate.objects._family import EMULATING, Family
+from spectok.simulate.objects._sampling import AT_REST, DUST, HALO, TILT
 
 __all__ = ["LabelBounds", "label_bounds"]
 
@@ -29,11 +31,11 @@ _DRAWS = 20_000  # labels from which the prior's covariance is taken
 
 @dataclass(frozen=True, eq=False)
 class LabelBounds:
-    """Mock observations, and how well the labels of each star can be known at best.
+    """Mock observations with the Cramér-Rao bounds on the labels of each star.
 
     Parameters
     ----------
-    observation : `~spectok.simulate.Observation`
+    observation : Observation
         Of n stars.
     plain : dict of str to `numpy.ndarray` of float64, shape (n,)
         Cramér-Rao bound: the least standard deviation of an estimate without bias, in the
@@ -51,10 +53,11 @@ class LabelBounds:
     --------
     >>> import numpy as np
     >>> from spectok import simulate
+    >>> from spectok.simulate._bounds import LabelBounds
     >>> observation = simulate.Simulator("apogee").observe(2)[0]
     >>> kelvin = ([9.0, 400.0], [9.0, 300.0], [500.0, 500.0])
     >>> plain, bayes, prior = ({"teff": np.array(values)} for values in kelvin)
-    >>> simulate.LabelBounds(observation, plain, bayes, prior).bound["teff"]
+    >>> LabelBounds(observation, plain, bayes, prior).bound["teff"]
     array([  9., 300.])
     """
 
@@ -104,7 +107,12 @@ def label_bounds(
     Returns
     -------
     bounds : LabelBounds
-        Its observation is ``simulator.observe(n, seed=seed, snr=snr)[0]``. Bounds are NaN for
+        ``bounds.observation`` is ``simulator.observe(n, seed=seed, snr=snr)[0]``. The others are
+        dicts of label to `numpy.ndarray` of shape (n,), in the label's unit: ``plain``, the
+        Cramér-Rao bound, the least standard deviation of an estimate without bias; ``bayes``,
+        the same for one who also knows how labels are distributed in the star's family;
+        ``prior``, the standard deviation of the label there; ``bound``, the plain bound, or
+        the Bayesian one where the plain one exceeds 0.3 of the prior. Bounds are NaN for
         objects of other families and for labels that the star's emulator does not have; they
         are infinite where a spectrum has no valid pixel.
 
@@ -116,7 +124,7 @@ def label_bounds(
     Notes
     -----
     The information F = J C^-1 J^T sums over valid pixels. J are central differences of the
-    noise-free flux, drawn again with the same random numbers and one quantity nudged. C is the
+    noise-free flux, drawn again with the same random numbers and one quantity perturbed. C is the
     covariance of the noise that was really drawn (``true_sigma``, not the stated error), with
     what neighbours share. Marginalised are the other labels, radial velocity, rotation, scale,
     dust and tilt of the spectrum with flat priors, and levels, slopes, curves and waves of the
@@ -189,11 +197,11 @@ def label_bounds(
 
 
 class _Star:
-    """What is drawn for a star of an emulating family, and how widely.
+    """Quantities drawn for a star of an emulating family, and how widely.
 
     Parameters
     ----------
-    family : `~spectok.simulate._family.Family`
+    family : `~spectok.simulate.objects._family.Family`
     at_rest : bool
         Whether velocities were taken out.
     """
@@ -243,10 +251,10 @@ def _derivatives(
 ) -> dict[str, np.ndarray]:
     """Of the noise-free flux by each quantity that is drawn, (n, L) each."""
 
-    def again(nudge: tuple[str, float] | None) -> torch.Tensor:
+    def again(perturb: tuple[str, float] | None) -> torch.Tensor:
         generator.set_state(state)
-        scene = simulator.scene(len(seen.flux), generator, nudge=nudge)
-        return as_seen(scene, seen.instrument).double()
+        sample = simulator.sample(len(seen.flux), generator, perturb=perturb)
+        return as_seen(sample, seen.instrument).double()
 
     # Scale and calibration multiply: they stay what they were.
     gain = seen.truth / again(None)
@@ -259,7 +267,7 @@ def _derivatives(
 
 
 def _modes(instrument: Instrument) -> np.ndarray:
-    """What multiplies a spectrum: scale, tilt and dust of the star, then the calibration."""
+    """Factors of a spectrum: scale, tilt and dust of the star, then the calibration."""
     place = np.log10(instrument.wavelength)
     dust = milky_way(torch.tensor(instrument.wavelength)).numpy()
     star = [np.ones(len(place)), np.log(10) * (place - place.mean()), -0.4 * np.log(10) * dust]

@@ -1,4 +1,4 @@
-"""Fisher's information of a spectrum whose pixels share noise, and what it limits."""
+"""Fisher information of spectra whose pixels share noise, and the bounds that follow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["autocorrelation", "information", "limits"]
 
 
 def autocorrelation(taps: Sequence[float]) -> np.ndarray:
-    """What pixels 0, 1, ... apart share of their noise, a moving average of white noise.
+    """Autocorrelation of noise that is a moving average of white noise.
 
     Parameters
     ----------

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectok.simulate._family import LABELS
-from spectok.simulate._scene import CLASSES
+from spectok.simulate._sample import CLASSES
 from spectok.simulate._simulator import Simulator
-from spectok.simulate._spectrographs import instrument
+from spectok.simulate.instruments._spectrographs import instrument
+from spectok.simulate.objects._family import LABELS
 
 if TYPE_CHECKING:
     from specutils import SpectrumList
 
-    from spectok.simulate._instrument import Instrument
-    from spectok.simulate._observation import Observation
-    from spectok.simulate._templates import Templates
+    from spectok.simulate.instruments._instrument import Instrument
+    from spectok.simulate.instruments._observation import Observation
+    from spectok.simulate.objects._templates import Templates
 
 __all__ = ["observe", "observe_pairs"]
 
@@ -71,8 +71,9 @@ def observe(
     Raises
     ------
     ValueError
-        For an unknown survey or kind, a kind that the survey does not observe, or arms that
-        overlap where one spectrum is asked for.
+        - For an unknown survey or kind.
+        - For a kind that the survey does not observe.
+        - For arms that overlap, where one spectrum is asked for.
 
     See Also
     --------
@@ -133,8 +134,8 @@ def observe_pairs(
     Raises
     ------
     ValueError
-        As `~spectok.simulate.observe`, and for instruments that share no wavelengths (GALAH and
-        APOGEE do not overlap).
+        - As `~spectok.simulate.observe`.
+        - For instruments that share no wavelengths (GALAH and APOGEE do not overlap).
 
     Examples
     --------

@@ -1,26 +1,32 @@
-"""Mock observations as tensors, by the thousand."""
+"""Simulator: mock observations as tensors, by the thousand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spectok.simulate._across import draw_across, emulators_across
-from spectok.simulate._analytic import analytic_templates
-from spectok.simulate._family import Family
-from spectok.simulate._grid import FINE, FineGrid
-from spectok.simulate._instrument import Instrument
-from spectok.simulate._observation import Observation, expose, join
-from spectok.simulate._scene import KINDS, Scene, draw_scene
-from spectok.simulate._spectrographs import instrument
-from spectok.simulate._templates import Templates
+from spectok._deprecated import renamed_argument, warn_deprecated
+from spectok.simulate._fine_grid import FINE, FineGrid
+from spectok.simulate._sample import KINDS, Sample
+from spectok.simulate.instruments._exposure import expose
+from spectok.simulate.instruments._instrument import Instrument
+from spectok.simulate.instruments._observation import Observation, join
+from spectok.simulate.instruments._spectrographs import instrument
+from spectok.simulate.objects._analytic import analytic_templates
+from spectok.simulate.objects._family import Family
+from spectok.simulate.objects._same_stars import draw_across, emulators_across
+from spectok.simulate.objects._sampling import draw_sample
+from spectok.simulate.objects._templates import Templates
 
 __all__ = ["Simulator"]
 
 _CHUNK = 64
+# Names of the last release.
+_OLD = {"scene": "sample", "scenes": "samples", "strange": "extra_lines"}
 # How often each kind is drawn where all are observed.
 _SHARES = {"galaxy": 0.4, "quasar": 0.3, "star": 0.3}
 
@@ -31,14 +37,15 @@ class Simulator:
     Parameters
     ----------
     *instruments : str or `Instrument`
-        What the objects are observed with: names of `INSTRUMENTS`, or instruments of one's
-        own. Those of one family of wavelengths (SDSS, BOSS and DESI) observe all kinds of
-        objects; of different ones (GALAH and APOGEE) the same stars, drawn by their labels.
+        What the objects are observed with: names that `~spectok.simulate.instrument` knows, or
+        instruments of one's own. Those of one family of wavelengths (SDSS, BOSS and DESI)
+        observe all kinds of objects; of different ones (GALAH and APOGEE) the same stars, drawn
+        by their labels.
     templates : `~spectok.simulate.Templates`, optional
         Default: analytic ones.
     kind : str, optional
         ``"galaxy"``, ``"quasar"`` or ``"star"``; by default all that the survey observes.
-    strange : float
+    extra_lines : float
         Share of the objects that get a few lines which no template has, so that a model cannot
         learn that there are none: for training.
     device : str or `torch.device`
@@ -47,8 +54,10 @@ class Simulator:
     Raises
     ------
     ValueError
-        For a kind without a template, and for instruments of different wavelengths without
-        emulators of the same stars, or that are to share other objects than stars.
+        - Without an instrument.
+        - For a kind that is none, or has no template.
+        - For instruments of different wavelengths without emulators of the same stars.
+        - For instruments of different wavelengths that are to share other objects than stars.
 
     Examples
     --------
@@ -59,16 +68,17 @@ class Simulator:
     torch.Size([10, 7781])
     """
 
+    @renamed_argument("strange", "extra_lines")
     def __init__(
         self,
         *instruments: str | Instrument,
         templates: Templates | None = None,
         kind: str | None = None,
-        strange: float = 0.0,
+        extra_lines: float = 0.0,
         device: str | torch.device = "cpu",
     ) -> None:
         self.instruments = [instrument(i) if isinstance(i, str) else i for i in instruments]
-        self.device, self.strange = torch.device(device), strange
+        self.device, self.extra_lines = torch.device(device), extra_lines
         if not self.instruments:
             raise ValueError("a simulator needs at least one instrument, such as 'desi'")
         self.fine = self.instruments[0].grid
@@ -86,7 +96,7 @@ class Simulator:
             raise ValueError(f"kind must be {', '.join(KINDS)}, not {kind!r}")
         self.families = [f for f in families if kind in (None, f.kind)]
         # Those that need the same response stand together.
-        self.families.sort(key=lambda family: family.about["blur"])
+        self.families.sort(key=lambda family: family.lsf_sigma)
         if not families:
             raise ValueError(
                 f"no template covers {self.instruments[0].name}, only {sorted(templates.about)}: "
@@ -127,9 +137,12 @@ class Simulator:
 
         Returns
         -------
-        observations : list of `~spectok.simulate.Observation`
+        observations : list
             One per instrument, of the same objects; what the first sees does not depend on the
-            others.
+            others. Each has tensors of shape (n, L): ``truth`` (noise-free), ``flux``,
+            ``sigma`` (the stated error), ``true_sigma`` and ``valid``; ``labels``, a dict of
+            tensors of shape (n,); ``families``, the names of the templates' families;
+            ``instrument``, whose ``wavelength`` they are on; and rows of it are one, too.
 
         Raises
         ------
@@ -143,7 +156,7 @@ class Simulator:
         return [join(one)[:n] for one in zip(*chunks, strict=True)]
 
     def chunks(self, n: int, seed: int) -> Iterator[tuple[torch.Generator, Tensor]]:
-        """Generators that together draw at least n objects, and the order that mixes each's.
+        """Generators of random numbers for at least n objects, and the order that mixes each's.
 
         Parameters
         ----------
@@ -193,26 +206,26 @@ class Simulator:
 
         Returns
         -------
-        observations : list of `~spectok.simulate.Observation`
-            One per instrument, of the same objects, family by family.
+        observations : list
+            One per instrument, as from `observe`, of the same objects, family by family.
 
         Raises
         ------
         ValueError
             For a signal to noise that is not positive and finite.
         """
-        scenes = self.scenes(n, generator)
-        first = expose(scenes[self.fine], self.instruments[0], generator, snr=snr)
+        samples = self.samples(n, generator)
+        first = expose(samples[self.fine], self.instruments[0], generator, snr=snr)
         rest = [
             # How bright a star is at other wavelengths its labels do not tell.
-            expose(scenes[other.grid], other, generator, level=first.level)
+            expose(samples[other.grid], other, generator, level=first.level)
             if other.grid == self.fine
-            else expose(scenes[other.grid], other, generator, snr=snr)
+            else expose(samples[other.grid], other, generator, snr=snr)
             for other in self.instruments[1:]
         ]
         return [first, *rest]
 
-    def scenes(self, n: int, generator: torch.Generator) -> dict[FineGrid, Scene]:
+    def samples(self, n: int, generator: torch.Generator) -> dict[FineGrid, Sample]:
         """The same n objects on the fine grid of every instrument, drawn from the generator.
 
         Parameters
@@ -224,26 +237,29 @@ class Simulator:
 
         Returns
         -------
-        scenes : dict of `~spectok.simulate._grid.FineGrid` to Scene
+        samples : dict of `~spectok.simulate._fine_grid.FineGrid` to Sample
             One where all instruments see the same wavelengths; else one for each kind of
             instrument, the stars of which have the same labels, velocities and rotation.
         """
         if not self.across:
-            return {self.fine: self.scene(n, generator)}
+            return {self.fine: self.sample(n, generator)}
         at_rest = {
             grid: all(i.traits.get("at_rest", False) for i in self.instruments if i.grid == grid)
             for grid in self.across
         }
-        return draw_across(self.across, n, generator, at_rest=at_rest, strange=self.strange)
+        return draw_across(
+            self.across, n, generator, at_rest=at_rest, extra_lines=self.extra_lines
+        )
 
     @property
     def at_rest(self) -> bool:
         """Whether stars' velocities have been taken out of what all instruments show."""
         return all(i.traits.get("at_rest", False) for i in self.instruments)
 
-    def scene(
-        self, n: int, generator: torch.Generator, *, nudge: tuple[str, float] | None = None
-    ) -> Scene:
+    @renamed_argument("nudge", "perturb")
+    def sample(
+        self, n: int, generator: torch.Generator, *, perturb: tuple[str, float] | None = None
+    ) -> Sample:
         """The objects that `draw` observes, drawn first from the generator.
 
         Parameters
@@ -252,24 +268,33 @@ class Simulator:
             Number of objects.
         generator : `torch.Generator`
             On this simulator's device.
-        nudge : (str, float), optional
-            As `~spectok.simulate._scene.draw_scene` takes it.
+        perturb : (str, float), optional
+            As `~spectok.simulate.objects._sampling.draw_sample` takes it.
 
         Returns
         -------
-        scene : `~spectok.simulate._scene.Scene`
+        sample : `~spectok.simulate._sample.Sample`
             Their spectra on the fine grid, free of noise, and their labels.
         """
-        return draw_scene(
+        return draw_sample(
             self.families,
             self.shares,
             self.fine,
             n,
             generator,
             at_rest=self.at_rest,
-            strange=self.strange,
-            nudge=nudge,
+            extra_lines=self.extra_lines,
+            perturb=perturb,
         )
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _OLD:
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        warn_deprecated(
+            f"Simulator.{name} is called {_OLD[name]} since spectok 0.2; "
+            "the old name goes with 0.3"
+        )
+        return getattr(self, _OLD[name])
 
 
 def _family_of(one: Instrument) -> str:

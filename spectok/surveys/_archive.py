@@ -1,4 +1,4 @@
-"""SDSS spectra through astroquery, one by one, with everything that failed told at the end."""
+"""Download of SDSS spectra through astroquery, one by one, with all failures told at the end."""
 
 from __future__ import annotations
 
@@ -77,8 +77,10 @@ def fetch(
 
     Raises
     ------
-    TypeError, ValueError
-        If the request is none of the above; the message names the row.
+    TypeError
+        If the request is none of the above.
+    ValueError
+        If a row of it holds no number; the message names the row.
     LookupError
         If the catalogue knows not one of the spectra.
     OSError

@@ -81,7 +81,9 @@ def to_axis(
     return values * unit, medium
 
 
-def _logarithm(low: float, high: float, unit: Any, values: Any, where: str, what: str) -> str:
+def _logarithm(
+    low: float, high: float, unit: Any, values: Any, where: str, what: str
+) -> str | None:
     """Whether small numbers are log10 or ln of Angstrom, said aloud; or a refusal."""
     step = float(np.median(np.abs(np.diff(values)))) if values.size > 1 else 1.0
     for kind, least, most, largest in (("log10", 3.0, 4.8, 2e-3), ("ln", 7.5, 10.5, 5e-3)):
@@ -187,7 +189,7 @@ def header_axis(
 
 
 def _log_of(header: Any, kind: str, number: int, values: np.ndarray) -> str | None:
-    """What the header says of a logarithm, by any of the conventions."""
+    """Logarithm of a header's axis, by any of the conventions."""
     fit = str(header.get("WFITTYPE", "")).upper()
     said = "LOG" in kind or kind.startswith("LN") or fit.startswith("LOG")
     said |= str(header.get("DC-FLAG", 0)).strip() in ("1", "1.0", "True", "T")

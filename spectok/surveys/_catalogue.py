@@ -1,4 +1,4 @@
-"""What the user asked of SDSS, and which spectra the catalogue knows for it."""
+"""Search of the SDSS catalogue for the spectra that were asked for."""
 
 from __future__ import annotations
 
@@ -228,13 +228,13 @@ def _ask(
             table = query(*args, **keywords, **archive.options)
         return [] if table is None else _entries(table, columns)
     except Exception as error:  # pages of a server in trouble are parsed as CSV
-        told = isinstance(error, requests.RequestException)
-        last = getattr(client, "_last_query", None)
-        if archive.cache and last is not before and not (told and error.response is None):
+        told = error if isinstance(error, requests.RequestException) else None
+        last: Any = getattr(client, "_last_query", None)
+        if archive.cache and last is not before and (told is None or told.response is not None):
             # astroquery keeps any answer that it got for a week, an error page as well.
             with suppress(FileNotFoundError):
                 last.remove_cache_file(client.cache_location)
-        return explain(error if told else Unusable(_what_came(error)), archive.timeout)
+        return explain(told or Unusable(_what_came(error)), archive.timeout)
 
 
 def _what_came(error: Exception) -> str:

@@ -1,8 +1,9 @@
-"""Tables of other hands, FITS or text, to spectra: columns by their names."""
+"""Foreign tables, FITS or text, to spectra: columns by their names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,14 @@ _POWER = {"std": 1, "var": 2, "ivar": -2}
 # How many of the values each row really has: STIS, IUE.
 _LENGTHS = ("NELEM", "NPOINTS")
 _ORDERS = ("SPORDER", "ORDER", "ECH_ORDER", "SEGMENT")
+
+
+@dataclass
+class _Known(Roles):
+    """Columns of which the wavelength and the flux are there."""
+
+    wave: str = ""
+    flux: str = ""
 
 
 def read_columns(
@@ -67,13 +76,15 @@ def read_columns(
         ids = [as_name(value) for value in table[roles.name]]
     if _ndim(columns["wave"]) == 1:
         columns["wave"] = _from_start(table, columns["wave"], len(columns["flux"][0]), where)
-    arms = [None] * n_rows if orders is None else [f"order {as_name(it)}" for it in orders]
+    arms: list[str | None] = [None] * n_rows
+    if orders is not None:
+        arms = [f"order {as_name(it)}" for it in orders]
     wheres = [where if n_rows == 1 else f"{where}, row {i}" for i in range(n_rows)]
     return _rows(columns, wheres, roles, units, header, medium, where, arms, lengths, ids)
 
 
 def _rows(
-    columns: Mapping[str, Any], wheres: list[str], roles: Roles, units: Mapping[str, Any],
+    columns: Mapping[str, Any], wheres: list[str], roles: _Known, units: Mapping[str, Any],
     header: Any, medium: str | None, where: str, arms: list[str | None], lengths: Any,
     ids: list[str] | None = None,
 ) -> list[Spectrum]:  # fmt: skip
@@ -105,8 +116,10 @@ def _rows(
         part = {key: np.asarray(columns[key][i])[..., :stop] for key in columns}
         bad = None
         if "mask" in part:
-            bad = bad_pixels(part["mask"], roles.mask, header, wheres[i], inverse=roles.inverse)
-        meta = {} if arms[i] is None else {"arm": arms[i]}
+            bad = bad_pixels(
+                part["mask"], str(roles.mask), header, wheres[i], inverse=roles.inverse
+            )
+        meta: dict[str, Any] = {} if arms[i] is None else {"arm": arms[i]}
         if ids is not None:
             meta["object_id"] = ids if same else ids[i]
         spectra.append(
@@ -219,7 +232,7 @@ def _native(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float64)
 
 
-def _roles(names: list[str], units: Mapping[str, Any], header: Any, where: str) -> Roles:
+def _roles(names: list[str], units: Mapping[str, Any], header: Any, where: str) -> _Known:
     roles = find_roles(names)
     if roles.wave is None or roles.flux is None:
         missing = "wavelengths" if roles.wave is None else "fluxes"
@@ -233,7 +246,7 @@ def _roles(names: list[str], units: Mapping[str, Any], header: Any, where: str) 
         bright = find_roles([n for n in names if n.upper() not in ("FLUX", "FLUX_ERROR")])
         if bright.flux is not None and bright.flux.upper() == "SURF_BRIGHT":
             roles = bright
-    return roles
+    return _Known(**vars(roles))
 
 
 def _used(roles: Roles) -> dict[str, str]:
@@ -241,7 +254,7 @@ def _used(roles: Roles) -> dict[str, str]:
     return {key: name for key, name in used.items() if name is not None}
 
 
-def _warn_of_unused(roles: Roles, names: list[str], units: Mapping[str, Any], where: str) -> None:
+def _warn_of_unused(roles: _Known, names: list[str], units: Mapping[str, Any], where: str) -> None:
     """Without an error by name, columns in the flux's unit are not taken for one in silence."""
     if roles.error is not None:
         return

@@ -1,4 +1,4 @@
-"""Why a spectrum could not be fetched, and how to mend it, in words."""
+"""Failures of downloads in words: why each spectrum did not come, and how to mend it."""
 
 from __future__ import annotations
 

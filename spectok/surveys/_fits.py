@@ -1,4 +1,4 @@
-"""What all survey readers share: opening a file, and building a spectrum."""
+"""FITS tools that all survey readers share: opening a file, and building a spectrum."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import astropy.units as u
 import numpy as np
@@ -22,7 +23,7 @@ from ._table import FitsTable
 FLUX_UNIT = u.Unit("1e-17 erg / (s cm2 Angstrom)")
 
 
-Source = str | os.PathLike | fits.HDUList
+Source: TypeAlias = str | os.PathLike | fits.HDUList
 # What files end in that hold spectra, with or without compression.
 _ENDINGS = (
     ".gz", ".bz2", ".xz", ".zst", ".z", ".fz", ".fits", ".fit", ".fts", ".csv", ".txt", ".dat",

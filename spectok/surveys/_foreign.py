@@ -1,4 +1,4 @@
-"""Files of no survey that spectok knows: what is in them by name, or a refusal with its reason."""
+"""Reader of files of other surveys: contents told by names, or a refusal with its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images of other hands to spectra: one spectrum, rows of them, bands of IRAF, cubes."""
+"""Foreign images to spectra: one spectrum, rows of them, bands of IRAF, cubes."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def _read_set(images: list[Any], hdus: Any, where: str) -> list[Spectrum]:
     if rows is not None:
         bands = {name: flux[row] for name, row in rows.items()}
         own = find_roles(bands)
-        error, kind = bands.get(own.error), own.kind
+        error, kind = None if own.error is None else bands[own.error], own.kind
         if own.mask is not None:
             bad = bad_pixels(bands[own.mask], own.mask, header, where, inverse=own.inverse)
-        flux = bands[own.flux]
+        flux = bands[str(own.flux)]  # it has one: _row_roles saw to it
     if roles.error is not None and by_name[roles.error].shape == shape:
         error = np.moveaxis(np.asarray(by_name[roles.error].data), place, -1)
     if roles.mask is not None and by_name[roles.mask].shape == shape:
@@ -180,7 +180,7 @@ _WORDS = (
 
 
 def _row_roles(header: Any, shape: tuple[int, ...], place: int) -> dict[str, Any] | None:
-    """What the rows of an image are, where its header labels them: {name: index}."""
+    """Rows of an image by the names that its header gives them: {name: index}."""
     if len(shape) < 2 or place != len(shape) - 1:
         return None
     found: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Which survey a FITS file is of, told from its headers and the names of its columns."""
+"""Recognition of a FITS file's survey from its headers and the names of its columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as a value in survey files (no astropy)."""
+"""Missing values in survey files (no astropy)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The Multimodal Universe as a stream of spectra for training and bulk encoding (no astropy)."""
+"""Stream of the spectra of the Multimodal Universe, shuffled and in shards (no astropy)."""
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from operator import index
 
@@ -11,9 +12,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from spectok._split import SETS
 
-from ._multimodal_files import SURVEYS, SurveyFile, find_files, inspect_file, report
-from ._multimodal_rows import SurveyRecord
-from ._multimodal_shard import ShardReader, all_units, cut_units
+from ._multimodal_files import SURVEYS, SurveyFile, cuts, find_files, inspect_file, report
+from ._multimodal_records import ShardReader, SurveyRecord, Unit, as_arrays
 
 __all__ = ["MultimodalUniverse"]
 
@@ -107,7 +107,7 @@ class MultimodalUniverse(IterableDataset):
     Examples
     --------
     >>> import spectok
-    >>> from spectok.surveys import MultimodalUniverse, as_arrays
+    >>> from spectok.surveys import MultimodalUniverse
     >>> source = MultimodalUniverse("desi/edr_sv3", split="train", seed=0)  # doctest: +SKIP
     >>> for record in source:  # doctest: +SKIP
     ...     print(record.object_id, record.flux.shape, record.labels["z"])
@@ -116,10 +116,10 @@ class MultimodalUniverse(IterableDataset):
 
     >>> from torch.utils.data import DataLoader
     >>> batches = DataLoader(  # doctest: +SKIP
-    ...     source, batch_size=64, num_workers=2, collate_fn=list
+    ...     source, batch_size=64, num_workers=2, collate_fn=source.as_arrays
     ... )
-    >>> for records in batches:  # doctest: +SKIP
-    ...     tokens = spectok.encode_arrays(**as_arrays(records))
+    >>> for arrays in batches:  # doctest: +SKIP
+    ...     tokens = spectok.encode_arrays(**arrays)
     """
 
     def __init__(
@@ -157,14 +157,15 @@ class MultimodalUniverse(IterableDataset):
         self.rank, self.world_size = rank, world_size
         self.chunk_rows, self.buffer_rows = chunk_rows, buffer_rows
         self.galah_offset = galah_offset
-        self.epoch, self.positions = 0, {}
+        self.epoch = 0
+        self.positions: dict[int, int] = {}
         self.files: list[SurveyFile] = []
         for path in find_files(paths):
             try:
                 self.files.append(inspect_file(path, survey=survey, labels=tuple(labels)))
             except OSError as error:
                 report(error, damaged)
-        self._units = all_units(self.files, chunk_rows)
+        self._units = _all_units(self.files, chunk_rows)
         self.n_rows = int((self._units[:, 3] - self._units[:, 2]).sum())
 
     def __iter__(self) -> Iterator[SurveyRecord]:
@@ -222,18 +223,43 @@ class MultimodalUniverse(IterableDataset):
         units = self._units
         if self.seed is not None:
             units = units[np.random.default_rng((self.seed, epoch)).permutation(len(units))]
+        mine = _cut_units(units, shard, n_shards)
+        # In the files' order there is nothing to keep in memory but the chunk itself.
+        n_chunks = 1 if self.seed is None else self.buffer_rows // self.chunk_rows
         reader = ShardReader(
             self.files,
-            cut_units(units, shard, n_shards),
+            mine,
+            _rounds(mine, n_chunks=n_chunks, size=self.chunk_rows),
             seed=None if self.seed is None else (self.seed, epoch, shard),
             chunk_rows=self.chunk_rows,
-            # In the files' order there is nothing to keep in memory but the chunk itself.
-            n_chunks=1 if self.seed is None else self.buffer_rows // self.chunk_rows,
             split=self.split,
             galah_offset=self.galah_offset,
             damaged=self.damaged,
         )
         return reader.records(shard, position)
+
+    @staticmethod
+    def as_arrays(records: Sequence[SurveyRecord]) -> dict[str, list]:
+        """Arrays of several records, as `spectok.encode_arrays` takes them.
+
+        Parameters
+        ----------
+        records : sequence
+            What iterating gives: of any surveys, lengths and grids.
+
+        Returns
+        -------
+        arrays : dict of str to list
+            "wavelength", "flux", "ivar", "mask" and "object_id", one entry per record.
+
+        Examples
+        --------
+        >>> from spectok.surveys import MultimodalUniverse
+        >>> arrays = MultimodalUniverse.as_arrays([])
+        >>> list(arrays)
+        ['wavelength', 'flux', 'ivar', 'mask', 'object_id']
+        """
+        return as_arrays(records)
 
 
 def _check_share(number: int, count: int, name: str, count_name: str) -> None:
@@ -241,3 +267,79 @@ def _check_share(number: int, count: int, name: str, count_name: str) -> None:
         raise ValueError(
             f"{name} and {count_name} must be 0 <= {name} < {count_name}, not {number} and {count}"
         )
+
+
+def _all_units(files: Sequence[SurveyFile], size: int) -> np.ndarray:
+    """Units that are read on their own: ``size`` rows of HDF5, a row group of Parquet files.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (U, 4)
+        Rows are `Unit`.
+    """
+    units: list[Unit] = []
+    for number, file in enumerate(files):
+        for group, n_rows in enumerate(file.groups):
+            parts = [(0, n_rows)] if file.parquet else cuts(0, n_rows, size)
+            units += [(number, group, *part) for part in parts if n_rows]
+    return np.array(units, np.int64).reshape(-1, 4)
+
+
+def _cut_units(units: np.ndarray, shard: int, n_shards: int) -> list[Unit]:
+    """The shard's share of the rows, equal within one row: units at its ends are cut.
+
+    Parameters
+    ----------
+    units : numpy.ndarray of int, shape (U, 4)
+        All units, in the order of the epoch.
+    shard, n_shards : int
+    """
+    size = units[:, 3] - units[:, 2]
+    after = np.cumsum(size)
+    before = after - size
+    total = int(size.sum())
+    low, high = total * shard // n_shards, total * (shard + 1) // n_shards
+    mine = np.flatnonzero((after > low) & (before < high))
+    cut = units[mine]  # a copy
+    cut[:, 3] -= np.maximum(after[mine] - high, 0)
+    cut[:, 2] += np.maximum(low - before[mine], 0)
+    return [tuple(unit) for unit in cut.tolist()]
+
+
+def _rounds(
+    units: Sequence[Unit], *, n_chunks: int, size: int
+) -> Iterator[list[tuple[int, int, int]]]:
+    """Chunks that are in memory together.
+
+    Units are read side by side, a chunk of each in turn, so that neighbours in a long row
+    group do not stand together in memory.
+
+    Parameters
+    ----------
+    units : sequence of `Unit`
+    n_chunks : int
+        Chunks of a round, and units that are read side by side.
+    size : int
+        Rows of a chunk: chunks end at its multiples.
+
+    Yields
+    ------
+    list of (int, int, int)
+        Position in ``units``, first row, row after the last.
+    """
+    waiting = iter(range(len(units)))
+    running: deque[tuple[int, list[tuple[int, int]]]] = deque()
+    while True:
+        chunks: list[tuple[int, int, int]] = []
+        while len(chunks) < n_chunks:
+            while len(running) < n_chunks and (unit := next(waiting, None)) is not None:
+                running.append((unit, cuts(*units[unit][2:], size)[::-1]))
+            if not running:
+                break
+            unit, parts = running.popleft()
+            chunks.append((unit, *parts.pop()))
+            if parts:
+                running.append((unit, parts))
+        if not chunks:
+            return
+        yield chunks

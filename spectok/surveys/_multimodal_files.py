@@ -1,23 +1,26 @@
-"""Files of the Multimodal Universe: which there are and what columns they have (no astropy)."""
+"""Files of the Multimodal Universe: found, told apart by columns, read in chunks (no astropy)."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 __all__ = [
     "SURVEYS",
+    "Chunk",
     "SurveyFile",
-    "damage_named",
+    "cuts",
     "find_files",
     "inspect_file",
-    "opened",
+    "read_chunks",
     "report",
 ]
 
@@ -45,11 +48,7 @@ _SIGNS = {
 SURVEYS = tuple(_SIGNS)
 _LABELS = {
     "SDSS": {
-        "class": "class",
-        "subclass": "subclass",
-        "z": "z",
-        "z_err": "z_err",
-        "zwarning": "zwarning",
+        **{n: n for n in ("class", "subclass", "z", "z_err", "zwarning")},
         "sn_median": "sn_median_all",
     },
     "DESI": {
@@ -69,10 +68,14 @@ _LABELS = {
 # 4000 spectra in one row group take 34 MB and not 265.
 _READ_AHEAD = 1 << 16
 
+Wanted = Callable[[np.ndarray, np.ndarray, Sequence], np.ndarray]
+# Values of a column (by our name for it) from one row of a piece to another.
+Load = Callable[[str, int, int], Sequence]
+
 
 @dataclass(frozen=True)
 class SurveyFile:
-    """What is known of a file without having read a spectrum.
+    """Facts on a file, known without having read a spectrum.
 
     Attributes
     ----------
@@ -158,7 +161,7 @@ def _kind(root: Path) -> str:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[Any]:
     """An `h5py.File` or a `pyarrow.parquet.ParquetFile`; damage becomes one sentence."""
     parquet = path.suffix in _PARQUET
     try:
@@ -168,8 +171,10 @@ def opened(path: Path) -> Iterator[Any]:
             import h5py as package
     except ImportError as error:
         name = "pyarrow" if parquet else "h5py"
-        raise ImportError(f'{path}: needs {name}: pip install "spectok[tables]"') from error
-    with damage_named(path):
+        raise ImportError(
+            f'{path}: needs {name}: pip install ".[tables]" in a checkout'
+        ) from error
+    with _damage_named(path):
         if parquet:
             file = package.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD)
         else:
@@ -179,7 +184,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def damage_named(path: Path) -> Iterator[None]:
+def _damage_named(path: Path) -> Iterator[None]:
     """Whatever goes wrong inside means that the file is damaged: one `OSError` that says so."""
     try:
         yield
@@ -215,8 +220,8 @@ def inspect_file(path: Path, *, survey: str | None, labels: Sequence[str]) -> Su
     ValueError
         If it is of another schema or another survey.
     """
-    with opened(path) as file:
-        with damage_named(path):
+    with _opened(path) as file:
+        with _damage_named(path):
             names = _column_names(file, path.suffix in _PARQUET)
         shown = ", ".join(sorted(names.values())[:40]) + (", ..." if len(names) > 40 else "")
         columns = {}
@@ -244,7 +249,7 @@ def inspect_file(path: Path, *, survey: str | None, labels: Sequence[str]) -> Su
         lost = [name for name in labels if name.lower() not in names]
         if lost:
             raise ValueError(f"{path}: no column {', '.join(lost)} for labels; it has {shown}")
-        with damage_named(path):
+        with _damage_named(path):
             groups = _count_rows(file, columns)
     wanted = {name: names[name.lower()] for name in labels}
     return SurveyFile(path, survey, groups, columns, {**usual, **wanted})
@@ -276,3 +281,121 @@ def _count_rows(file: Any, columns: Mapping[str, str]) -> tuple[int, ...]:
     if len(rows) != 1 or len(pixels) != 1 or any(len(shape) != 2 for shape in pixels):
         raise ValueError(f"the shapes of its columns do not fit each other: {shapes}")
     return rows.pop()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a file.
+
+    Attributes
+    ----------
+    keep : numpy.ndarray of bool
+        Rows that are wanted.
+    first : int
+        The row that stands first in ``columns``.
+    columns : dict of str to sequence
+        Values of the wanted rows, and of those between them.
+    """
+
+    keep: np.ndarray
+    first: int
+    columns: Mapping[str, Sequence]
+
+    def row(self, number: int) -> dict[str, Any]:
+        """The values of a wanted row."""
+        return {name: values[number - self.first] for name, values in self.columns.items()}
+
+
+def cuts(start: int, stop: int, size: int) -> list[tuple[int, int]]:
+    """Rows start to stop, cut at every multiple of ``size``."""
+    edges = [start, *range((start // size + 1) * size, stop, size), stop]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def read_chunks(
+    file: SurveyFile,
+    group: int,
+    start: int,
+    stop: int,
+    *,
+    size: int,
+    wanted: Wanted | None = None,
+) -> Generator[Chunk, None, None]:
+    """Read rows of one row group, some at a time.
+
+    Parameters
+    ----------
+    file : SurveyFile
+    group : int
+    start, stop : int
+        Rows of the group. What comes before ``start`` is not read in HDF5 files; in Parquet
+        files it is decoded and thrown away.
+    size : int
+        Rows of a chunk: chunks end at its multiples.
+    wanted : callable, optional
+        Function of right ascensions, declinations and identifiers that says which rows to
+        keep. Of an HDF5 chunk without one wanted row no spectrum is read.
+
+    Yields
+    ------
+    Chunk
+
+    Raises
+    ------
+    OSError
+        If the file is damaged.
+    """
+    columns = {**file.columns, **{f"label {key}": name for key, name in file.labels.items()}}
+    pieces = _parquet if file.parquet else _hdf5
+    with _opened(file.path) as source, _damage_named(file.path):
+        for n_rows, load in pieces(source, columns, group, start, stop, size):
+            keep = np.ones(n_rows, bool)
+            if wanted is not None:
+                ra, dec = (np.asarray(load(name, 0, n_rows), float) for name in ("ra", "dec"))
+                keep = wanted(ra, dec, load("object_id", 0, n_rows))
+            some = np.flatnonzero(keep)
+            values = {}
+            if some.size:
+                values = {name: load(name, int(some[0]), int(some[-1]) + 1) for name in columns}
+            yield Chunk(keep, int(some[0]) if some.size else 0, values)
+
+
+def _hdf5(
+    file: Any, columns: Mapping[str, str], group: int, start: int, stop: int, size: int
+) -> Iterator[tuple[int, Load]]:
+    for low, high in cuts(start, stop, size):
+
+        def load(name: str, first: int, last: int, low: int = low) -> Any:
+            return file[columns[name]][low + first : low + last]
+
+        yield high - low, load
+
+
+def _parquet(
+    file: Any, columns: Mapping[str, str], group: int, start: int, stop: int, size: int
+) -> Iterator[tuple[int, Load]]:
+    import pyarrow.compute
+
+    low = 0
+    for batch in file.iter_batches(
+        batch_size=size, row_groups=[group], columns=list(columns.values()), use_threads=False
+    ):
+        first_row, last_row = max(start - low, 0), min(stop - low, batch.num_rows)
+        low += batch.num_rows
+        if last_row <= first_row:
+            continue
+        part = batch.slice(first_row, last_row - first_row)
+
+        def load(name: str, first: int, last: int, part: Any = part) -> list:
+            struct, _, field = columns[name].partition(".")
+            if struct != "spectrum" or not field:
+                return part.column(columns[name])[first:last].to_pylist()
+            lists = pyarrow.compute.struct_field(part.column("spectrum")[first:last], field)
+            return [
+                row.values.to_numpy(zero_copy_only=False) if row.is_valid else None
+                for row in lists
+            ]
+
+        yield part.num_rows, load
+        if low >= stop:
+            return

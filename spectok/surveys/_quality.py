@@ -1,4 +1,4 @@
-"""What data-quality columns and images mean by a bad pixel."""
+"""Data-quality columns and images to masks of bad pixels."""
 
 from __future__ import annotations
 

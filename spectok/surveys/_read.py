@@ -1,10 +1,10 @@
-"""Reading files of any survey: the survey is found from what the file holds."""
+"""Reader of files of any survey, which is found from what the file holds."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,12 @@ from ._sdss import read_sdss
 
 __all__ = ["distinct_files", "one_of_a_star", "read"]
 
-READERS = {"SDSS": read_sdss, "DESI": desi.read, "GALAH": galah.read, "APOGEE": apogee.read}
+READERS: dict[str, Callable[..., SpectrumList]] = {
+    "SDSS": read_sdss,
+    "DESI": desi.read,
+    "GALAH": galah.read,
+    "APOGEE": apogee.read,
+}
 
 
 def read(
@@ -43,7 +48,8 @@ def read(
     -------
     specutils.SpectrumList
         What the survey's own ``read`` returns, file after file. Spectra of other files have
-        ``meta["medium"]`` and ``meta["object_id"]`` (the file's name, where it has no other).
+        ``meta["medium"]`` (air or vacuum) and ``meta["object_id"]`` (the file's name, where it
+        has no other).
 
     Raises
     ------
@@ -134,8 +140,7 @@ def _matching(one: Any) -> list[Any]:
 def _read_one(source: Any, format: str | None, medium: str | None) -> SpectrumList:
     path = path_of(source)
     if format is not None:
-        spectra = read_with_specutils(source, format)
-        return gate(spectra, source, str(path), medium)
+        return gate(read_with_specutils(source, format) or [], source, str(path), medium)
     if not (isinstance(source, HDUList) or _is_fits(path)):
         if path.stat().st_size == 0:
             raise OSError(f"{path}: the file is empty: fetch it again")

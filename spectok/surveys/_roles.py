@@ -1,4 +1,4 @@
-"""Which column or image of a foreign file is what, by its name."""
+"""Roles of columns and images of foreign files, told by their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SDSS's files of every generation, each by its own reader."""
+"""Choice of the reader for each generation of SDSS's files."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def from_sparcl(records: Any) -> SpectrumList:
     -------
     spectra : `~specutils.SpectrumList`
         One `~specutils.Spectrum` of shape (L,) per record: flux in 1e-17 erg/s/cm2/A on
-        vacuum Angstrom. The ``meta`` has "survey", "medium", "frame", "object_id"
+        vacuum Angstrom. The ``meta`` has "survey", "medium" (air or vacuum), "frame", "object_id"
         (plate-mjd-fibre of SDSS and TARGETID of DESI, as the readers of their files give
         it), "data_release", "sparcl_id", "specid", "ra", "dec" [deg], "label" (class,
         subclass, z, z_err, zwarning) and "model", as far as they came.
@@ -55,8 +55,12 @@ def from_sparcl(records: Any) -> SpectrumList:
     Raises
     ------
     ValueError
-        If there is no record, or one lacks fields, is of another survey or has arrays that
-        do not fit; the message says which.
+        The message says which record.
+
+        - If there is none.
+        - If one lacks fields.
+        - If one is of another survey.
+        - If one has arrays of different lengths.
 
     Examples
     --------

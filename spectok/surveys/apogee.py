@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -102,14 +103,16 @@ def read(path: Source) -> SpectrumList:
         combination of all visits (the file's first row), in the star's rest
         frame. ``aspcapStar``: one member, continuum-normalised and so without
         unit, in the rest frame, with the best fit as "model". ``meta`` has
-        "survey", "medium", "frame" ("observatory" or "rest"), "object_id" (the
+        "survey", "medium" (air or vacuum), "frame" ("observatory" or "rest"), "object_id" (the
         APOGEE_ID), "kind", "ra", "dec" [deg] where known, and "label" (parameters
         and abundances of ASPCAP, or those of the radial velocity's template).
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If the file is missing or damaged.
+    FileNotFoundError
+        If the file is missing.
+    OSError
+        If the file is damaged.
     ValueError
         If it is none of the three kinds of file.
 
@@ -127,7 +130,7 @@ def read(path: Source) -> SpectrumList:
                 "a wavelength grid near 1.6 micron)"
             )
             raise wrong_survey(path, hdus, wanted)
-        meta = {"survey": "APOGEE", "medium": "vacuum", "kind": kind}
+        meta: dict[str, Any] = {"survey": "APOGEE", "medium": "vacuum", "kind": kind}
         meta["frame"] = "observatory" if kind == "visit" else "rest"
         meta |= _describe(path, hdus, kind)
         flux, error, third = (native(hdus[n].data) for n in (1, 2, 3))

@@ -73,7 +73,7 @@ def read(path: Source, *, coadd: bool = False) -> SpectrumList:
         One `~specutils.Spectrum` per arm, in the order b, r, z, of flux shape
         (n_target, n_pixel) in 1e-17 erg/s/cm2/A on vacuum Angstrom; or, with
         ``coadd``, a single one (7,781 pixels for three arms). The ``meta`` of
-        **each** has "survey", "medium", "frame", "object_id" (TARGETIDs as a list
+        **each** has "survey", "medium" (air or vacuum), "frame", "object_id" (TARGETIDs as a list
         of strings, or "stem:row" where the file has no fibermap), "ra" and "dec"
         (lists, degrees; where known) and "label" (lists: objtype, morphtype,
         target bits, fibre status; the redshifts are in other files). Arms have
@@ -82,11 +82,14 @@ def read(path: Source, *, coadd: bool = False) -> SpectrumList:
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If the file is missing or damaged.
+    FileNotFoundError
+        If the file is missing.
+    OSError
+        If the file is damaged.
     ValueError
-        If it is no DESI file, its arms differ in their number of targets, or they
-        are to be coadded and share no grid.
+        - If it is no DESI file.
+        - If its arms differ in their number of targets.
+        - If the arms are to be coadded and share no grid.
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -90,7 +91,7 @@ def read(path: Source) -> SpectrumList:
     specutils.SpectrumList
         One `~specutils.Spectrum` of shape (4096,) per camera, in wavelength
         order: counts on the native linear grid in **air** Angstrom. ``meta`` has
-        "survey", "medium", "arm" ("1" to "4"), "object_id" (the sobject_id),
+        "survey", "medium" (air or vacuum), "arm" ("1" to "4"), "object_id" (the sobject_id),
         "frame" ("barycentric", or "observatory" where the reduction did not
         correct; absent if the file does not say), "v_barycentric" (the correction
         that was applied [km/s]), "ra", "dec" [deg] where known, and "label"
@@ -101,8 +102,10 @@ def read(path: Source) -> SpectrumList:
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If a file is missing or damaged.
+    FileNotFoundError
+        If a file is missing.
+    OSError
+        If a file is damaged.
     ValueError
         If it is none of these files.
 
@@ -155,7 +158,7 @@ def read(path: Source) -> SpectrumList:
 
 
 def star_of(path: Path) -> Path | None:
-    """What the four camera files of a star have in common; None for other names.
+    """Part of the name that the four camera files of a star share; None for other names.
 
     Examples
     --------
@@ -178,7 +181,8 @@ def _read_camera(path: Path, hdus) -> Spectrum:
     by_name = {hdu.name.lower(): hdu for hdu in hdus}
     header = hdus[0].header
     flux = native(hdus[0].data)
-    relative = native(by_name.get("relative_error", by_name.get("input_sigma")).data)
+    name = "relative_error" if "relative_error" in by_name else "input_sigma"
+    relative = native(by_name[name].data)
     if flux.ndim != 1 or relative.shape != flux.shape:
         raise ValueError(
             f"{path}: flux {flux.shape} and relative error {relative.shape} must be "
@@ -199,7 +203,7 @@ def _read_camera(path: Path, hdus) -> Spectrum:
     bad = ~((relative > 0) & (variance > 0) & np.isfinite(variance))
     ivar = np.zeros(flux.size)
     ivar[~bad] = 1.0 / variance[~bad]
-    meta = {
+    meta: dict[str, Any] = {
         "survey": "GALAH",
         "medium": "air",
         "object_id": stem_of(path),

@@ -57,7 +57,7 @@ def read(path: Source) -> SpectrumList:
     specutils.SpectrumList
         ``spec``: one `~specutils.Spectrum` of shape (L,): flux in 1e-17
         erg/s/cm2/A on the native log-wavelength grid in vacuum Angstrom. Its
-        ``meta`` has "survey", "medium", "frame", "object_id" (plate-mjd-fibre, or
+        ``meta`` has "survey", "medium" (air or vacuum), "frame", "object_id" (plate-mjd-fibre, or
         field-mjd-catalogid), "ra", "dec" [deg], "label" (class, subclass, z, ...),
         and "model", the survey's best-fitting template as an array in the flux's
         unit (absent if the file has none).
@@ -72,8 +72,10 @@ def read(path: Source) -> SpectrumList:
 
     Raises
     ------
-    FileNotFoundError, OSError
-        If the file is missing or damaged.
+    FileNotFoundError
+        If the file is missing.
+    OSError
+        If the file is damaged.
     ValueError
         If it is none of these files, or holds no spectrum.
 

@@ -2,4 +2,18 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+from spectok._deprecated import deprecated_names as _deprecated_names
+
+_attribute, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+__getattr__ = _deprecated_names(
+    __name__,
+    _attribute,
+    {
+        "Drawn": (
+            "spectok.training._window",
+            "sources of one's own import it from spectok.training._window",
+        ),
+        "Objective": ("spectok.training._objective", "spectok.training.fit makes it"),
+        "TrainingBatch": ("spectok.training._data", "take what spectok.training.Batches gives"),
+    },
+)

@@ -1,27 +1,22 @@
 from ._curriculum import training_simulators
-from ._data import Batches, Source, TrainingBatch
+from ._data import Batches, Source
 from ._lightcurves import Curve, LightCurveBatches
 from ._loop import fit
 from ._loss import gaussian_loss
 from ._match import fit_reader
 from ._mocks import MockSpectra
-from ._objective import Objective
 from ._packed import open_pack, pack_spectra
 from ._real import RealSpectra
 from ._validation import Validation
 from ._views import ViewPack, open_views
-from ._window import Drawn
 
 __all__ = [
     "Batches",
     "Curve",
-    "Drawn",
     "LightCurveBatches",
     "MockSpectra",
-    "Objective",
     "RealSpectra",
     "Source",
-    "TrainingBatch",
     "Validation",
     "ViewPack",
     "fit",

@@ -9,10 +9,12 @@ miscalibrated: in pairs both instruments are without errors of calibration.
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
 
+from spectok._deprecated import renamed_argument
 from spectok.simulate import Instrument, Simulator, Templates, instrument
 
 __all__ = ["training_simulators"]
@@ -27,13 +29,14 @@ _NATIVE = {
 _CROSS = {"sdss": ("desi",), "desi": ("boss", "sdss"), "galah": (), "apogee": _NATIVE["apogee"]}
 
 
+@renamed_argument("strange", "extra_lines")
 def training_simulators(
     templates: Templates | None = None,
     *,
     surveys: tuple[str, ...] = ("sdss", "desi", "galah", "apogee"),
     pairs: float = 0.3,
     varied: int = 6,
-    strange: float = 0.2,
+    extra_lines: float = 0.2,
     device: str | torch.device = "cpu",
     seed: int = 0,
 ) -> dict[str, list[tuple[float, Simulator]]]:
@@ -50,7 +53,7 @@ def training_simulators(
         a window with a sampling of its own.
     varied : int
         Instruments with random windows and samplings beside each native one.
-    strange : float
+    extra_lines : float
         Share of objects with lines that no template has.
     device : str or `torch.device`
         Where spectra are made.
@@ -91,11 +94,13 @@ def training_simulators(
         native = [(instrument(name),) for name in own]
         cross = [(clean[a], clean[b]) for a, b in product(own, _CROSS[survey]) if a != b]
         random = [(clean[a], _varied(rng, clean[a])) for a in own for _ in range(varied)]
-        groups = [(1.0 - pairs, native), (pairs / 2, cross or random), (pairs / 2, random)]
+        groups: tuple[tuple[float, list[Any]], ...] = (
+            (1.0 - pairs, native), (pairs / 2, cross or random), (pairs / 2, random),
+        )  # fmt: skip
         found[survey] = [
             (
                 share / len(group),
-                Simulator(*observers, templates=templates, strange=strange, device=device),
+                Simulator(*observers, templates=templates, extra_lines=extra_lines, device=device),
             )
             for share, group in groups
             if share

@@ -39,7 +39,7 @@ class Source(Protocol):
     --------
     >>> import torch
     >>> from spectok._batch import SpectrumBatch
-    >>> from spectok.training import Drawn
+    >>> from spectok.training._window import Drawn
     >>> class Noise:
     ...     def draw(self, rng, survey, n, n_patches, patch_size):
     ...         shape = (n, n_patches * patch_size)
@@ -228,7 +228,8 @@ class Batches(Dataset):
         if together < 1:
             raise ValueError(f"together must be at least 1, not {together}")
         self.patch_size, self.n_tokens, self.seed = patch_size, n_tokens, seed
-        self.seen_weight, self.hidden_share = seen_weight, tuple(hidden_share)
+        self.seen_weight = seen_weight
+        self.hidden_share = (hidden_share[0], hidden_share[1])
         self.together, self.hidden = together, check_hidden(hidden)
         self._kept: OrderedDict[int, Drawn] = OrderedDict()
 
@@ -247,7 +248,7 @@ class Batches(Dataset):
 
     def _hide(self, rng: np.random.Generator, drawn: Drawn) -> TrainingBatch:
         seen, target = drawn.seen, drawn.target
-        shape = tuple(seen.flux.shape)
+        shape = (seen.flux.shape[0], seen.flux.shape[1])
         hidden = hide(rng, shape, self.hidden_share)
         if self.hidden:
             hidden |= hide_more(rng, shape, self.patch_size, self.hidden)

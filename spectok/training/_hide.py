@@ -129,7 +129,9 @@ def hide_more(
     if "patches" in hidden:
         own, n_patches = hidden["patches"], n_pixels // patch_size
         # So many of the patches, and not all of them.
-        number = np.rint(rng.uniform(*own["share"], n) * n_patches).clip(0, n_patches - 1)
+        number = np.rint(rng.uniform(own["share"][0], own["share"][1], n) * n_patches).clip(
+            0, n_patches - 1
+        )
         rank = rng.random((n, n_patches)).argsort(1).argsort(1)
         order = rng.random((n, n_patches, patch_size)).argsort(2).argsort(2)
         visible = rng.integers(own["visible"][0], own["visible"][1] + 1, n)
@@ -137,7 +139,8 @@ def hide_more(
         out |= covered.reshape(shape) & _drawn(rng, own, n)
     if "stretches" in hidden:
         own = hidden["stretches"]
-        length = np.rint(rng.uniform(*own["share"], n) * n_pixels)
+        low, high = own["share"]
+        length = np.rint(rng.uniform(low, high, n) * n_pixels)
         after = place - np.floor(rng.random(n) * (n_pixels - length + 1))[:, None]
         out |= (after >= 0) & (after < length[:, None]) & _drawn(rng, own, n)
     if "lines" in hidden:

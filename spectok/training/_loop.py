@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -203,24 +203,24 @@ def fit(
         )
         set_rate(optimizers, rate)
         # One mean over all pixels of the step on all ranks, not a mean of the batches' means.
-        count = sum((b.weight * b.target.valid).sum() for b in group)
-        count = fabric.all_reduce(count, reduce_op="sum").clamp(min=1.0)
+        own = torch.stack([(b.weight * b.target.valid).sum() for b in group]).sum()
+        every = cast("torch.Tensor", fabric.all_reduce(own, reduce_op="sum")).clamp(min=1.0)
         loss = torch.zeros((), device=fabric.device)
         for k, batch in enumerate(group):
             clock.count(batch)
             with fabric.no_backward_sync(objective, enabled=k + 1 < accumulate):
                 total, _ = objective(Opaque(batch))
                 # Ranks' gradients are averaged when they are put together, and wanted is the sum.
-                fabric.backward(total * ranks / count)
-            loss += total.detach() / count
+                fabric.backward(total * ranks / every)
+            loss += total.detach() / every
         # Before the loss is read, for which the host waits: a GPU has the next batches to make.
         group = fetch() if state["step"] + 1 < steps else []
         # The same number on all ranks: they go on or stop together.
-        loss = float(fabric.all_reduce(loss, reduce_op="sum"))
-        if not math.isfinite(loss):
+        mean = float(cast("torch.Tensor", fabric.all_reduce(loss, reduce_op="sum")))
+        if not math.isfinite(mean):
             first = state["step"] * of_step
             raise FloatingPointError(
-                f"the loss became {loss} at step {state['step']}: lower the learning rate, or "
+                f"the loss became {mean} at step {state['step']}: lower the learning rate, or "
                 f"look at batches {first} to {first + of_step - 1}; "
                 + (f"the last checkpoint is {kept}" if kept.exists() else "no checkpoint yet")
             )
@@ -230,7 +230,7 @@ def fit(
             one.zero_grad()
         average.update_parameters(model)
         state["step"] += 1
-        total_loss += loss
+        total_loss += mean
         bar.update()
         if state["step"] % checkpoint_every == 0 or state["step"] == steps:
             row = {
@@ -242,9 +242,9 @@ def fit(
             }
             total_loss, logged = 0.0, state["step"]
             if validate is not None and fabric.is_global_zero:
-                row |= validate(average.module)
+                row |= validate(cast("SpectralTokenizer", average.module))
             record(fabric, kept, {**state, "made_with": made_with}, row)
             clock.read()  # what validation and writing took is no training
             bar.set_postfix(loss=f"{row['loss']:.4f}")
     bar.close()
-    return average.module
+    return cast("SpectralTokenizer", average.module)

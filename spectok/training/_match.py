@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -81,10 +81,10 @@ class Matching(nn.Module):
 
     def __init__(self, model: SpectralTokenizer, points: int) -> None:
         super().__init__()
-        self.reader = model.reader
+        self.reader = cast("Reader", model.reader)
         self.log_sharpness = nn.Parameter(torch.tensor(2.3))
         size = model.config.embedding_size
-        self.drawer = (
+        self.drawer: Any = (
             nn.Sequential(
                 nn.Linear(size, _DRAWN),
                 nn.GELU(),
@@ -98,12 +98,12 @@ class Matching(nn.Module):
 
     def forward(self, opaque: Opaque, drawing: float) -> dict[str, Tensor]:
         """Loss of a batch (two views and a truth), ``loss``, and its parts."""
-        pair, truth = opaque.batch
-        found = [self.reader(**_seen(self.reader, view)).float() for view in pair]
-        loss, right = match_loss(*found, self.log_sharpness.exp().clamp(max=_SHARPEST))
+        pair, truth = cast("tuple[list[dict[str, Tensor]], Tensor | None]", opaque.batch)
+        first, second = (self.reader(**_seen(self.reader, view)).float() for view in pair)
+        loss, right = match_loss(first, second, self.log_sharpness.exp().clamp(max=_SHARPEST))
         parts = {"loss": loss, "match": loss.detach(), "right": right}
         if drawing and truth is not None and self.drawer is not None:
-            drawn = sum(self._draw_loss(one, truth) for one in found) / 2
+            drawn = (self._draw_loss(first, truth) + self._draw_loss(second, truth)) / 2
             parts |= {"loss": loss + drawing * drawn, "drawing": drawn.detach()}
         return parts
 
@@ -121,7 +121,7 @@ class Matching(nn.Module):
         return total / known.sum().clamp(min=1)
 
 
-def _seen(reader: nn.Module, view: dict[str, Tensor]) -> dict[str, Tensor]:
+def _seen(reader: Reader, view: dict[str, Tensor]) -> dict[str, Tensor]:
     features = reader.features(view["value"].float(), view["valid"])
     places = ("wavelength", "half", "valid", "band")
     return {"features": features} | {k: view[k] for k in places if k in view}
@@ -304,7 +304,7 @@ def _validated(
     validate: Callable[[SpectralTokenizer], dict[str, Any]],
 ) -> dict[str, Any]:
     """What ``validate`` says of the model with its averaged reader."""
-    training, model.reader = model.reader, averaged
+    training, model.reader = model.reader, cast("Reader", averaged)
     try:
         return validate(model)
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from spectok.model import SpectralTokenizer
@@ -28,7 +30,7 @@ class Objective(torch.nn.Module):
     Examples
     --------
     >>> from spectok import ModelConfig, SpectralTokenizer
-    >>> from spectok.training import Objective
+    >>> from spectok.training._objective import Objective
     >>> objective = Objective(SpectralTokenizer(ModelConfig.of_size("tiny")), model_error=False)
     >>> objective.model_error
     False
@@ -72,5 +74,5 @@ class Objective(torch.nn.Module):
 class Opaque:
     """Carries a batch past Fabric, which would cast its float64 wavelengths to float32."""
 
-    def __init__(self, batch: TrainingBatch) -> None:
-        self.batch = batch
+    def __init__(self, batch: TrainingBatch | tuple[Any, Any]) -> None:
+        self.batch: Any = batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 
@@ -117,7 +117,8 @@ def open_pack(path: str | PathLike[str]) -> dict[str, np.ndarray]:
     Returns
     -------
     arrays : dict of str to `numpy.memmap`
-        What `RealSpectra` takes.
+        What `RealSpectra` takes. Pickled, as for worker processes, it is no more than the path:
+        the file is opened again there.
 
     Raises
     ------
@@ -155,7 +156,7 @@ def open_pack(path: str | PathLike[str]) -> dict[str, np.ndarray]:
     end = 8 + size + max(header[f"spectra.{name}"]["data_offsets"][1] for name in _ARRAYS)
     if whole < end:
         raise ValueError(f"{path} has {whole} bytes of {end}: copy it again, all of it")
-    return {
+    arrays: dict[str, np.ndarray] = {
         f"spectra.{name}": np.memmap(
             path,
             dtype=_NUMPY[header[f"spectra.{name}"]["dtype"]],
@@ -165,3 +166,15 @@ def open_pack(path: str | PathLike[str]) -> dict[str, np.ndarray]:
         )
         for name in _ARRAYS
     }
+    return _OnDisk(path, arrays)
+
+
+class _OnDisk(dict[str, np.ndarray]):
+    """Arrays of a pack; NumPy would pickle a memory map with all that is in it."""
+
+    def __init__(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
+        super().__init__(arrays)
+        self.path = path.resolve()
+
+    def __reduce__(self) -> tuple[Callable[[Path], dict[str, np.ndarray]], tuple[Path]]:
+        return open_pack, (self.path,)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 try:
     from lightning.fabric import Fabric
 except ImportError as error:
-    raise ImportError('pretraining needs lightning: pip install "spectok[training]"') from error
+    raise ImportError(
+        'pretraining needs lightning: pip install ".[training]" in a checkout'
+    ) from error
 
 from spectok.training._log import write_log
 
@@ -38,7 +40,7 @@ def start(
         devices=devices,
         num_nodes=num_nodes,
         strategy=strategy,
-        precision=precision,
+        precision=cast("Any", precision),  # Fabric refuses what it does not know
     )
     if "LT_CLI_USED" not in os.environ:
         fabric.launch()

@@ -53,7 +53,7 @@ class RealSpectra:
         # Where the pieces of each spectrum begin among all pieces.
         self.pieces = np.searchsorted(arrays["spectra.piece"], arrays["spectra.offset"])
 
-    def spectrum(self, row: int) -> tuple[np.ndarray, ...]:
+    def spectrum(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """One spectrum as it was observed.
 
         Parameters
@@ -118,10 +118,10 @@ class RealSpectra:
             )
         parts = []
         for row in rng.choice(rows, n).tolist():
-            wavelength, *rest = self.spectrum(row)
-            window, _ = choose_window(rng, wavelength, rest[-1], n_patches * patch_size)
+            wavelength, flux, sigma, valid = self.spectrum(row)
+            window, _ = choose_window(rng, wavelength, valid, n_patches * patch_size)
             layout = PatchLayout.of(wavelength[window], patch_size)
-            parts.append(Prepared(layout, *(a[window] for a in rest)))
+            parts.append(Prepared(layout, flux[window], sigma[window], valid[window]))
         seen = self._augment(rng, survey, SpectrumBatch.of(parts).to(self.device))
         return Drawn(seen, seen, noiseless=False)
 
@@ -133,12 +133,12 @@ class RealSpectra:
         noise.manual_seed(int(rng.integers(2**62)))
         # Every grid keeps its shape: a shift in velocity is a factor on the wavelength.
         wide = 2e-2 if survey in ("sdss", "desi") else 3e-4
-        factor = 1 + rng.normal(0.0, wide, n) * (rng.random(n) < 0.7)
-        waves, slope = rng.normal(0.0, 0.15, (n, 4)), rng.normal(0.0, 0.4, n)
-        extra = 10 ** rng.uniform(-1.0, 0.6, n) * (rng.random(n) < 0.5)
+        stretched = 1 + rng.normal(0.0, wide, n) * (rng.random(n) < 0.7)
+        wavy, tilted = rng.normal(0.0, 0.15, (n, 4)), rng.normal(0.0, 0.4, n)
+        noisier = 10 ** rng.uniform(-1.0, 0.6, n) * (rng.random(n) < 0.5)
         factor, waves, slope, extra = (
             torch.from_numpy(a).to(self.device).unsqueeze(-1)
-            for a in (factor, waves, slope, extra)
+            for a in (stretched, wavy, tilted, noisier)
         )
         low, high = batch.wavelength.amin(1, True), batch.wavelength.amax(1, True)
         place = ((batch.wavelength - low) / (high - low).clamp(min=1e-9)).float()

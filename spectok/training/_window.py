@@ -30,7 +30,7 @@ class Drawn:
     --------
     >>> import torch
     >>> from spectok._batch import SpectrumBatch
-    >>> from spectok.training import Drawn
+    >>> from spectok.training._window import Drawn
     >>> wavelength = 4000.0 + torch.arange(64).double().expand(2, 64)
     >>> ones = torch.ones(2, 64)
     >>> batch = SpectrumBatch(ones, 0.1 * ones, wavelength, ones > 0)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from spectok.probes._fit import _SHORTEST, FitOptions, _epoch, fit_network, outputs, seeded
-from spectok.probes._items import make_batch
 from spectok.probes._network import ProbeConfig, ProbeNetwork
+from spectok.probes._sequences import make_batch
 
 OPTIONS = {
     "learning_rate": 3e-3, "weight_decay": 0.1, "batch_size": 16, "max_epochs": 4, "patience": 9,

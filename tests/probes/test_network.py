@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from spectok.probes._grid import choose_grid
-from spectok.probes._items import make_batch
 from spectok.probes._network import ProbeBatch, ProbeConfig, ProbeNetwork
+from spectok.probes._sequences import make_batch
+from spectok.probes._token_grid import choose_grid
 
 LENGTHS = [3, 8, 8, 5, 1, 12]
 

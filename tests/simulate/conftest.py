@@ -6,9 +6,9 @@ from functools import cache, partial
 import pytest
 import torch
 
-from spectok.simulate._registry import find_template
-from spectok.simulate._sources import _build, _optical, _stars
-from spectok.simulate._templates import Templates
+from spectok.simulate.objects._registry import find_template
+from spectok.simulate.objects._sources import _build, _optical, _stars
+from spectok.simulate.objects._templates import Templates
 
 
 def _zero(value):

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from spectok import simulate
-from spectok.simulate import _bounds, _scene
-from spectok.simulate._calibration import calibration
-from spectok.simulate._dust import milky_way
-from spectok.simulate._grid import FINE
-from spectok.simulate._observation import _noise
-from spectok.simulate._templates import Templates
+from spectok.simulate import _bounds
+from spectok.simulate._fine_grid import FINE
+from spectok.simulate.instruments._noise import correlated_noise
+from spectok.simulate.instruments._systematics import calibration
+from spectok.simulate.objects import _sampling
+from spectok.simulate.objects._dust import milky_way
+from spectok.simulate.objects._templates import Templates
 
 LIGHT = 299792.458
 N = 6
@@ -138,7 +139,7 @@ def test_fits_scatter_by_the_bound(changed, small, generator):
     seen = bounds.observation
     for i, (jacobian, covariance, plain, _) in enumerate(by_hand(changed, small, snr)):
         valid = seen.valid[i]
-        noise = _noise(small, many, generator(i)) * seen.true_sigma[i]
+        noise = correlated_noise(small, many, generator(i)) * seen.true_sigma[i]
         wrong = calibration(small, many, generator(100 + i)) * seen.truth[i]
         data = (noise + wrong)[:, valid].double().numpy()
         weighted = jacobian @ np.linalg.inv(covariance)
@@ -149,7 +150,7 @@ def test_fits_scatter_by_the_bound(changed, small, generator):
 
 
 @pytest.mark.parametrize(
-    ("nudge", "kwargs"),
+    ("perturb", "kwargs"),
     [
         (("teff", 0.7), {"label": 0, "amount": 0.7}),
         (("logg", -0.7), {"label": 1, "amount": -0.7}),
@@ -157,11 +158,11 @@ def test_fits_scatter_by_the_bound(changed, small, generator):
         (("vsini", 0.05), {"vsini": 0.05}),
     ],
 )
-def test_a_nudge_changes_one_quantity(changed, generator, nudge, kwargs):
-    plain, nudged, altered = (
-        simulate.Simulator("apogee", templates=templates).scene(20, generator(2), nudge=change)
+def test_a_perturbation_changes_one_quantity(changed, generator, perturb, kwargs):
+    plain, perturbed, altered = (
+        simulate.Simulator("apogee", templates=templates).sample(20, generator(2), perturb=change)
         for templates, change in (
-            (changed(other=True), None), (changed(other=True), nudge),
+            (changed(other=True), None), (changed(other=True), perturb),
             (changed(other=True, **kwargs), None),
         )
     )  # fmt: skip
@@ -169,21 +170,21 @@ def test_a_nudge_changes_one_quantity(changed, generator, nudge, kwargs):
     assert 0 < emulated.sum() < 20
     moved = (altered.flux - plain.flux)[emulated].abs().max(1)[0]
     assert (moved > 3e-3).all()
-    assert (nudged.flux - altered.flux)[emulated].abs().max() < 5e-3 * moved.min()
-    same = [k for k in plain.labels if k not in (nudge[0], "redshift")]
+    assert (perturbed.flux - altered.flux)[emulated].abs().max() < 5e-3 * moved.min()
+    same = [k for k in plain.labels if k not in (perturb[0], "redshift")]
     for key in same:
-        torch.testing.assert_close(nudged.labels[key], plain.labels[key], equal_nan=True)
-    # Tables have no labels to nudge, but velocities.
-    others = (nudged.flux - plain.flux)[~emulated].abs().max()
-    assert (others > 0) == (nudge[0] == "velocity")
+        torch.testing.assert_close(perturbed.labels[key], plain.labels[key], equal_nan=True)
+    # Tables have no labels to perturb, but velocities.
+    others = (perturbed.flux - plain.flux)[~emulated].abs().max()
+    assert (others > 0) == (perturb[0] == "velocity")
 
 
 @pytest.mark.parametrize("constant", ["TILT", "DUST"])
 def test_smooth_modes_are_the_simulators(changed, small, generator, monkeypatch, constant):
     simulator = simulate.Simulator(small, templates=changed())
-    before = simulator.scene(8, generator(1))
-    monkeypatch.setattr(_scene, constant, 1.2 * getattr(_scene, constant))
-    after = simulator.scene(8, generator(1))
+    before = simulator.sample(8, generator(1))
+    monkeypatch.setattr(_sampling, constant, 1.2 * getattr(_sampling, constant))
+    after = simulator.sample(8, generator(1))
     wavelength = torch.tensor(simulator.fine.wavelength()[::50])
     ratio = (after.flux / before.flux).log().double()[:, ::50].numpy()
     modes = {
@@ -200,7 +201,7 @@ def test_smooth_modes_are_the_simulators(changed, small, generator, monkeypatch,
 
 
 def test_the_observation_is_the_simulators(changed, small):
-    simulator = simulate.Simulator(small, templates=changed(other=True), strange=0.3)
+    simulator = simulate.Simulator(small, templates=changed(other=True), extra_lines=0.3)
     bounds = simulate.label_bounds(simulator, 70, seed=9, snr=20, labels=LABELS)
     (plain,) = simulator.observe(70, seed=9, snr=20)
     for name in ("truth", "flux", "sigma", "true_sigma", "valid", "level", "family"):

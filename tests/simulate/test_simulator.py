@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from astropy.utils.exceptions import AstropyDeprecationWarning
 
 from spectok import simulate
-from spectok.simulate._grid import FINE
-from spectok.simulate._instrument import Instrument
-from spectok.simulate._templates import Templates
+from spectok.simulate._fine_grid import FINE
+from spectok.simulate.instruments._instrument import Instrument
+from spectok.simulate.objects._templates import Templates
 
 ARRAYS = ("truth", "flux", "sigma", "true_sigma", "valid", "level", "family")
 LIGHT = 299792.458
@@ -143,7 +144,7 @@ def test_a_line_stands_where_the_redshift_says(quiet, name, fine):
         outside = around & ~near
         excess = truth - np.polyval(np.polyfit(place[outside], truth[outside], 1), place)
         velocity.append((excess * place)[near].sum() / excess[near].sum())
-    # One in five has strange lines, some of them here.
+    # One in five has extra lines, some of them here.
     off = np.abs(velocity)
     assert np.median(off) < 0.01 * width and np.percentile(off, 70) < 0.05 * width
 
@@ -276,3 +277,37 @@ def test_on_a_gpu(name):
     for key in ("sigma", "truth"):
         ratio = getattr(seen, key).cpu().log().median() - getattr(cpu, key).log().median()
         assert abs(float(ratio)) < 1
+
+
+# old names
+
+
+def test_old_names_of_arguments_and_methods_work_for_one_release(generator):
+    with pytest.warns(AstropyDeprecationWarning, match="strange is called extra_lines"):
+        old = simulate.Simulator("sdss", strange=0.5)
+    assert old.extra_lines == 0.5
+    new = simulate.Simulator("sdss", extra_lines=0.5)
+    expected = new.sample(3, generator(1), perturb=("velocity", 9.0))
+    with pytest.warns(AstropyDeprecationWarning) as caught:
+        found = old.scene(3, generator(1), nudge=("velocity", 9.0))
+    said = " ".join(str(one.message) for one in caught)
+    assert "scene is called sample" in said and "nudge is called perturb" in said
+    assert all(one.filename == __file__ for one in caught if "scene" in str(one.message))
+    assert torch.equal(found.flux, expected.flux)
+    with pytest.warns(AstropyDeprecationWarning, match="scenes is called samples"):
+        found = old.scenes(3, generator(2))[new.fine]
+    assert torch.equal(found.flux, new.samples(3, generator(2))[new.fine].flux)
+    with pytest.warns(AstropyDeprecationWarning, match="strange is called extra_lines"):
+        assert old.strange == 0.5
+    with pytest.raises(AttributeError, match="no attribute 'scenery'"):
+        _ = old.scenery
+    with pytest.raises(TypeError, match="give extra_lines, not extra_lines and strange"):
+        simulate.Simulator("sdss", strange=0.5, extra_lines=0.1)
+
+
+def test_the_old_name_of_a_width_works_for_one_release():
+    instrument = simulate.instrument("sdss")
+    with pytest.warns(AstropyDeprecationWarning, match="blurred is called lsf_sigma"):
+        old = instrument.response(blurred=30.0, device=torch.device("cpu"))
+    new = instrument.response(lsf_sigma=30.0, device=torch.device("cpu"))
+    assert all(map(torch.equal, old, new))

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 import spectok
 from spectok._convert import to_grid
 from spectok._split import name_split, sky_split
-from spectok.surveys import MultimodalUniverse, SurveyRecord, as_arrays
+from spectok.surveys import MultimodalUniverse
+from spectok.surveys._multimodal_records import SurveyRecord
 
 # Pixels of the survey's own grid that the files keep, in air for GALAH: what the builders do,
 # with fewer pixels.
@@ -705,7 +706,7 @@ def test_encode(tmp_path, tiny, rms_difference):
     columns["spectrum_mask"][2] = True
     records = list(MultimodalUniverse(write_hdf5(tmp_path / "a.hdf5", columns)))
     with pytest.warns(AstropyUserWarning, match="no valid patch|good"):
-        tokens = spectok.encode_arrays(**as_arrays(records), model=tiny)
+        tokens = spectok.encode_arrays(**MultimodalUniverse.as_arrays(records), model=tiny)
     assert list(dict.fromkeys(tokens["object_id"])) == ["0", "1", "2"]
     assert tokens["valid"][tokens["object_id"] != "2"].all()
     assert not tokens["valid"][tokens["object_id"] == "2"].any()

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from spectok._batch import PatchLayout
-from spectok.training import Batches, Drawn
-from spectok.training._window import lay_out
+from spectok.training import Batches
+from spectok.training._window import Drawn, lay_out
 
 
 class Waves:

@@ -12,8 +12,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from spectok._batch import PatchLayout
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.training import Batches, Drawn, fit
-from spectok.training._window import lay_out
+from spectok.training import Batches, fit
+from spectok.training._window import Drawn, lay_out
 
 # Neither clipping nor warming up: a gradient of the wrong size must show.
 OPTIONS = {"warmup": 0, "clip": 1e9, "accelerator": "cpu", "progress": False}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from astropy.utils.exceptions import AstropyDeprecationWarning
 
 from spectok.training import training_simulators
 
@@ -67,12 +68,7 @@ def test_what_they_cannot_be_is_said():
     assert [(share, len(one.instruments)) for share, one in native] == [(1.0, 1)]
 
 
-def test_the_old_name_is_found_for_one_release():
-    from spectok import simulate
-
-    with pytest.warns(FutureWarning, match="import it from spectok.training"):
-        found = simulate.training_simulators
-    assert found is training_simulators
-    assert "training_simulators" not in dir(simulate)
-    with pytest.raises(AttributeError):
-        simulate.no_such_name  # noqa: B018
+def test_the_old_name_of_the_share_with_extra_lines_works_for_one_release():
+    with pytest.warns(AstropyDeprecationWarning, match="strange is called extra_lines"):
+        found = training_simulators(surveys=("galah",), varied=1, strange=0.6)
+    assert {one.extra_lines for _, one in found["galah"]} == {0.6}

@@ -1,5 +1,7 @@
 """Real spectra: packed into few bytes, unpacked, augmented."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -254,3 +256,19 @@ def test_next_to_nothing_is_padding(padding):
         patch_size=32, n_tokens=1024, seed=1,
     )  # fmt: skip
     assert padding(map(batches.__getitem__, range(60))) < 0.05
+
+
+def test_a_pack_on_the_disk_goes_to_workers_by_its_path(tmp_path, monkeypatch):
+    """Not with all its arrays in it; and from another working directory as well."""
+    path = tmp_path / "pack.safetensors"
+    save_file(pack_spectra([(0, *spectrum(GRIDS["log"], seed)) for seed in range(20)]), path)
+    monkeypatch.chdir(tmp_path)
+    real = RealSpectra(open_pack("pack.safetensors"))
+    pickled = pickle.dumps(real)
+    assert len(pickled) < 0.05 * path.stat().st_size
+    monkeypatch.chdir("/")
+    again = pickle.loads(pickled)
+    assert isinstance(again.arrays["spectra.flux"], np.memmap)
+    for row in (0, 19):
+        for one, other in zip(real.spectrum(row), again.spectrum(row), strict=True):
+            assert np.array_equal(one, other)

@@ -9,8 +9,8 @@ pytest.importorskip("lightning", reason="the extra 'training' is not installed")
 from spectok import simulate
 from spectok.model import ModelConfig, SpectralTokenizer
 from spectok.model._cosines import fit_cosines
-from spectok.training import Batches, MockSpectra, Objective
-from spectok.training._objective import Opaque
+from spectok.training import Batches, MockSpectra
+from spectok.training._objective import Objective, Opaque
 from spectok.training._speed import Clock, matmul_peak, training_flop
 
 

@@ -9,8 +9,8 @@ pytest.importorskip("lightning", reason="the extra 'training' is not installed")
 
 import spectok
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.training import Batches, Objective, fit
-from spectok.training._objective import Opaque
+from spectok.training import Batches, fit
+from spectok.training._objective import Objective, Opaque
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectok._batch import PatchLayout, SpectrumBatch
-from spectok.training import Drawn
-from spectok.training._window import choose_window, lay_out
+from spectok.training._window import Drawn, choose_window, lay_out
 
 GRID = 4000.0 + np.arange(2000.0)
 

@@ -1,0 +1,1 @@
+"""Instruments: from noise-free spectra to pixels with noise and faults."""

@@ -1,0 +1,1 @@
+"""Objects: from templates to noise-free spectra with labels."""

@@ -1,0 +1,81 @@
+"""All that the weights know of a spectrum, in one row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import spectok
+from spectok import probes, simulate
+
+
+@pytest.fixture(scope="module")
+def spectra():
+    kinds = ("galaxy", "quasar", "star")
+    return [simulate.observe("sdss", 1, kind=kind, seed=8, snr=40)[0] for kind in kinds]
+
+
+def test_one_row_for_each(spectra):
+    table = probes.first_look(spectra)
+    assert len(table) == 3
+    assert set(table["class"]) <= {"GALAXY", "QSO", "STAR"}
+    assert (table["probability"] >= 1 / 3).all() and (table["probability"] <= 1).all()
+    assert ((table["ordinary"] >= 0) & (table["ordinary"] <= 1)).all()
+    assert set(table["nearest_class"]) <= {"GALAXY", "QSO", "STAR"}
+
+
+def test_spectra_tokens_and_embeddings_say_the_same(spectra):
+    tokens = spectok.encode(spectra)
+    tables = [probes.first_look(x) for x in (spectra, tokens, spectok.embed(tokens))]
+    for other in tables[1:]:
+        for name in ("class", "nearest_id"):
+            assert list(tables[0][name]) == list(other[name])
+        assert np.allclose(tables[0]["probability"], other["probability"], atol=1e-4)
+
+
+def test_where_no_class_was_learned_it_is_silent():
+    table = probes.first_look(simulate.observe("apogee", 2, seed=1, snr=100))
+    assert set(table["class"]) == {""} and np.isnan(table["probability"]).all()
+    assert all("no class" in text for text in table["remark"])
+    galah = probes.first_look(simulate.observe("galah", 1, seed=1, snr=60))
+    assert set(galah["class"]) == {""}
+
+
+def test_a_short_piece_of_the_optical_is_not_enough(spectra):
+    grid = spectra[0].spectral_axis.value
+    some = (grid > 5000) & (grid < 5600)
+    piece = spectok.encode_arrays(grid[some], spectra[0].flux.value[some],
+                                  ivar=spectra[0].uncertainty.array[some])  # fmt: skip
+    table = probes.first_look(piece)
+    assert table["class"][0] == "" and "no class" in table["remark"][0]
+
+
+def test_what_no_spectrum_looks_like_is_said():
+    rng = np.random.default_rng(1)
+    grid = np.linspace(3800.0, 9200.0, 3840)
+    hump = 1.0 + 50.0 * np.exp(-((grid - 6000.0) ** 2) / 2 / 300.0**2) + rng.normal(0, 0.01, 3840)
+    table = probes.first_look(spectok.encode_arrays(grid, hump, ivar=np.full(3840, 1e4)))
+    assert table["ordinary"][0] < 0.003 and "trust nothing" in table["remark"][0]
+
+
+def test_without_a_valid_token_nothing_is_said(spectra):
+    with pytest.warns(UserWarning):
+        tokens = spectok.encode_arrays(
+            [spectra[0].spectral_axis.value, np.arange(4000.0, 4100.0)],
+            [spectra[0].flux.value, np.full(100, np.nan)], errors="row",
+        )  # fmt: skip
+    table = probes.first_look(tokens)
+    assert table["remark"][1] == "no valid token" and table["class"][1] == ""
+    assert table["nearest_id"][1] == "" and np.isnan(table["distance"][1])
+
+
+def test_a_model_that_nothing_comes_with_is_named(tiny, spectra):
+    with pytest.raises(ValueError, match="no catalogue comes with the model 'tiny-test'"):
+        probes.first_look(spectra, model=tiny)
+
+
+def test_it_can_be_written(spectra, tmp_path):
+    table = probes.first_look(spectra)
+    for name in ("a.fits", "a.ecsv", "a.parquet"):
+        table.write(tmp_path / name)
+        assert len(type(table).read(tmp_path / name)) == 3
