@@ -1,4 +1,4 @@
-from . import plotting, probes, simulate, surveys, training
+from . import bulk, plotting, probes, simulate, surveys, training
 from ._codec import decode, embed, embed_arrays, encode, encode_arrays
 from ._conf import conf
 from ._flags import TokenFlag
@@ -14,6 +14,7 @@ __all__ = [
     "ModelConfig",
     "SpectralTokenizer",
     "TokenFlag",
+    "bulk",
     "concatenate",
     "conf",
     "decode",

@@ -46,7 +46,53 @@ def make_parser(run: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         "--errors", choices=("row", "raise"), default="row",
         help="of spectra that cannot be used: keep a row (default), or fail the file",
     )  # fmt: skip
+    command.add_argument(
+        "--precision", choices=("bf16",), help="bf16: faster on processors and GPUs that have it"
+    )
     add_overwrite(command)
+    add_model(command)
+
+    command = add("bulk", "encode millions of spectra into a folder of Parquet, or HATS")
+    command.add_argument(
+        "source", nargs="*", metavar="SRC",
+        help="files, folders, patterns or one HATS catalogue",
+    )  # fmt: skip
+    command.add_argument("-o", "--output", help="folder: new, or of the same run before")
+    command.add_argument(
+        "--status", metavar="OUT", help="say how far the run in this folder is, and do nothing"
+    )
+    command.add_argument(
+        "--write", choices=("embedding", "tokens", "both"), default="embedding",
+        help="of each spectrum (default: embedding)",
+    )  # fmt: skip
+    command.add_argument(
+        "--spectrum", nargs="+", default=["spectrum"], metavar="COLUMN",
+        help="that holds the spectra (several: arms; - : the fields are columns themselves)",
+    )  # fmt: skip
+    command.add_argument(
+        "--field", nargs="+", default=(), metavar="ROLE=NAME",
+        help="how wavelength, flux, ivar and mask are called",
+    )  # fmt: skip
+    command.add_argument(
+        "--unit", nargs="+", default=(), metavar="ROLE=UNIT",
+        help="of wavelength, flux and ivar, such as wavelength=nm",
+    )  # fmt: skip
+    command.add_argument(
+        "--keep", nargs="+", metavar="COLUMN", help="to copy (default: object_id ra dec)"
+    )
+    command.add_argument("--medium", choices=("air", "vacuum"), help="of the wavelengths")
+    command.add_argument(
+        "--rows-per-file", type=int, default=4096, help="of the output (default: 4096)"
+    )
+    command.add_argument("--shard", metavar="K/N", help="only share K of N, for array jobs")
+    command.add_argument(
+        "--errors", choices=("row", "raise"), default="row",
+        help="of spectra that cannot be used: keep a row (default), or stop",
+    )  # fmt: skip
+    command.add_argument(
+        "--precision", choices=("bf16",), help="bf16: faster on processors and GPUs that have it"
+    )
+    command.add_argument("--batch-size", type=int, help="spectra computed at once")
     add_model(command)
 
     command = add("embed", "make one vector per spectrum of a token table")

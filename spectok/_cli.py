@@ -66,6 +66,7 @@ def _encode(args: argparse.Namespace) -> int:
         format=args.format,
         keep=args.keep,
         errors=args.errors,
+        precision=args.precision,
         curve_model=None if args.model is None else model,
     )
     n_valid = 0
@@ -92,6 +93,47 @@ def _encode(args: argparse.Namespace) -> int:
     if done.interrupted:
         return 130
     return 1 if done.failed or not n_valid else 0
+
+
+def _bulk(args: argparse.Namespace) -> int:
+    from spectok import bulk
+
+    if args.status is not None:
+        report = bulk.status(args.status)
+        print(report)
+        return 1 if report.failed else 0
+    if not args.source or args.output is None:
+        raise ValueError("give what to encode and -o OUT, or --status OUT")
+    source = args.source[0] if len(args.source) == 1 else args.source
+    spectrum = args.spectrum[0] if len(args.spectrum) == 1 else args.spectrum
+    fields = _pairs(args.field, "--field")
+    report = bulk.encode(
+        source,
+        args.output,
+        write=args.write,
+        spectrum=None if spectrum == "-" else spectrum,
+        fields=fields or None,
+        units=_pairs(args.unit, "--unit"),
+        keep=args.keep,
+        model=args.model,
+        medium=args.medium,
+        device=args.device,
+        precision=args.precision,
+        batch_size=args.batch_size,
+        rows_per_file=args.rows_per_file,
+        shard=args.shard,
+        errors=args.errors,
+    )
+    print(report)
+    return 1 if report.failed or not report.rows else 0
+
+
+def _pairs(given: Sequence[str], what: str) -> dict[str, str]:
+    """ROLE=NAME as a dict."""
+    wrong = [text for text in given if not all(text.partition("=")[::2])]
+    if wrong:
+        raise ValueError(f"{what} wants ROLE=NAME, not {wrong[0]}")
+    return {key: value for key, _, value in (text.partition("=") for text in given)}
 
 
 def _embed(args: argparse.Namespace) -> int:
@@ -345,6 +387,7 @@ def _versions() -> None:
 
 _COMMANDS = {
     "encode": _encode,
+    "bulk": _bulk,
     "embed": _embed,
     "decode": _decode,
     "plot": _plot,

@@ -87,6 +87,7 @@ def encode_files(
     format: str | None = None,
     keep: Sequence[str] = (),
     errors: str = "row",
+    precision: str | None = None,
     progress: bool | None = None,
     curve_model: Any = None,
 ) -> EncodedFiles:
@@ -95,7 +96,7 @@ def encode_files(
     Parameters
     ----------
     files : sequence of `pathlib.Path`
-    model, medium, keep, errors, progress : as for `spectok.encode`
+    model, medium, keep, errors, precision, progress : as for `spectok.encode`
         What they are there.
     format : str, optional
         Of specutils, for files that are not recognised.
@@ -122,7 +123,7 @@ def encode_files(
                 curves = read_curves(file) if format is None else None
                 if curves is not None:
                     table = encode(
-                        curves, model=curve_model, keep=keep, errors=errors,
+                        curves, model=curve_model, keep=keep, errors=errors, precision=precision,
                         progress=False if many else progress,
                     )  # fmt: skip
                     out.tables.append(_checked(table, file, out.tables))
@@ -139,6 +140,7 @@ def encode_files(
                     arms=are_arms(spectra),
                     keep=keep,
                     errors=errors,
+                    precision=precision,
                     progress=False if many else progress,
                 )
                 out.tables.append(_checked(table, file, out.tables))

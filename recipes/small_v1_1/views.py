@@ -122,7 +122,7 @@ def optical(model, templates, number):
         shallow = {name: rng.random() < 0.6 for name in observers}
         seen = defaultdict(list)
         for generator, order in simulator.chunks(CHUNK, 10_000_000 + chunk):
-            scene = simulator.scene(len(order), generator)
+            scene = simulator.sample(len(order), generator)
             whole = scene.flux.shape[1] // POINTS * POINTS
             flux = scene.flux[:, :whole].unflatten(1, (-1, POINTS)).mean(-1)
             place = start + step * (torch.arange(flux.shape[1]) * POINTS + (POINTS - 1) / 2)
@@ -149,7 +149,7 @@ def stars(model, templates, number):
     for chunk in tqdm(range(-(-number // CHUNK)), desc="stars", unit="chunk"):
         seen = defaultdict(list)
         for generator, order in simulator.chunks(CHUNK, 30_000_000 + chunk):
-            scenes = simulator.scenes(len(order), generator)
+            scenes = simulator.samples(len(order), generator)
             for view, (name, snr) in STARS.items():
                 one = observers[name]
                 seen[view].append(expose(scenes[one.grid], one, generator, snr=snr)[order])

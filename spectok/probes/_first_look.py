@@ -1,4 +1,4 @@
-"""What a spectrum is, at a glance: all that the weights know of it, in one row."""
+"""First look at spectra: all that the weights know of each, in one row."""
 
 from __future__ import annotations
 

@@ -295,8 +295,10 @@ def make_batch(inputs: Inputs | np.ndarray | Sequence[np.ndarray]) -> ProbeBatch
         items[:] = list(inputs)
         inputs = Inputs(items, None, np.ones(len(items), bool), {})
     size = max(inputs.sizes[0], 1)
-    rows = inputs.sequences
-    if rows is None:
+    rows: Sequence[np.ndarray] | np.ndarray
+    if inputs.sequences is not None:
+        rows = inputs.sequences
+    else:
         rows = [np.zeros(0, [("wavelength", float), ("token", np.float32, (size,))])] * len(inputs)
     # The row of one place at the end, cut off again, makes one where no spectrum has any.
     token = padded([*(row["token"] for row in rows), np.zeros((1, size))], np.float32)[:-1]

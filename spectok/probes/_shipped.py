@@ -1,4 +1,4 @@
-"""What comes with the weights: heads that answer at once, and the training spectra by name."""
+"""Files that come with the weights: heads that answer at once, and names of training spectra."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,8 +20,10 @@ __all__ = [
     "cuts",
     "find_files",
     "inspect_file",
+    "opened",
     "read_chunks",
     "report",
+    "surveys_of",
 ]
 
 _HDF5, _PARQUET = (".hdf5", ".h5"), (".parquet", ".pq")
@@ -142,8 +144,9 @@ def _is_main(path: Path) -> bool:
         return False
     place = [part.startswith("Norder=") for part in path.parts]
     if not any(place):
-        root = path.parent.parent
-        return not (path.parent.name == "dataset" and (root / "partition_info.csv").exists())
+        # Statistics and thumbnails lie beside the properties, or in the folder of partitions.
+        root = path.parent.parent if path.parent.name == "dataset" else path.parent
+        return not (root / "partition_info.csv").exists()
     root = Path(*path.parts[: place.index(True)])
     return _kind(root.parent if root.name == "dataset" else root) not in ("margin", "index")
 
@@ -161,7 +164,7 @@ def _kind(root: Path) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """An `h5py.File` or a `pyarrow.parquet.ParquetFile`; damage becomes one sentence."""
     parquet = path.suffix in _PARQUET
     try:
@@ -171,9 +174,8 @@ def _opened(path: Path) -> Iterator[Any]:
             import h5py as package
     except ImportError as error:
         name = "pyarrow" if parquet else "h5py"
-        raise ImportError(
-            f'{path}: needs {name}: pip install ".[tables]" in a checkout'
-        ) from error
+        said = f'{path}: needs {name}: pip install ".[tables]" in a checkout'
+        raise ImportError(said) from error
     with _damage_named(path):
         if parquet:
             file = package.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD)
@@ -220,7 +222,7 @@ def inspect_file(path: Path, *, survey: str | None, labels: Sequence[str]) -> Su
     ValueError
         If it is of another schema or another survey.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         with _damage_named(path):
             names = _column_names(file, path.suffix in _PARQUET)
         shown = ", ".join(sorted(names.values())[:40]) + (", ..." if len(names) > 40 else "")
@@ -236,7 +238,7 @@ def inspect_file(path: Path, *, survey: str | None, labels: Sequence[str]) -> Su
                     f"Parquet a struct spectrum of lists), but there is no "
                     f"{' or '.join(candidates)}; it has {shown}"
                 )
-        signs = [name for name, words in _SIGNS.items() if words & names.keys()]
+        signs = surveys_of(names)
         if survey is None and len(signs) != 1:
             raise ValueError(
                 f"{path}: cannot tell the survey from the columns ({shown}); give "
@@ -253,6 +255,11 @@ def inspect_file(path: Path, *, survey: str | None, labels: Sequence[str]) -> Su
             groups = _count_rows(file, columns)
     wanted = {name: names[name.lower()] for name in labels}
     return SurveyFile(path, survey, groups, columns, {**usual, **wanted})
+
+
+def surveys_of(names: Iterable[str]) -> list[str]:
+    """Surveys of the Multimodal Universe that have such columns (names in lower case)."""
+    return [survey for survey, words in _SIGNS.items() if words & set(names)]
 
 
 def _column_names(file: Any, parquet: bool) -> dict[str, str]:
@@ -347,7 +354,7 @@ def read_chunks(
     """
     columns = {**file.columns, **{f"label {key}": name for key, name in file.labels.items()}}
     pieces = _parquet if file.parquet else _hdf5
-    with _opened(file.path) as source, _damage_named(file.path):
+    with opened(file.path) as source, _damage_named(file.path):
         for n_rows, load in pieces(source, columns, group, start, stop, size):
             keep = np.ones(n_rows, bool)
             if wanted is not None:

@@ -14,7 +14,7 @@ from spectok._split import name_split, sky_split
 from ._missing import ABSURD, says_something
 from ._multimodal_files import Chunk, SurveyFile, read_chunks, report
 
-__all__ = ["ShardReader", "SurveyRecord", "Unit", "as_arrays"]
+__all__ = ["ShardReader", "SurveyRecord", "Unit", "as_arrays", "make_record", "text"]
 
 # File, row group, first row, row after the last.
 Unit = tuple[int, int, int, int]
@@ -213,7 +213,7 @@ class ShardReader:
         placed = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90.0)
         part = np.empty(len(ra), "U10")
         part[placed] = sky_split(ra[placed], dec[placed])
-        names = [str(_text(object_id[int(i)])) or "unnamed" for i in np.flatnonzero(~placed)]
+        names = [str(text(object_id[int(i)])) or "unnamed" for i in np.flatnonzero(~placed)]
         part[~placed] = name_split(names)
         return part == self.split
 
@@ -225,9 +225,9 @@ class ShardReader:
         offset = self.galah_offset
         if offset is None:
             offset = 0 if file.parquet else 2
-        object_id = str(_text(values["object_id"]))
+        object_id = str(text(values["object_id"]))
         try:
-            return _make_record(
+            return make_record(
                 file.survey,
                 values,
                 galah_offset=offset,
@@ -248,7 +248,7 @@ class ShardReader:
             return None
 
 
-def _text(value: Any) -> Any:
+def text(value: Any) -> Any:
     """Text of the file without its blanks, other values as plain Python.
 
     Copies of SDSS hold identifiers such as ``b'   482050393'``: bytes that went through
@@ -266,11 +266,11 @@ def _text(value: Any) -> Any:
 
 def _known(labels: Mapping[str, Any]) -> dict[str, Any]:
     """Labels that say something, as plain Python."""
-    plain = {key: _text(value) for key, value in labels.items()}
+    plain = {key: text(value) for key, value in labels.items()}
     return {key: value for key, value in plain.items() if says_something(value)}
 
 
-def _make_record(
+def make_record(
     survey: str,
     arrays: Mapping[str, np.ndarray | None],
     *,

@@ -1,0 +1,160 @@
+"""Bulk encoding: what it costs over `embed_arrays`, two workers, memory, reading included.
+
+    python benchmarks/bulk.py [--parts overhead,workers,memory] [--rst FILE]
+
+Mock SDSS spectra in Parquet, as structs of lists. ``overhead``: `spectok.bulk.encode` of files of
+22, 150 and 1,000 rows, reading and writing included, over `spectok.embed_arrays` of the same
+arrays in memory, in pairs one after the other, median of the ratios. ``workers``: two workers of
+Dask with one thread each over one process with one thread. ``memory``: the largest resident
+memory of a process that encodes 10,000 and 100,000 short spectra (200 pixels). Everything with one
+thread; say what ran beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from _rst import list_table
+
+import spectok
+from spectok import bulk, simulate
+
+ROWS = (22, 150, 1000)
+
+
+def mocks(n, seed=1):
+    """Wavelengths and fluxes of n mock SDSS spectra."""
+    (seen,) = simulate.Simulator("sdss").observe(n, seed=seed)
+    flux, sigma, valid = (getattr(seen, k).numpy() for k in ("flux", "sigma", "valid"))
+    ivar = np.where(valid, sigma.astype(float) ** -2.0, 0.0)
+    return seen.instrument.wavelength, flux.astype(np.float64), ivar
+
+
+def write(path, wavelength, flux, ivar):
+    """One Parquet file, a struct of lists."""
+    rows = [{"lambda": wavelength, "flux": f, "ivar": i} for f, i in zip(flux, ivar, strict=True)]
+    names = pa.array([f"{path.stem}-{k}" for k in range(len(rows))])
+    pq.write_table(pa.table({"object_id": names, "spectrum": pa.array(rows)}), path)
+
+
+def overhead(repeats):
+    """Ratio of the times, for each number of rows in a file."""
+    found = {}
+    for rows in ROWS:
+        wavelength, flux, ivar = mocks(rows)
+        ratios = []
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "in.parquet"
+            write(path, wavelength, flux, ivar)
+            grids = [wavelength] * rows
+            for k in range(repeats + 1):
+                begun = time.perf_counter()
+                spectok.embed_arrays(grids, list(flux), list(ivar), progress=False)
+                middle = time.perf_counter()
+                bulk.encode(path, Path(folder) / f"out{k}", progress=False)
+                ratios.append((time.perf_counter() - middle) / (middle - begun))
+        found[rows] = sorted(ratios[1:])  # the first pays for the start
+    return found
+
+
+def workers(rows=1200):
+    """Seconds of one process and of two workers, warm."""
+    import dask.dataframe as dd
+    from distributed import Client, LocalCluster
+
+    wavelength, flux, ivar = mocks(rows // 4)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "in"
+        source.mkdir()
+        for k in range(8):
+            write(source / f"{k}.parquet", wavelength, flux[: rows // 8], ivar[: rows // 8])
+        warm = source / "0.parquet"
+        bulk.encode(warm, Path(folder) / "warm", progress=False)
+        begun = time.perf_counter()
+        bulk.encode(source, Path(folder) / "one", progress=False)
+        one = time.perf_counter() - begun
+        with (
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster),
+        ):
+            frame = dd.read_parquet(source, split_row_groups=False)
+            bulk.encode(frame.partitions[:2], Path(folder) / "warm2", progress=False)
+            begun = time.perf_counter()
+            bulk.encode(frame, Path(folder) / "two", progress=False)
+            two = time.perf_counter() - begun
+    return {"one process": one, "two workers": two}
+
+
+MEMORY = """
+import sys
+import spectok.bulk, resource
+spectok.bulk.encode(sys.argv[1], sys.argv[2], progress=False)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def memory(numbers=(10_000, 100_000)):
+    """Largest resident memory [MB] of processes that encode so many short spectra."""
+    found = {}
+    rng = np.random.default_rng(0)
+    grid = 4000.0 + 1.5 * np.arange(200)
+    for number in numbers:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "in"
+            source.mkdir()
+            for k in range(number // 5000):
+                flux = rng.normal(3.0, 0.1, (5000, 200))
+                write(source / f"{k:03d}.parquet", grid, flux, np.full((5000, 200), 100.0))
+            done = subprocess.run(
+                [sys.executable, "-c", MEMORY, str(source), f"{folder}/out"],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            found[number] = int(done.stdout.split()[-1]) / 1e3
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", default="overhead,workers,memory")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rst", type=Path)
+    options = parser.parse_args()
+    parts = options.parts.split(",")
+    rows = [["what", "figure"]]
+    if "overhead" in parts:
+        for number, ratios in overhead(options.repeats).items():
+            middle = float(np.median(ratios))
+            rows.append([f"files of {number:,} SDSS spectra, time over `spectok.embed_arrays`",
+                         f"{middle:.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"])  # fmt: skip
+    if "workers" in parts:
+        found = workers()
+        rows.append(["two workers of one thread over one process", json.dumps(
+            {k: round(v, 1) for k, v in found.items()}) +
+            f": {found['one process'] / found['two workers']:.2f} times"])  # fmt: skip
+    if "memory" in parts:
+        for number, size in memory().items():
+            rows.append([f"largest memory, {number:,} spectra of 200 pixels", f"{size:,.0f} MB"])
+    print("\n".join(": ".join(row) for row in rows[1:]))
+    print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB")
+    if options.rst:
+        options.rst.write_text(list_table(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

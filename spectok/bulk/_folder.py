@@ -1,0 +1,171 @@
+"""The folder of a bulk run: what it was begun with, its files, and which of them are whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spectok.bulk._columns import KEY
+from spectok.bulk._rows import NO_TOKEN, OK
+
+__all__ = [
+    "begin",
+    "forget_failure",
+    "is_whole",
+    "note_failure",
+    "read_failures",
+    "read_manifest",
+    "read_tally",
+    "targets_of",
+    "write_file",
+]
+
+_MANIFEST = "spectok_bulk.json"
+_TALLY = "spectok_tally"  # of a file's metadata
+_FAILED = ".failed.json"
+_MOST_REASONS = 50  # of one file
+
+
+def begin(folder: Path, made_with: Mapping[str, Any], *, resume: bool) -> None:
+    """Begin a run in a folder, or go on with the one that is there.
+
+    Raises
+    ------
+    FileExistsError
+        Where something else lies in the folder, or a run does and ``resume`` is False.
+    ValueError
+        Where a run lies there that was begun with something else.
+    """
+    before = read_manifest(folder)
+    if before is None:
+        if folder.exists() and any(not p.name.endswith(".part") for p in folder.iterdir()):
+            raise FileExistsError(
+                f"{folder} holds other files: give a folder of its own, or one that is empty"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        # Several shards begin at once: each writes the same, and the last one stays.
+        partial = folder / f"{_MANIFEST}.{os.getpid()}.part"
+        partial.write_text(json.dumps(made_with, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, folder / _MANIFEST)
+        return
+    if not resume:
+        raise FileExistsError(
+            f"{folder} holds a run already: go on with it (resume=True), or give another folder"
+        )
+    differ = list(_differences(before, json.loads(json.dumps(made_with))))
+    if differ:
+        raise ValueError(
+            f"{folder} was begun with {'; '.join(differ)}: go on with what it was begun with, or "
+            "give another folder"
+        )
+
+
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], under: str = ""
+) -> Iterator[str]:
+    for key in dict.fromkeys([*before, *now]):
+        one, other = before.get(key), now.get(key)
+        if isinstance(one, dict) and isinstance(other, dict) and key != "fields":
+            yield from _differences(one, other, f"{under}{key}: " if key == "source" else under)
+        elif one != other:
+            yield f"{under}{key} {one!r} instead of {other!r}"
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What a run was begun with; None where none was."""
+    try:
+        text = (folder / _MANIFEST).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return json.loads(text)
+
+
+def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write tables as one Parquet file that is whole or not there.
+
+    Under a name of its own, then renamed: whoever is killed on the way leaves what nobody takes
+    for a file, and what the next one writes over.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    begun = time.monotonic()
+    writer = None
+    try:
+        for table in tables:
+            if writer is None:
+                writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
+            if table.num_rows:
+                writer.write_table(table)
+            for status, number in Counter(table.column("status").to_pylist()).items():
+                counts[status if status in (OK, NO_TOKEN) else "errors"] += number
+                if status not in (OK, NO_TOKEN):
+                    reasons[status.removeprefix("error: ")] += number
+        tally = {
+            "rows": counts.total(),
+            "ok": counts[OK],
+            "no valid token": counts[NO_TOKEN],
+            "errors": counts["errors"],
+            "seconds": time.monotonic() - begun,
+            "reasons": dict(reasons.most_common(_MOST_REASONS)),
+        }
+        writer.add_key_value_metadata({_TALLY: json.dumps(tally)})
+    except BaseException:
+        if writer is not None:
+            writer.close()
+        partial.unlink(missing_ok=True)
+        raise
+    writer.close()
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def read_tally(path: Path) -> dict[str, Any] | None:
+    """Counts of a file that was written whole; None for any other."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+    except (OSError, pa.ArrowException):
+        return None
+    text = metadata.get(_TALLY.encode())
+    return None if text is None or KEY not in metadata else json.loads(text)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there, and written to its end."""
+    return path.is_file() and read_tally(path) is not None
+
+
+def targets_of(folder: Path) -> Iterator[Path]:
+    """Files of a run's output, in order."""
+    dataset = folder / "dataset"
+    inside = dataset.rglob("*.parquet") if dataset.is_dir() else folder.glob("part-*.parquet")
+    yield from sorted(path for path in inside if not path.name.startswith("_"))
+
+
+def note_failure(path: Path, reason: str) -> None:
+    """Say beside the place of a file why it could not be made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(path.name + _FAILED).write_text(json.dumps(reason), encoding="utf-8")
+
+
+def forget_failure(path: Path) -> None:
+    """Take that back."""
+    path.with_name(path.name + _FAILED).unlink(missing_ok=True)
+
+
+def read_failures(folder: Path) -> dict[str, str]:
+    """Files that could not be made, and why."""
+    return {
+        str(path.relative_to(folder)).removesuffix(_FAILED): json.loads(path.read_text())
+        for path in sorted(folder.rglob(f"*{_FAILED}"))
+    }

@@ -1,0 +1,227 @@
+"""Catalogues of LSDB and collections of Dask."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import spectok
+from spectok import bulk
+from spectok.bulk import _worker
+from spectok.bulk._options import Options
+
+pytest.importorskip("dask.dataframe", reason="the extra 'bulk' is not installed")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # lsdb's own imports warn
+    lsdb = pytest.importorskip("lsdb", reason="the extra 'bulk' is not installed")
+    import nested_pandas
+    from dask import bag, config, dataframe
+
+# What they warn of among themselves is not ours.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.filterwarnings("error::astropy.utils.exceptions.AstropyUserWarning"),
+]
+
+
+def dense(column):
+    return np.array(column.tolist(), np.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    with config.set(scheduler="synchronous"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def frame(frame):
+    """Nested columns hold no lists of unequal length."""
+    return frame[~frame["expected"].str.contains("one length")].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def parquet(frame, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parquet")
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    for k, part in enumerate((table.slice(0, 12), table.slice(12))):
+        pq.write_table(part, folder / f"file{k}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def catalogue(frame, tmp_path_factory):
+    """The frame as a HATS catalogue with a nested column, in several partitions."""
+    folder = tmp_path_factory.mktemp("hats") / "mocks"
+    rows = pa.array(list(frame["spectrum"]))
+    nested = pd.Series(
+        pd.arrays.ArrowExtensionArray(rows), dtype=nested_pandas.NestedDtype(rows.type)
+    )
+    given = nested_pandas.NestedFrame(frame.drop(columns="spectrum").assign(spectrum=nested))
+    made = lsdb.from_dataframe(
+        given, ra_column="ra", dec_column="dec", partition_rows=8, margin_threshold=None,
+        lowest_order=4, highest_order=8,
+    )  # fmt: skip
+    assert made.npartitions > 2
+    made.write_catalog(folder, catalog_name="mocks", as_collection=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(frame):
+    return bulk.encode_partition(frame).set_index("object_id")
+
+
+def check(found, expected):
+    found = found.set_index("object_id")
+    assert sorted(found.index) == sorted(expected.index)
+    for name in expected.index:
+        one, other = found.loc[name], expected.loc[name]
+        assert one["status"] == other["status"], name
+        assert np.allclose(one["embedding"], other["embedding"], atol=1e-4)
+
+
+def test_map_partitions_as_it_stands(catalogue, expected):
+    opened = lsdb.open_catalog(catalogue)
+    lazy = opened.map_partitions(bulk.encode_partition)
+    found = lazy.compute()
+    check(found, expected)
+    assert str(found["embedding"].dtype) == "fixed_size_list<item: float>[128][pyarrow]"
+
+
+def test_a_lazy_catalogue_joins_and_is_searched(catalogue, frame):
+    opened = lsdb.open_catalog(catalogue)
+    lazy = bulk.encode(opened)
+    assert type(lazy) is type(opened)
+    cone = lazy.cone_search(ra=11.0, dec=0.0, radius_arcsec=1800.0).compute()
+    away = np.hypot((frame["ra"] - 11.0) * np.cos(np.radians(frame["dec"])), frame["dec"])
+    assert sorted(cone["object_id"]) == sorted(frame["object_id"][away < 0.5])
+    joined = opened.join(
+        lazy, left_on="object_id", right_on="object_id", suffixes=("", "_encoded")
+    ).compute()
+    assert len(joined) == len(frame) and "embedding" in "".join(joined.columns)
+    with pytest.raises(ValueError, match="keep must have dec and ra"):
+        bulk.encode(opened, keep=["object_id"])
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["catalogue", "path"])
+def test_a_catalogue_to_a_catalogue(opened, catalogue, expected, frame, tmp_path):
+    source = lsdb.open_catalog(catalogue) if opened else catalogue
+    report = bulk.encode(source, tmp_path / "vectors", write="both")
+    assert report.finished and report.rows == len(frame)
+    again = lsdb.open_catalog(tmp_path / "vectors")
+    check(again.compute(), expected)
+    info = again.hc_structure.catalog_info
+    assert info.catalog_name == "vectors" and info.total_rows == len(frame)
+    assert info.model_dump()["spectok_sha256"] == spectok.load_model().origin.sha256
+    cone = again.cone_search(ra=11.0, dec=0.0, radius_arcsec=1800.0).compute()
+    away = np.hypot((frame["ra"] - 11.0) * np.cos(np.radians(frame["dec"])), frame["dec"])
+    assert sorted(cone["object_id"]) == sorted(frame["object_id"][away < 0.5])
+    # Finished, it returns at once; taken apart, it is made whole.
+    files = sorted((tmp_path / "vectors").rglob("Npix*.parquet"))
+    before = {path: path.stat().st_mtime_ns for path in files}
+    files[1].unlink()
+    assert bulk.encode(source, tmp_path / "vectors", write="both").finished
+    changed = [p for p in files if p.stat().st_mtime_ns != before[p]]
+    assert changed == [files[1]]
+    assert len(lsdb.open_catalog(tmp_path / "vectors").compute()) == len(frame)
+    tokens = bulk.read_tokens(tmp_path / "vectors", ids=["obj000"])
+    assert spectok.pool(tokens)["valid"].all()
+    with pytest.raises(ValueError, match="write 'both' instead of 'embedding'"):
+        bulk.encode(source, tmp_path / "vectors")
+
+
+def test_arms_of_desi(tmp_path, make_row):
+    """DESI DR1 in HATS has three nested columns."""
+    names = ["spectra_b", "spectra_r", "spectra_z"]
+    starts = (3600.0, 5760.0, 7520.0)
+    columns = {
+        name: pa.array([make_row(k, 640, start) for k in range(6)])
+        for name, start in zip(names, starts, strict=True)
+    }
+    frame = nested_pandas.NestedFrame(
+        {"targetid": np.arange(6), "target_ra": np.linspace(10, 20, 6), "target_dec": np.zeros(6)}
+    )
+    for name, values in columns.items():
+        arrow = pd.arrays.ArrowExtensionArray(values)
+        frame[name] = pd.Series(arrow, dtype=nested_pandas.NestedDtype(values.type))
+    made = lsdb.from_dataframe(
+        frame, ra_column="target_ra", dec_column="target_dec", margin_threshold=None
+    )
+    made.write_catalog(tmp_path / "desi", catalog_name="desi", as_collection=False)
+    keep = ["targetid", "target_ra", "target_dec"]
+    bulk.encode(tmp_path / "desi", tmp_path / "out", spectrum=names, keep=keep)
+    found = lsdb.open_catalog(tmp_path / "out").compute()
+    assert set(found["status"]) == {"ok"} and set(found["n_tokens"]) == {60}
+
+
+def test_a_dataframe_and_a_bag(frame, expected, parquet, tmp_path):
+    given = dataframe.read_parquet(parquet)
+    check(bulk.encode(given).compute(), expected)
+    report = bulk.encode(given, tmp_path / "out")
+    assert report.finished and report.rows == len(frame)
+    found = [pq.read_table(p).to_pandas() for p in sorted((tmp_path / "out").glob("part-*"))]
+    check(pd.concat(found), expected)
+    records = bag.from_sequence(frame.to_dict("records"), npartitions=3)
+    check(pd.DataFrame(bulk.encode(records).compute()), expected)
+    report = bulk.encode(records, tmp_path / "bag")
+    assert report.finished and report.files == 3
+
+
+def test_a_partition_that_cannot_be_computed(parquet, tmp_path):
+    given = dataframe.read_parquet(parquet)
+
+    def breaks(part):
+        if len(part) and part["object_id"].iloc[0] != "obj000":
+            raise RuntimeError("lost")
+        return part
+
+    broken = given.map_partitions(breaks, meta=given._meta)
+    with pytest.raises(RuntimeError, match="lost"):
+        bulk.encode(broken, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_two_workers_on_a_local_cluster(catalogue, expected):
+    """Workers are spawned, not forked; each loads the model once and has its own threads."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        found = bulk.encode(lsdb.open_catalog(catalogue)).compute()
+        check(found, expected)
+        said = client.run(_of_worker)
+        assert len(said) == 2
+        for loaded, threads in said.values():
+            assert loaded <= 1 and threads == 1
+
+
+def _of_worker():
+    import torch
+
+    from spectok.bulk import _worker
+
+    return len(_worker._networks), torch.get_num_threads()
+
+
+def test_a_worker_sets_its_threads_once(monkeypatch):
+    """Without Dask's nanny, which sets OMP_NUM_THREADS, the worker's number of threads counts."""
+
+    class Worker:
+        class state:
+            nthreads = 3
+
+    asked = []
+    monkeypatch.setattr(_worker, "_threads_set", False)
+    monkeypatch.setattr(_worker, "_dask_worker", lambda: Worker)
+    monkeypatch.setattr(_worker.torch, "set_num_threads", asked.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for _ in range(2):
+        _worker.network_of(Options())
+    assert asked == [3]
