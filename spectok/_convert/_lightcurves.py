@@ -289,6 +289,7 @@ class _Reader:
                 "one, such as time.tdb"
             )
         if ivar is not None:
+            ivar = np.asarray(ivar, np.float64) if isinstance(ivar, (list, tuple)) else ivar
             with np.errstate(divide="ignore", invalid="ignore"):
                 error = ivar**-0.5
         wavelength = filter_wavelengths(band, days.size, where, self.bands)

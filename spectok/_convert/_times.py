@@ -9,6 +9,8 @@ import numpy as np
 from astropy import units as u
 from astropy.time import Time, TimeDelta
 
+from spectok._convert._masks import own_mask
+
 __all__ = ["Clockwork", "to_days"]
 
 
@@ -67,11 +69,19 @@ def to_days(time: Any, where: str) -> tuple[np.ndarray, Clockwork]:
         days = time.to_value(u.d)
     else:
         days = time
-    days = np.ma.filled(np.ma.asarray(getattr(days, "filled", lambda _: days)(np.nan)), np.nan)
+    masked = own_mask(days)
     try:
-        return np.asarray(days, dtype=np.float64), clockwork
+        days = np.array(_bare(days), dtype=np.float64)
+        if masked is not None:
+            days[masked] = np.nan
+        return days, clockwork
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{where}: times must be an astropy Time, a Quantity of days or numbers of days, not "
-            f"{np.asarray(days).dtype}; texts become times by astropy.time.Time(...)"
+            f"{np.asarray(_bare(days)).dtype}; texts become times by astropy.time.Time(...)"
         ) from error
+
+
+def _bare(values: Any) -> Any:
+    """Numbers without their mask."""
+    return np.ma.getdata(getattr(values, "unmasked", values))
