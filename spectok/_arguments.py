@@ -30,8 +30,11 @@ def make_parser(run: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
         command.add_argument("--model", help="name or folder (default: the embedded one)")
         command.add_argument("--device", help="where to compute, such as cpu or cuda")
 
-    command = add("encode", "encode spectrum files into one token table")
-    command.add_argument("files", nargs="+", metavar="FILE", help="spectrum files, or folders")
+    command = add("encode", "encode spectrum files, or light curves, into one token table")
+    command.add_argument(
+        "files", nargs="+", metavar="FILE",
+        help="spectrum files, folders of them, or tables of light curves",
+    )  # fmt: skip
     command.add_argument("-o", "--output", required=True, help="tokens.{fits,ecsv,parquet,hdf5}")
     command.add_argument("--medium", choices=("air", "vacuum"), help="of the wavelengths")
     command.add_argument("--format", help="of specutils, for files that are not recognised")
@@ -104,8 +107,10 @@ def make_parser(run: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     grid = command.add_mutually_exclusive_group(required=True)
     grid.add_argument("--like", metavar="FILE", help="take the grid of this spectrum file")
     grid.add_argument(
-        "--grid", nargs=3, type=float, metavar=("START", "STOP", "STEP"), help="Angstrom"
-    )
+        "--grid", nargs=3, type=float, metavar=("START", "STOP", "STEP"),
+        help="Angstrom; of light curves days, as the table counts them",
+    )  # fmt: skip
+    command.add_argument("--band", help="of light curves: the filter, such as r or TESS")
     command.add_argument(
         "--medium", choices=("air", "vacuum"), help="of the grid (default: FILE's, else vacuum)"
     )

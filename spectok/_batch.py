@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spectok._buckets import buckets
+
 __all__ = [
     "PatchLayout",
     "Prepared",
@@ -72,15 +74,22 @@ class PatchLayout:
     present : bool array, shape (T * P,)
         False for padding.
     wavelength : float64 array, shape (T * P,)
-        Vacuum Angstrom; padding continues the segment's last step.
+        Vacuum Angstrom; padding continues the segment's last step. Of light curves
+        (`spectok._curves`) days since the first point.
     patch_size : int
         P.
+    band : float64 array, shape (T,), optional
+        Of light curves: effective wavelength of each patch's filter, Angstrom.
+    origin : float
+        Of light curves: time of the first point, in days.
     """
 
     index: np.ndarray
     present: np.ndarray
     wavelength: np.ndarray
     patch_size: int
+    band: np.ndarray | None = None
+    origin: float = 0.0
 
     @classmethod
     def of(cls, wavelength: np.ndarray, patch_size: int) -> PatchLayout:
@@ -250,12 +259,16 @@ class SpectrumBatch:
         Vacuum Angstrom, finite everywhere. It stays on the CPU for devices without float64.
     valid : `torch.Tensor`, bool, shape (N, T * P)
         True for good pixels.
+    band : `torch.Tensor`, float64, shape (N, T), optional
+        Of light curves: effective wavelength of each patch's filter, Angstrom; where a
+        wavelength is said here, there stands a time in days.
     """
 
     flux: Tensor
     sigma: Tensor
     wavelength: Tensor
     valid: Tensor
+    band: Tensor | None = None
 
     @classmethod
     def of(cls, spectra: Sequence[Prepared]) -> SpectrumBatch:
@@ -272,6 +285,7 @@ class SpectrumBatch:
             torch.from_numpy(padded(sigma, np.float32, fill=1.0)),
             torch.from_numpy(padded([one.layout.wavelength for one in spectra], fill=None)),
             torch.from_numpy(padded(valid, bool)),
+            _padded_bands([one.layout.band for one in spectra]),
         )
 
     @classmethod
@@ -289,9 +303,8 @@ class SpectrumBatch:
 
     def __getitem__(self, rows: slice | Tensor) -> SpectrumBatch:
         """Some of the spectra."""
-        return SpectrumBatch(
-            self.flux[rows], self.sigma[rows], self.wavelength[rows], self.valid[rows]
-        )
+        parts = (self.flux, self.sigma, self.wavelength, self.valid, self.band)
+        return SpectrumBatch(*(None if part is None else part[rows] for part in parts))
 
     def to(self, device: torch.device | str) -> SpectrumBatch:
         """The same batch on a device."""
@@ -300,6 +313,7 @@ class SpectrumBatch:
             self.sigma.to(device),
             _float64_to(self.wavelength, device),
             self.valid.to(device),
+            None if self.band is None else _float64_to(self.band, device),
         )
 
 
@@ -320,6 +334,8 @@ class TokenBatch:
         What the spectrum was divided by.
     from_noise : `torch.Tensor` of bool, shape (N,), optional
         Whether that was its median error, and not its median flux.
+    band : `torch.Tensor`, float64, shape (N, T), optional
+        Of light curves, as in `SpectrumBatch`.
     """
 
     value: Tensor
@@ -328,6 +344,7 @@ class TokenBatch:
     valid: Tensor
     scale: Tensor
     from_noise: Tensor | None = None
+    band: Tensor | None = None
 
     def to(self, device: torch.device | str) -> TokenBatch:
         """The same tokens on a device."""
@@ -338,6 +355,7 @@ class TokenBatch:
             self.valid.to(device),
             self.scale.to(device),
             None if self.from_noise is None else self.from_noise.to(device),
+            None if self.band is None else _float64_to(self.band, device),
         )
 
 
@@ -346,43 +364,8 @@ def _float64_to(tensor: Tensor, device: torch.device | str) -> Tensor:
     return tensor if torch.device(device).type == "mps" else tensor.to(device)
 
 
-def buckets(
-    lengths: Sequence[int], *, batch_size: int | None = None, max_tokens: int = 1024
-) -> Iterator[np.ndarray]:
-    """Group spectra of similar length into batches.
-
-    Sorted by length, so that a batch pads little: a batch is cut where its shortest member
-    would be padded by more than 5 %, and at the limits below.
-
-    Parameters
-    ----------
-    lengths : sequence of int
-        Patches of each spectrum.
-    batch_size : int, optional
-        Spectra in a batch at the most.
-    max_tokens : int, optional
-        Without ``batch_size``: tokens in a batch at the most, padding included. Small batches
-        stay in the processor's cache.
-
-    Yields
-    ------
-    rows : `numpy.ndarray` of int
-        Positions in ``lengths``.
-
-    Raises
-    ------
-    ValueError
-        For a ``batch_size`` below 1.
-    """
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-    n = np.asarray(lengths)
-    order = np.argsort(n, kind="stable")[::-1]
-    first = 0
-    while first < len(order):
-        longest = max(int(n[order[first]]), 1)
-        limit = batch_size if batch_size is not None else max(max_tokens // longest, 1)
-        rows = order[first : first + limit]
-        rows = rows[n[rows] >= 0.95 * longest]
-        yield rows
-        first += len(rows)
+def _padded_bands(bands: Sequence[np.ndarray | None]) -> Tensor | None:
+    """Bands of light curves (T_i,) as one tensor (N, T); None for spectra."""
+    if bands[0] is None:
+        return None
+    return torch.from_numpy(padded(bands, fill=None))

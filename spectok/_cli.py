@@ -67,6 +67,7 @@ def _encode(args: argparse.Namespace) -> int:
         keep=args.keep,
         errors=args.errors,
         precision=args.precision,
+        curve_model=None if args.model is None else model,
     )
     n_valid = 0
     if done.tables:
@@ -157,6 +158,8 @@ def _decode(args: argparse.Namespace) -> int:
     from spectok import surveys
     from spectok._codec import decode_arms
     from spectok._convert import are_arms
+    from spectok._curve_files import decode_long
+    from spectok._tokens import is_of_curves
 
     inputs = [args.tokens] if args.like is None else [args.tokens, args.like]
     if args.grid:
@@ -165,6 +168,14 @@ def _decode(args: argparse.Namespace) -> int:
             raise ValueError(f"--grid wants START < STOP and STEP > 0, not {start} {stop} {step}")
     check_output(args.output, overwrite=args.overwrite, inputs=inputs)
     tokens = read_table(args.tokens)
+    if is_of_curves(tokens):
+        if not args.grid:
+            raise ValueError("light curves are decoded at times: --grid START STOP STEP in days")
+        days = np.arange(start, stop, step)
+        table = decode_long(tokens, days, args.band, args.model, args.device)
+        write_table(table, args.output)
+        print(f"{args.output}: {len(table)} points of {len(set(table['object_id']))} light curves")
+        return 0
     if args.grid:
         axes = [np.arange(start, stop, step) * u.AA]
         medium = args.medium or "vacuum"
@@ -213,6 +224,7 @@ def _plot(args: argparse.Namespace) -> int:
     from spectok import encode, plotting, surveys
     from spectok._codec import decode_arms
     from spectok._convert import are_arms
+    from spectok._curve_files import read_curves
     from spectok._demo import flatten
 
     # Here, and not in the archive's folder.
@@ -221,6 +233,8 @@ def _plot(args: argparse.Namespace) -> int:
     tokens = table_or_none(args.file)
     if tokens is not None:
         axes = plotting.plot_tokens(tokens, args.index)
+    elif args.format is None and (curves := read_curves(Path(args.file))) is not None:
+        axes = plotting.plot_light_curve(curves, model=args.model)
     else:
         spectra = surveys.read(args.file, format=args.format, medium=args.medium)
         arms = are_arms(spectra)
@@ -276,7 +290,7 @@ def _info_of_table(name: str, tokens: Table) -> None:
     from astropy import units as u
 
     from spectok import TokenFlag, pool
-    from spectok._tokens import meta_of
+    from spectok._tokens import is_of_curves, meta_of
 
     meta = meta_of(tokens)
     vectors = pool(tokens)
@@ -289,10 +303,11 @@ def _info_of_table(name: str, tokens: Table) -> None:
         "tokens": f"{len(tokens):,}, {valid.mean():.1%} of them valid",
     }
     if valid.any():
-        low, high = (
-            u.Quantity(tokens[name][valid]).value for name in ("wavelength_min", "wavelength_max")
-        )
-        said["wavelengths"] = f"{low.min():.2f} to {high.max():.2f} Angstrom, in vacuum"
+        curves = is_of_curves(tokens)
+        place = "time" if curves else "wavelength"
+        low, high = (u.Quantity(tokens[f"{place}_{end}"][valid]).value for end in ("min", "max"))
+        unit = "d" if curves else "Angstrom, in vacuum"
+        said[f"{place}s"] = f"{low.min():.2f} to {high.max():.2f} {unit}"
     said["flux unit"] = meta.pop("FLUXUNIT") or "none"
     print(f"token table {name}")
     _print_table({**said, **{key.lower(): value for key, value in meta.items()}})

@@ -15,6 +15,7 @@ from astropy.table import QTable
 
 from spectok import concatenate, encode, refusals, surveys
 from spectok._convert import are_arms
+from spectok._curve_files import read_curves
 from spectok._progress import progress_bar
 from spectok._table_files import is_token_table
 from spectok.surveys._fits import stem_of
@@ -88,6 +89,7 @@ def encode_files(
     errors: str = "row",
     precision: str | None = None,
     progress: bool | None = None,
+    curve_model: Any = None,
 ) -> EncodedFiles:
     """Encode files one after the other; a bad one costs only itself.
 
@@ -98,6 +100,8 @@ def encode_files(
         What they are there.
     format : str, optional
         Of specutils, for files that are not recognised.
+    curve_model : `~spectok.SpectralTokenizer`, str or path, optional
+        What encodes the files that hold light curves; by default the one for these.
 
     Returns
     -------
@@ -115,6 +119,14 @@ def encode_files(
             try:
                 if is_token_table(file):
                     out.left_out.append((file, "it is a token table, and no spectrum"))
+                    continue
+                curves = read_curves(file) if format is None else None
+                if curves is not None:
+                    table = encode(
+                        curves, model=curve_model, keep=keep, errors=errors, precision=precision,
+                        progress=False if many else progress,
+                    )  # fmt: skip
+                    out.tables.append(_checked(table, file, out.tables))
                     continue
                 spectra = surveys.read(file, format=format, medium=medium)
                 content = _content(spectra)
@@ -146,6 +158,11 @@ def _checked(table: QTable, file: Path, before: Sequence[QTable]) -> QTable:
     refused = refusals(table)
     if refused["refused"].sum() == n_spectra:
         raise ValueError(refused["reason"][0])
+    if before and table.meta["SHA256"] != before[0].meta["SHA256"]:
+        raise ValueError(
+            f"it was encoded by {table.meta['MODEL']!r}, the first file by "
+            f"{before[0].meta['MODEL']!r}: light curves and spectra need tables of their own"
+        )
     unit = u.Quantity(table["scale"]).unit
     if before and not unit.is_equivalent(u.Quantity(before[0]["scale"]).unit):
         raise ValueError(

@@ -27,6 +27,7 @@ PUBLIC = [
     "spectok.probes.metrics",
     "spectok.simulate",
     "spectok.surveys",
+    "spectok.simulate.lightcurves",
     "spectok.surveys.apogee",
     "spectok.surveys.desi",
     "spectok.surveys.galah",

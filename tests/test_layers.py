@@ -16,8 +16,10 @@ if not PACKAGE.is_dir():
     PACKAGE = Path(spectok.__file__).parent
 TOP = 6
 LAYER = {
+    "_buckets": -1,
     "_batch": 0,
     "_conf": 0,
+    "_curves": 1,
     "_deprecated": 0,
     "_flags": 0,
     "_hidden": 0,
@@ -36,6 +38,7 @@ LAYER = {
     "training": 5,
     "_arguments": TOP,
     "_cli": TOP,
+    "_curve_files": TOP,
     "_demo": TOP,
     "_many_files": TOP,
     "_pack": TOP,
@@ -44,7 +47,7 @@ LAYER = {
     "__main__": TOP,
     "__init__": TOP,
 }
-WITHOUT_ASTROPY = ("_batch", "_pretrain", "_split", "model")
+WITHOUT_ASTROPY = ("_batch", "_buckets", "_curves", "_pretrain", "_split", "model")
 # Simulation runs inside training steps; what reads files and makes spectra may see astropy.
 MAY_SEE_ASTROPY = {"simulate": ("objects/_registry", "objects/_sources", "_observe")}
 # Floors inside a room: what stands on one imports from lower ones; what is not listed is on top.

@@ -13,6 +13,7 @@ from astropy.nddata import NDDataRef, StdDevUncertainty
 from astropy.table import Table
 
 from spectok._batch import PatchLayout, SpectrumBatch
+from spectok._codec._curves import decode_curves
 from spectok._codec._network import Model, device_of, exact, matching, max_tokens
 from spectok._convert import FluxUnit, Grid, check_medium, to_grid
 from spectok._flags import TokenFlag
@@ -20,6 +21,7 @@ from spectok._tokens import (
     TokenSequence,
     column_unit,
     has_unit,
+    is_of_curves,
     meta_entry,
     meta_of,
     sequences,
@@ -28,6 +30,7 @@ from spectok._tokens import (
 )
 
 if TYPE_CHECKING:
+    from astropy.timeseries import TimeSeries
     from specutils import Spectrum, SpectrumList
 
 __all__ = ["decode", "decode_arms"]
@@ -40,7 +43,8 @@ def decode(
     model: Model = None,
     medium: str | None = None,
     device: str | torch.device | None = None,
-) -> Spectrum | SpectrumList | NDDataRef:
+    band: Any = None,
+) -> Spectrum | SpectrumList | NDDataRef | TimeSeries | list[TimeSeries]:
     """Turn tokens into spectra on any grid.
 
     Parameters
@@ -50,12 +54,16 @@ def decode(
     spectral_axis : `~astropy.units.Quantity`, or list of them
         Where to evaluate: any unit that converts to a wavelength, ascending or descending.
         One axis serves all spectra; a list has one axis for each; a scalar is one wavelength.
+        Of light curves the times: `~astropy.time.Time`, or days as the table counts them.
     model : `~spectok.SpectralTokenizer`, str or path, optional
         By default the one that the table names.
     medium : ``"air"`` or ``"vacuum"``, optional
         Of ``spectral_axis``; vacuum by default, and to be said for spectra that came in air.
     device : str or `torch.device`, optional
         Where to compute.
+    band : str, number, `~astropy.units.Quantity`, or sequence of them, optional
+        Of light curves, which need it: the filter of all times by its name or effective
+        wavelength, or of each.
 
     Returns
     -------
@@ -67,7 +75,9 @@ def decode(
         a list for a list of axes. For a scalar an `~astropy.nddata.NDDataRef` without the
         spectral axis (a scalar for one spectrum), with ``flux``, ``uncertainty``, ``mask`` and
         ``spectral_axis``. Pixels further than one patch from every valid token are masked and
-        NaN. ``meta["object_id"]`` has the identifiers as text.
+        NaN. ``meta["object_id"]`` has the identifiers as text. Of light curves a
+        `~astropy.timeseries.TimeSeries` for each object, one alone for one object, with ``band``,
+        ``flux``, ``flux_err`` and ``mask``.
 
     Raises
     ------
@@ -95,6 +105,12 @@ def decode(
     >>> spectok.decode(tokens, np.linspace(410, 490, 100) * u.nm).flux.shape
     (100,)
     """
+    if isinstance(tokens, Table) and is_of_curves(tokens):
+        if medium is not None:
+            raise ValueError("medium means nothing to light curves: leave it out")
+        return decode_curves(tokens, spectral_axis, band, model, device)
+    if band is not None:
+        raise ValueError("band= is of light curves, and these are tokens of spectra: leave it out")
     from specutils import SpectrumList
 
     decoder = _Decoder(tokens, model, medium, device)

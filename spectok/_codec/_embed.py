@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,16 @@ import torch
 from astropy.table import QTable, Table
 
 from spectok._batch import buckets
+from spectok._codec._curves import are_curves
 from spectok._codec._encode import encode, encode_arrays
-from spectok._codec._network import Model, device_of, exact, matching, max_tokens
+from spectok._codec._network import (
+    CURVE_MODEL,
+    Model,
+    device_of,
+    exact,
+    matching,
+    max_tokens,
+)
 from spectok._progress import progress_bar
 from spectok._tokens import meta_of, sequences, to_embedding_table, to_token_batch
 from spectok._weights import resolve
@@ -32,8 +40,11 @@ def embed(
     batch_size: int | None = None,
     precision: str | None = None,
     progress: bool | None = None,
+    columns: Mapping[str, str] | None = None,
+    bands: Mapping[str, Any] | None = None,
+    zero_point: float | None = None,
 ) -> QTable:
-    """Turn spectra, or their tokens, into one vector each that says what they are.
+    """Turn spectra or light curves, or their tokens, into one vector each that says what they are.
 
     The vectors are learned without labels, such that observations of one object by different
     instruments, at different depths and over different wavelengths have nearly the same one.
@@ -67,6 +78,8 @@ def embed(
     progress : bool, optional
         Show a progress bar; by default on a terminal and in a notebook, when it takes
         more than two seconds.
+    columns, bands, zero_point : as for `encode`
+        Of light curves.
 
     Returns
     -------
@@ -111,6 +124,7 @@ def embed(
         given = {
             "medium": medium, "object_id": object_id, "arms": arms or None, "keep": keep or None,
             "errors": None if errors == "raise" else errors, "precision": precision,
+            "columns": columns, "bands": bands, "zero_point": zero_point,
         }  # fmt: skip
         useless = [name for name, value in given.items() if value is not None]
         if useless:
@@ -119,11 +133,11 @@ def embed(
                 "encode the spectra again"
             )
         return _embed_table(spectra, model, device, batch_size, progress)
-    network = _with_reader(resolve(model, device))
+    network = _reader_for(are_curves(spectra, model), model, device)
     tokens = encode(
         spectra, model=network, medium=medium, arms=arms, object_id=object_id, keep=keep,
         errors=errors, device=device, batch_size=batch_size, precision=precision,
-        progress=progress,
+        progress=progress, columns=columns, bands=bands, zero_point=zero_point,
     )  # fmt: skip
     return _embed_table(tokens, network, device, batch_size, progress)
 
@@ -142,6 +156,9 @@ def embed_arrays(
     batch_size: int | None = None,
     precision: str | None = None,
     progress: bool | None = None,
+    band: Any = None,
+    bands: Mapping[str, Any] | None = None,
+    zero_point: float | None = None,
 ) -> QTable:
     """Turn plain arrays into one vector each: `embed` without building Spectrum objects.
 
@@ -151,6 +168,8 @@ def embed_arrays(
         What they are there.
     model, medium, object_id, errors, device, batch_size, precision, progress : as for `embed`
         What they are there.
+    band, bands, zero_point : as for `encode_arrays`
+        Of light curves.
 
     Returns
     -------
@@ -174,13 +193,19 @@ def embed_arrays(
     >>> spectok.embed_arrays(wavelength, flux, ivar=np.ones((3, 640)))["embedding"].shape
     (3, 128)
     """
-    network = _with_reader(resolve(model, device))
+    curves = band is not None or are_curves(wavelength, model)
+    network = _reader_for(curves, model, device)
     tokens = encode_arrays(
         wavelength, flux, ivar, mask, model=network, medium=medium, object_id=object_id,
         errors=errors, device=device, batch_size=batch_size, precision=precision,
-        progress=progress,
+        progress=progress, band=band, bands=bands, zero_point=zero_point,
     )  # fmt: skip
     return _embed_table(tokens, network, device, batch_size, progress)
+
+
+def _reader_for(curves: bool, model: Model, device: str | torch.device | None) -> Any:
+    """The model that a call asks for, or the default of what comes in."""
+    return _with_reader(resolve(CURVE_MODEL if curves and model is None else model, device))
 
 
 def _with_reader(network: Any, remedy: str = "take the default model") -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from astropy.table import QTable
 
+from spectok._codec._curves import are_curves, encode_curve_arrays, encode_curves
 from spectok._codec._network import Model
 from spectok._codec._run import encode_rows
 from spectok._convert import count_of, stream_arrays, stream_spectra
-from spectok._tokens import COLUMNS
+from spectok._tokens import COLUMNS, CURVE_COLUMNS
 
 __all__ = ["encode", "encode_arrays"]
 
@@ -29,8 +30,11 @@ def encode(
     batch_size: int | None = None,
     precision: str | None = None,
     progress: bool | None = None,
+    columns: Mapping[str, str] | None = None,
+    bands: Mapping[str, Any] | None = None,
+    zero_point: float | None = None,
 ) -> QTable:
-    """Turn spectra into tokens.
+    """Turn spectra, or light curves, into tokens.
 
     Parameters
     ----------
@@ -39,8 +43,10 @@ def encode(
         Masked pixels, and those without a finite flux and a finite positive inverse variance,
         are unseen. Without an uncertainty the noise is estimated from the spectrum. A generator
         is asked for some thousand spectra at a time, and only their tokens stay in memory.
+        Light curves: an `~astropy.timeseries.TimeSeries`, a light curve of lightkurve, a table
+        with columns ``object_id, time, flux, error, band``, or a list of them.
     model : `~spectok.SpectralTokenizer`, str or path, optional
-        By default the one that comes with the package.
+        By default the one that comes with the package; for light curves ``"lightcurve-v1"``.
     medium : ``"air"`` or ``"vacuum"``, optional
         Of the wavelengths; by default ``spectrum.meta["medium"]``, else vacuum.
     arms : bool
@@ -71,6 +77,14 @@ def encode(
     progress : bool, optional
         Show a progress bar; by default on a terminal and in a notebook, when it takes
         more than two seconds.
+    columns : mapping of str to str, optional
+        Of light curves: what the columns ``object_id``, ``time``, ``flux``, ``error`` and
+        ``band`` are called, where they have no usual name.
+    bands : mapping of str to number or `~astropy.units.Quantity`, optional
+        Of light curves: effective wavelengths of filters whose names are not known.
+    zero_point : float, optional
+        Of light curves in magnitudes without a system (`astropy.units.mag`): the magnitude of
+        unit flux, 25 by default.
 
     Returns
     -------
@@ -81,16 +95,20 @@ def encode(
         good; ``valid`` is False for a patch half of which is bad. ``scale`` (flux unit) is
         what the spectrum was divided by, ``flags`` holds the bits of `~spectok.TokenFlag`,
         ``token`` the C numbers themselves. A spectrum without one good patch keeps one row.
-        Columns of ``keep`` follow.
+        Columns of ``keep`` follow. Of light curves ``time``, ``time_min`` and ``time_max`` (days;
+        modified Julian dates in ``meta["TIMESCAL"]`` where `~astropy.time.Time` came in) stand
+        in place of wavelengths, and ``band`` (effective wavelength of the filter, Angstrom) and
+        ``origin`` (the object's first point) beside them; a token is valid where one point is.
 
     Raises
     ------
     TypeError
         For what is no spectrum.
     ValueError
-        For axes, fluxes and uncertainties that cannot be used; the message says which
-        spectrum, why, and what to do. For ``keep`` with names of the table's own columns, and
-        for an unknown ``precision``.
+        Where the model is of light curves and spectra came in, or the other way round. For axes,
+        fluxes and uncertainties that cannot be used; the message says which spectrum, why, and
+        what to do. For ``keep`` with names of the table's own columns, and for an unknown
+        ``precision``.
 
     See Also
     --------
@@ -116,9 +134,20 @@ def encode(
     (120, 16)
     """
     keep = [keep] if isinstance(keep, str) else list(keep)
-    own = [key for key in keep if key in COLUMNS]
+    curves = are_curves(spectra, model)
+    own = [key for key in keep if key in (CURVE_COLUMNS if curves else COLUMNS)]
     if own:
         raise ValueError(f"keep: {', '.join(own)} is a column of every token table")
+    if curves:
+        return encode_curves(
+            spectra, model, object_id, device, batch_size, progress, precision,
+            columns=columns, bands=bands, zero_point=zero_point, keep=keep, errors=errors,
+            useless={"medium": medium, "arms": arms or None},
+        )  # fmt: skip
+    of_curves = {"columns": columns, "bands": bands, "zero_point": zero_point}
+    useless = [name for name, value in of_curves.items() if value is not None]
+    if useless:
+        raise ValueError(f"{', '.join(useless)} means nothing to spectra, only to light curves")
     rows = stream_spectra(
         spectra, medium=medium, arms=arms, named=object_id is None, keep=keep, errors=errors
     )
@@ -142,13 +171,17 @@ def encode_arrays(
     batch_size: int | None = None,
     precision: str | None = None,
     progress: bool | None = None,
+    band: Any = None,
+    bands: Mapping[str, Any] | None = None,
+    zero_point: float | None = None,
 ) -> QTable:
     """Turn plain arrays into tokens: `encode` without building Spectrum objects.
 
     Parameters
     ----------
     wavelength : array or `~astropy.units.Quantity`, shape (L,) or (N, L), or list of N arrays
-        Angstrom where it has no unit. One grid may serve all spectra.
+        Angstrom where it has no unit. One grid may serve all spectra. Of light curves the times:
+        `~astropy.time.Time`, days, or numbers of days.
     flux : array or `~astropy.units.Quantity`, shape (L,) or (N, L), or list of N arrays
         In any unit that `encode` takes; plain numbers are relative fluxes.
     ivar : like ``flux``, optional
@@ -157,6 +190,11 @@ def encode_arrays(
         True for bad pixels, as in astropy. Masks of masked arrays count as well.
     model, medium, object_id, errors, device, batch_size, precision, progress : as for `encode`
         What they are there. With ``errors="row"`` a member of a list may also be None.
+    band : str, number, `~astropy.units.Quantity`, or sequence of them, optional
+        Makes these light curves: each point's filter by its name, or by its effective wavelength
+        (Angstrom), or one filter for all.
+    bands, zero_point : as for `encode`
+        What they are there.
 
     Returns
     -------
@@ -181,6 +219,12 @@ def encode_arrays(
     >>> len(tokens)
     60
     """
+    if band is not None or are_curves(wavelength, model):
+        return encode_curve_arrays(
+            wavelength, flux, ivar, mask, band, model, object_id, device, batch_size, progress,
+            precision, bands=bands, zero_point=zero_point, errors=errors,
+            useless={"medium": medium},
+        )  # fmt: skip
     rows = stream_arrays(wavelength, flux, ivar, mask, medium=medium, errors=errors)
     return encode_rows(
         rows, None, model, object_id, device, batch_size, progress, precision=precision

@@ -17,6 +17,7 @@ from spectok._weights import bfloat16_copy, model_identity, resolve
 from spectok.model import SpectralTokenizer
 
 __all__ = [
+    "CURVE_MODEL",
     "Model",
     "device_of",
     "check_coordinate",
@@ -40,7 +41,6 @@ def matching(
             f"the tokens were made by the model {meta['MODEL']!r}, which is not at hand; pass it "
             f"as model=... ({error})"
         ) from error
-    check_coordinate(network)
     name, sha256 = model_identity(network)
     if sha256 != meta["SHA256"]:
         raise ValueError(
@@ -52,20 +52,35 @@ def matching(
 
 
 def check_coordinate(network: SpectralTokenizer, unit: str = "Angstrom") -> SpectralTokenizer:
-    """The network, if its coordinate is the wavelength.
+    """The network, if its coordinate is what comes in: wavelengths, or times (``"d"``).
 
     Raises
     ------
     ValueError
-        For a model of another coordinate: its weights know nothing of wavelengths.
+        For a model of another coordinate: its weights know nothing of wavelengths, or times.
     """
     own = network.config.coordinate_unit
-    if own != unit:
+    if own == unit:
+        return network
+    if unit == "d":
         raise ValueError(
-            f"this model's coordinate has the unit {own!r} (its config.coordinate_unit), so it "
-            f"cannot take wavelengths in {unit}: pass a model of spectra, such as model=None"
+            f"these are light curves, and the coordinate of {_called(network)} has the unit "
+            f"{own!r} (its config.coordinate_unit): it takes spectra; pass a model of light "
+            f"curves, such as model={CURVE_MODEL!r}"
         )
-    return network
+    raise ValueError(
+        f"the coordinate of {_called(network)} has the unit {own!r} (its config.coordinate_unit), "
+        f"so it takes light curves, and cannot take wavelengths in {unit}: pass a model of "
+        "spectra, such as model=None"
+    )
+
+
+def _called(network: SpectralTokenizer) -> str:
+    return "this model" if network.origin is None else f"the model {network.origin.name!r}"
+
+
+CURVE_MODEL = "lightcurve-v1"
+"""What serves light curves where no model is named."""
 
 
 def device_of(network: SpectralTokenizer) -> torch.device:

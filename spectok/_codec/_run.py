@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from astropy.table import QTable
 
-from spectok._batch import Prepared, batches, prepare
+from spectok._batch import Prepared, batches, binary_scale, prepare
 from spectok._codec._network import (
     Model,
     check_coordinate,
@@ -19,6 +19,7 @@ from spectok._codec._network import (
 )
 from spectok._codec._tabulate import Encoded, TableBuilder
 from spectok._convert import FluxUnit, Rows, identifiers
+from spectok._curves import curve_layout
 from spectok._progress import progress_bar
 from spectok._weights import resolve
 from spectok.model import SpectralTokenizer
@@ -39,6 +40,7 @@ def encode_rows(
     progress: bool | None,
     total: int | None = None,
     precision: str | None = None,
+    coordinate: str = "Angstrom",
 ) -> QTable:
     """Encode rows of numbers as they come.
 
@@ -52,6 +54,8 @@ def encode_rows(
         What they are there.
     total : int, optional
         Number of spectra, where it is known.
+    coordinate : str
+        Unit of what comes in: ``"d"`` for light curves.
 
     Returns
     -------
@@ -63,7 +67,7 @@ def encode_rows(
         Where there is no spectrum, or another number of them than of names; for an unknown
         precision.
     """
-    network = check_coordinate(resolve(model, device))
+    network = check_coordinate(resolve(model, device), coordinate)
     names = None if object_id is None else identifiers(object_id)
     if names is not None and total is not None and total != len(names):
         raise ValueError(_miscounted(names, total))
@@ -108,7 +112,12 @@ def _encode(
     places: list[int] = []  # of these, among all spectra
     number = 0
     for part in rows:
-        if not part.reason:
+        if part.band is not None:
+            layout = curve_layout(part.wavelength, part.band, patch_size)
+            unit = binary_scale(part.flux, part.sigma, part.valid)[0]
+            ready.append(Prepared(layout, part.flux[0], part.sigma[0], part.valid[0], unit))
+            places.append(number)
+        elif not part.reason:
             ready += prepare(part.wavelength, part.flux, part.sigma, part.valid, patch_size)
             places += range(number, number + len(part.flux))
         number += len(part.flux)

@@ -12,7 +12,7 @@ from astropy.table import QTable
 from spectok import __version__
 from spectok._batch import PatchLayout
 from spectok._codec._told import Told
-from spectok._convert import FluxUnit, Rows
+from spectok._convert import Clockwork, FluxUnit, Rows
 from spectok._flags import TokenFlag
 from spectok._tokens import column_unit, id_column, reasons_to_text, table_unit, to_table
 from spectok._weights import model_identity
@@ -24,6 +24,7 @@ _PER_TOKEN = (
     "token_index", "wavelength", "wavelength_min", "wavelength_max", "n_pixels", "n_valid",
     "valid", "token",
 )  # fmt: skip
+_OF_CURVES = ("band", "origin")
 _LARGEST_WHOLE = 1 << 53  # up to which a float holds every integer
 
 
@@ -67,7 +68,9 @@ class TableBuilder:
 
     def __init__(self, network: SpectralTokenizer, precision: str | None = None) -> None:
         self._network, self._precision = network, precision
-        self._columns: dict[str, list[np.ndarray]] = {name: [] for name in _PER_TOKEN}
+        self._per_token = _PER_TOKEN + (_OF_CURVES if network.config.of_times else ())
+        self._columns: dict[str, list[np.ndarray]] = {name: [] for name in self._per_token}
+        self._clockwork: Clockwork | None = None
         self._n_tokens: list[int] = []
         self._names: list[Any] = []
         self._flags: list[int] = []
@@ -84,11 +87,12 @@ class TableBuilder:
         self, rows: list[Rows], encoded: list[Encoded | None], names: list[Any] | None
     ) -> None:
         """Add spectra, with what was made of them and, for all of the call, their names."""
-        parts: dict[str, list[Any]] = {name: [] for name in _PER_TOKEN}
+        parts: dict[str, list[Any]] = {name: [] for name in self._per_token}
         found = iter(encoded)
         for part in rows:
             self._add_names(part, names)
             self._shape = part.shape
+            self._clockwork = self._clockwork or part.clockwork
             ranges = None
             for j in range(len(part.flux)):
                 one = next(found)
@@ -105,10 +109,10 @@ class TableBuilder:
                         keep = slice(0, 1)
                     elif one.from_noise:
                         flag |= TokenFlag.SCALE_FROM_NOISE
-                    columns = (*ranges, one.n_valid, one.valid, one.value)
+                    columns = (*ranges, one.n_valid, one.valid, one.value, *_of_curve(one.layout))
                     columns, scale = tuple(column[keep] for column in columns), one.scale
                     self._told.encoded(self.count, part, j, one.valid, one.n_valid)
-                for name, column in zip(_PER_TOKEN, columns, strict=True):
+                for name, column in zip(self._per_token, columns, strict=True):
                     parts[name].append(column)
                 self._n_tokens.append(len(columns[0]))
                 self._flags.append(flag)
@@ -124,7 +128,7 @@ class TableBuilder:
         unit = column_unit(internal)
         n_tokens = np.array(self._n_tokens)
         # Part by part given free: the table is the largest thing here, and there is one of it.
-        columns = {key: np.concatenate(self._columns.pop(key)) for key in _PER_TOKEN}
+        columns = {key: np.concatenate(self._columns.pop(key)) for key in self._per_token}
         meta = {
             "MODEL": name,
             "SHA256": sha256,
@@ -134,6 +138,11 @@ class TableBuilder:
         }
         if self._network.config.context_size:
             meta["CONTEXT"] = self._network.config.context_size
+        if self._clockwork is not None:
+            meta["TIMESCAL"] = self._clockwork.scale
+            meta["TIMEFMT"] = self._clockwork.format
+        if getattr(flux_unit, "zero_point", None) is not None:
+            meta["ZEROPNT"] = flux_unit.zero_point
         if self._precision:
             meta["PRECIS"] = self._precision
         if self._shape is not None and -int(np.prod(self._shape)) == self.count:
@@ -181,14 +190,25 @@ class TableBuilder:
         nowhere = np.full(1, np.nan)
         none = np.zeros(1, dtype=np.int64)
         token = np.zeros((1, self._network.config.token_size), np.float32)
-        return none, nowhere, nowhere, nowhere, none, none, np.zeros(1, bool), token
+        places = (none, nowhere, nowhere, nowhere, none, none, np.zeros(1, bool), token)
+        return places + (nowhere,) * (len(self._per_token) - len(places))
 
 
 def _ranges(layout: PatchLayout) -> tuple[np.ndarray, ...]:
     """Number, centre, lowest and highest wavelength and number of pixels of each patch."""
     low, high, n_pixels = layout.patch_range()
     places = layout.wavelength.reshape(layout.n_patches, -1)
-    return np.arange(len(low)), 0.5 * (places[:, 0] + places[:, -1]), low, high, n_pixels
+    centre = 0.5 * (places[:, 0] + places[:, -1])
+    # Of light curves the places are counted from the first point.
+    low, centre, high = (layout.origin + one for one in (low, centre, high))
+    return np.arange(len(low)), centre, low, high, n_pixels
+
+
+def _of_curve(layout: PatchLayout) -> tuple[np.ndarray, ...]:
+    """Filter and origin of each patch of a light curve; nothing for a spectrum."""
+    if layout.band is None:
+        return ()
+    return layout.band, np.full(layout.band.size, layout.origin)
 
 
 def _kept_column(values: list[Any]) -> np.ndarray | u.Quantity | None:

@@ -3,17 +3,28 @@
 from spectok._convert._arms import are_arms, count_of
 from spectok._convert._arrays import convert_arrays, stream_arrays
 from spectok._convert._display import numbers_of
+from spectok._convert._filters import filter_wavelengths
 from spectok._convert._flux import FluxUnit
+from spectok._convert._lightcurves import (
+    curve_count,
+    is_curve,
+    stream_curve_arrays,
+    stream_curves,
+)
 from spectok._convert._masks import own_mask
 from spectok._convert._medium import header_medium, text_medium, wcs_medium
 from spectok._convert._names import as_name, as_names, identifiers, mapping_of
+from spectok._convert._photometry import CurveUnit
 from spectok._convert._rows import Rows
 from spectok._convert._spectra import convert_spectra, stream_spectra
+from spectok._convert._times import Clockwork, to_days
 from spectok._convert._units import AxisUnit, parse_axis_unit, parse_unit
 from spectok._convert._wavelength import Grid, check_medium, to_grid
 
 __all__ = [
     "AxisUnit",
+    "Clockwork",
+    "CurveUnit",
     "FluxUnit",
     "Grid",
     "Rows",
@@ -24,16 +35,22 @@ __all__ = [
     "convert_arrays",
     "convert_spectra",
     "count_of",
+    "curve_count",
+    "filter_wavelengths",
     "header_medium",
     "identifiers",
+    "is_curve",
     "mapping_of",
     "numbers_of",
     "own_mask",
     "parse_axis_unit",
     "parse_unit",
     "stream_arrays",
+    "stream_curve_arrays",
+    "stream_curves",
     "stream_spectra",
     "text_medium",
+    "to_days",
     "to_grid",
     "wcs_medium",
 ]

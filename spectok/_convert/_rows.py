@@ -10,6 +10,7 @@ import numpy as np
 from astropy import units as u
 
 from spectok._convert._flux import FluxUnit, estimate_sigma
+from spectok._convert._times import Clockwork
 from spectok._convert._wavelength import to_grid
 from spectok._flags import TokenFlag
 
@@ -43,6 +44,11 @@ class Rows:
         Of the array that all spectra of the call came in, -1 in place of its spectral axis.
     reason : str, optional
         Why the spectra cannot be used: their arrays are empty, of shape (N, 0).
+    band : float64 array, shape (L,), optional
+        Of light curves, whose ``wavelength`` holds times in days: the effective wavelengths of
+        the points' filters [Angstrom].
+    clockwork : `~spectok._convert._times.Clockwork`, optional
+        Of light curves: what their days are.
     """
 
     wavelength: np.ndarray
@@ -56,6 +62,8 @@ class Rows:
     kept: dict[str, list[Any]] = field(default_factory=dict)
     shape: tuple[int, ...] | None = None
     reason: str | None = None
+    band: np.ndarray | None = None
+    clockwork: Clockwork | None = None
 
     @classmethod
     def refused(

@@ -5,10 +5,12 @@ from spectok._tokens._refusals import reasons_to_text, refusals
 from spectok._tokens._summary import concatenate, group, pool
 from spectok._tokens._table import (
     COLUMNS,
+    CURVE_COLUMNS,
     TokenSequence,
     column_unit,
     has_unit,
     id_column,
+    is_of_curves,
     meta_entry,
     meta_of,
     sequences,
@@ -19,12 +21,14 @@ from spectok._tokens._table import (
 
 __all__ = [
     "COLUMNS",
+    "CURVE_COLUMNS",
     "TokenSequence",
     "column_unit",
     "concatenate",
     "group",
     "has_unit",
     "id_column",
+    "is_of_curves",
     "meta_entry",
     "meta_of",
     "pool",

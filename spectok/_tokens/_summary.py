@@ -113,7 +113,9 @@ def group(tokens: Table, vectors: Any = None) -> np.ndarray:
         In ascending ``spectrum_index``. Each item is a structured array of the spectrum's T
         valid tokens in ascending wavelength, with the fields ``wavelength`` (float64, vacuum
         Angstrom), ``half`` (float64, Angstrom from there to the patch's outer edges) and
-        ``token`` (float32, C). ``item.dtype.metadata`` names the model that made the tokens,
+        ``token`` (float32, C); of light curves in ascending time, with ``time`` (days since the
+        object's first point) in place of wavelength, and ``band`` (Angstrom).
+        ``item.dtype.metadata`` names the model that made the tokens,
         which is how `spectok.probes` refuses those of another. With vectors, the array of N is
         itself structured: the field ``tokens`` holds these items, ``vector`` (float32, E) the
         vectors, not a number where a spectrum has none.
@@ -144,8 +146,10 @@ def group(tokens: Table, vectors: Any = None) -> np.ndarray:
     made_by: dict[str, Any] = {
         key: meta[key] for key in ("MODEL", "SHA256", "CONTEXT") if key in meta
     }
+    place = "wavelength" if spectra[0].band is None else "time"
+    beside = [] if spectra[0].band is None else [("band", np.float64)]
     fields = np.dtype(
-        [("wavelength", np.float64), ("half", np.float64), ("token", np.float32, (size,))],
+        [(place, np.float64), ("half", np.float64), *beside, ("token", np.float32, (size,))],
         metadata=made_by,
     )
     # From the middle of the first pixel to its edge, padding of the last patch included.
@@ -153,7 +157,9 @@ def group(tokens: Table, vectors: Any = None) -> np.ndarray:
     items = np.empty(len(spectra), dtype=object)
     for row, s in enumerate(spectra):
         items[row] = np.empty(int(s.valid.sum()), fields)
-        items[row]["wavelength"] = s.wavelength[s.valid]
+        items[row][place] = (s.wavelength - s.origin)[s.valid]
+        if s.band is not None:
+            items[row]["band"] = s.band[s.valid]
         items[row]["half"] = to_edge * (s.wavelength - s.wavelength_min)[s.valid]
         items[row]["token"] = s.token[s.valid]
     if vectors is None:

@@ -16,12 +16,14 @@ from spectok._batch import TokenBatch, padded
 
 __all__ = [
     "COLUMNS",
+    "CURVE_COLUMNS",
     "TokenSequence",
     "check_table",
     "column_unit",
     "id_column",
     "kept_of",
     "has_unit",
+    "is_of_curves",
     "legible",
     "meta_entry",
     "meta_of",
@@ -36,7 +38,15 @@ COLUMNS = (
     "spectrum_index", "object_id", "token_index", "wavelength", "wavelength_min",
     "wavelength_max", "n_pixels", "n_valid", "valid", "scale", "flags", "token",
 )  # fmt: skip
+# Of light curves: times in days for wavelengths, each token's filter, and the time of each
+# object's first point, from which the network counts.
+CURVE_COLUMNS = (
+    "spectrum_index", "object_id", "token_index", "time", "time_min", "time_max", "band",
+    "origin", "n_pixels", "n_valid", "valid", "scale", "flags", "token",
+)  # fmt: skip
+_PLACES = ("wavelength", "wavelength_min", "wavelength_max")
 _FORMATS = {
+    "time": ".4f", "time_min": ".4f", "time_max": ".4f", "band": ".0f", "origin": ".4f",
     "wavelength": ".2f", "wavelength_min": ".2f", "wavelength_max": ".2f", "scale": ".4g",
     "token": ".3f", "vector": ".3f", "embedding": ".3f",
 }  # fmt: skip
@@ -44,7 +54,14 @@ _FORMATS = {
 _META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
 # In what the network computed, where it is not float32; and the numbers of context in a token,
 # where it has some.
-_MAY_HAVE = ("PRECIS", "CONTEXT")
+# And of light curves: the scale and the format of the times that came in, and the magnitude of
+# unit flux.
+_MAY_HAVE = ("PRECIS", "CONTEXT", "TIMESCAL", "TIMEFMT", "ZEROPNT")
+
+_UNITS_OF_CURVES = {
+    "time": u.d, "time_min": u.d, "time_max": u.d, "band": u.AA, "origin": u.d,
+}  # fmt: skip
+_NO_BAND = 6000.0  # of an object that was refused: any will do
 
 
 def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
@@ -53,18 +70,30 @@ def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
     Parameters
     ----------
     columns : dict
-        The columns of the table by name; wavelengths as Quantities or in Angstrom.
+        The columns of the table by name; wavelengths as Quantities or in Angstrom. With
+        ``band`` and ``origin`` they are times in days.
     meta : dict
         The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``; where it applies
         ``SHAPE`` (of the array that the spectra came in), ``REFUSED`` (see `refusals`),
         ``PRECIS`` (in which the network computed, if not in float32) and ``CONTEXT`` (numbers
         of context in a token, before the last).
     """
-    table = QTable({name: columns[name] for name in COLUMNS}, copy=False)
-    for name in ("wavelength", "wavelength_min", "wavelength_max"):
-        table[name] = u.Quantity(table[name], u.AA, copy=False)
+    if "band" in columns:
+        columns = {name.replace("wavelength", "time"): c for name, c in columns.items()}
+        table = QTable({name: columns[name] for name in CURVE_COLUMNS}, copy=False)
+        for name, unit in _UNITS_OF_CURVES.items():
+            table[name] = u.Quantity(table[name], unit, copy=False)
+    else:
+        table = QTable({name: columns[name] for name in COLUMNS}, copy=False)
+        for name in _PLACES:
+            table[name] = u.Quantity(table[name], u.AA, copy=False)
     table.meta.update(meta)
     return legible(table)
+
+
+def is_of_curves(table: Table) -> bool:
+    """Whether a token table is of light curves."""
+    return "time" in table.colnames and "wavelength" not in table.colnames
 
 
 def legible(table: QTable) -> QTable:
@@ -111,7 +140,8 @@ def check_table(table: Table) -> None:
     """Refuse what is no token table, is empty, or says the same token twice."""
     if not isinstance(table, Table):
         raise TypeError(f"expected a token table (astropy QTable), got {type(table).__name__}")
-    missing = [name for name in COLUMNS if name not in table.colnames]
+    wanted = CURVE_COLUMNS if is_of_curves(table) else COLUMNS
+    missing = [name for name in wanted if name not in table.colnames]
     if missing:
         raise ValueError(f"this is no token table: it lacks the columns {', '.join(missing)}")
     if len(table) == 0:
@@ -143,6 +173,10 @@ class TokenSequence:
     token : float32 array, shape (T, C)
     row : int
         Its first row in the table.
+    band : float64 array, shape (T,), optional
+        Of light curves, whose wavelengths are times in days: the tokens' filters, Angstrom.
+    origin : float
+        Of light curves: time of the first point.
     """
 
     index: int
@@ -157,12 +191,19 @@ class TokenSequence:
     n_valid: np.ndarray
     token: np.ndarray
     row: int
+    band: np.ndarray | None = None
+    origin: float = 0.0
 
     def covers(self, wavelength: np.ndarray) -> np.ndarray:
-        """Where a wavelength lies within one patch of a valid token; shape of the input."""
+        """Where a wavelength lies within one patch of a valid token; shape of the input.
+
+        Or a time: of light curves within the longer of that patch and a usual one.
+        """
         low, high = self.wavelength_min[self.valid], self.wavelength_max[self.valid]
         n_pixels = self.n_pixels[self.valid]
         reach = (high - low) * n_pixels / np.maximum(n_pixels - 1, 1)
+        if self.band is not None and reach.size:
+            reach = np.maximum(reach, np.median(reach))  # one of a single point has no length
         # Intervals that began at or before a wavelength, less those that ended before it.
         begun = np.searchsorted(np.sort(low - reach), wavelength, side="right")
         ended = np.searchsorted(np.sort(high + reach), wavelength, side="left")
@@ -178,12 +219,18 @@ def sequences(table: Table) -> list[TokenSequence]:
         Where the table is no token table, is empty or repeats tokens.
     """
     check_table(table)
-    arrays = {name: np.asarray(table[name]) for name in COLUMNS}
+    curves = is_of_curves(table)
+    own = CURVE_COLUMNS if curves else COLUMNS
+    # Times stand where wavelengths do.
+    arrays = {name.replace("time", "wavelength"): np.asarray(table[name]) for name in own}
     names = table["object_id"]
     if getattr(names, "mask", None) is not None and names.dtype.kind in "US":
         arrays["object_id"] = names.filled("")  # ECSV masks empty texts
-    for name in ("wavelength", "wavelength_min", "wavelength_max"):
-        arrays[name] = _angstrom(table[name], name)
+    for name in _PLACES:
+        column = name.replace("wavelength", "time") if curves else name
+        arrays[name] = _plain(table[column], column, u.d if curves else u.AA)
+    for name in ("band", "origin") if curves else ():
+        arrays[name] = _plain(table[name], name, _UNITS_OF_CURVES[name])
     order = np.lexsort((arrays["wavelength"], arrays["spectrum_index"]))
     index = arrays["spectrum_index"][order]
     starts = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
@@ -206,6 +253,8 @@ def sequences(table: Table) -> list[TokenSequence]:
                 # FITS hands over big-endian numbers, which torch refuses.
                 arrays["token"][rows].astype(np.float32),
                 int(rows.min()),
+                arrays["band"][rows].astype(np.float64) if curves else None,
+                float(arrays["origin"][first]) if curves else 0.0,
             )
         )
     return out
@@ -214,7 +263,8 @@ def sequences(table: Table) -> list[TokenSequence]:
 def kept_of(table: Table, spectra: Sequence[TokenSequence]) -> dict[str, Any]:
     """What was kept of each spectrum beside its tokens: a column of N values by its name."""
     rows = [one.row for one in spectra]
-    return {name: table[name][rows] for name in table.colnames if name not in COLUMNS}
+    own = CURVE_COLUMNS if is_of_curves(table) else COLUMNS
+    return {name: table[name][rows] for name in table.colnames if name not in own}
 
 
 def text_of(name: Any) -> str | int:
@@ -230,30 +280,36 @@ def has_unit(column: Any) -> bool:
     return unit is not None and not isinstance(unit, u.UnrecognizedUnit)
 
 
-def _angstrom(column: Any, name: str) -> np.ndarray:
-    """Wavelengths of a table as plain numbers; without their unit they are still Angstrom."""
+def _plain(column: Any, name: str, unit: u.UnitBase) -> np.ndarray:
+    """Wavelengths or times of a table as plain numbers; without their unit they still are."""
     if not has_unit(column):
         return np.asarray(column, dtype=np.float64)
     try:
-        return u.Quantity(column, copy=False).to_value(u.AA).astype(np.float64)
+        return u.Quantity(column, copy=False).to_value(unit).astype(np.float64)
     except u.UnitConversionError as error:
         raise ValueError(
-            f"the column {name} of the token table is in {column.unit}, which is no wavelength: "
-            "something has changed it; its numbers were Angstrom"
+            f"the column {name} of the token table is in {column.unit}, which is no "
+            f"{'time' if unit == u.d else 'wavelength'}: something has changed it; its numbers "
+            f"were {'days' if unit == u.d else 'Angstrom'}"
         ) from error
 
 
 def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     """Token sequences padded to the longest of them."""
     # What was refused lies nowhere (NaN), and is never looked at.
-    place = padded([np.nan_to_num(s.wavelength, nan=1.0) for s in spectra], fill=None)
+    place = padded([np.nan_to_num(s.wavelength - s.origin, nan=1.0) for s in spectra], fill=None)
     half = padded([np.nan_to_num(s.wavelength - s.wavelength_min) for s in spectra])
+    band = None
+    if spectra[0].band is not None:
+        filters = [np.nan_to_num(s.band, nan=_NO_BAND) for s in spectra if s.band is not None]
+        band = torch.from_numpy(padded(filters, fill=None))
     return TokenBatch(
         torch.from_numpy(padded([s.token for s in spectra], np.float32)),
         torch.from_numpy(place),
         torch.from_numpy(half),
         torch.from_numpy(padded([s.valid for s in spectra], bool)),
         torch.ones(len(spectra)),
+        band=band,
     )
 
 

@@ -32,22 +32,33 @@ __all__ = [
 DEFAULT = "small-v1.1"
 
 
-def list_models() -> list[str]:
+def list_models(coordinate_unit: str | None = None) -> list[str]:
     """Names of the pretrained tokenizers that `load_model` knows.
+
+    Parameters
+    ----------
+    coordinate_unit : str, optional
+        Only those of this coordinate: ``"Angstrom"`` for spectra, ``"d"`` for light curves.
 
     Returns
     -------
     names : list of str
-        Those that come with the package, the default first; then those that `load_model`
-        downloads when they are first asked for. A name never changes its weights.
+        Those that come with the package, the default first and those of light curves last; then
+        those that `load_model` downloads when they are first asked for (of spectra). A name never
+        changes its weights.
 
     Examples
     --------
     >>> import spectok
     >>> spectok.list_models()
-    ['small-v1.1', 'small-v1']
+    ['small-v1.1', 'small-v1', 'lightcurve-v1']
+    >>> spectok.list_models("d")
+    ['lightcurve-v1']
     """
-    return [*_embedded_names(), *sorted(DOWNLOADS)]
+    names = [*_embedded_names(), *sorted(DOWNLOADS)]
+    if coordinate_unit is None:
+        return names
+    return [name for name in names if _unit_of(name) == coordinate_unit]
 
 
 def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralTokenizer:
@@ -215,7 +226,19 @@ def _embedded() -> Any:
 
 def _embedded_names() -> list[str]:
     names = (entry.name for entry in _embedded().iterdir() if (entry / CONFIG).is_file())
-    return sorted(names, key=lambda name: (name != DEFAULT, name))
+    return sorted(names, key=lambda name: (name != DEFAULT, _unit_of(name) != _SPECTRA, name))
+
+
+_SPECTRA = "Angstrom"
+
+
+def _unit_of(name: str) -> str:
+    """The unit of an embedded model's coordinate; what is downloaded is of spectra."""
+    file = _embedded() / name / CONFIG
+    if not file.is_file():
+        return _SPECTRA
+    described = json.loads(file.read_text(encoding="utf-8"))
+    return described["config"].get("coordinate_unit", _SPECTRA)
 
 
 def _read(name: str, config_file: Any, weights_file: Any) -> SpectralTokenizer:

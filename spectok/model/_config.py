@@ -52,7 +52,8 @@ class ModelConfig:
         Shortest and longest of them, in ``coordinate_unit``.
     coordinate_unit : str
         What the coordinate is: ``"Angstrom"`` for vacuum wavelengths, ``"d"`` for times in
-        days. `spectok.encode` refuses spectra where the model's is not Angstrom.
+        days, of light curves. `spectok.encode` refuses spectra where the model's is not
+        Angstrom, and light curves where it is not days.
     embedding_size : int
         Numbers of an embedding, E; 0 for a tokenizer without a reader, which makes none.
     reader_width, reader_heads : int
@@ -137,6 +138,11 @@ class ModelConfig:
     def n_cosines(self) -> int:
         """Cosines of a token: what the context and the noise leave of its numbers."""
         return self.token_size - 1 - self.context_size
+
+    @property
+    def of_times(self) -> bool:
+        """Whether the model is one of light curves: of times, and of bands beside them."""
+        return self.coordinate_unit == "d"
 
     @property
     def size(self) -> str:

@@ -206,7 +206,7 @@ def sum_of_cosines(
     """
     values, distances = [], []
     for which in bracket(centre, valid, target):
-        width = half.gather(1, which)
+        width = half.gather(1, which).clamp(min=LEAST_SIZE)
         place = position_in_patch(target, centre.gather(1, which), width, patch_size)
         inside = place.clamp(0.0, 1.0)
         basis = cosines(inside.to(coefficients.device, torch.float32), coefficients.shape[-1])

@@ -56,7 +56,8 @@ def _about(model: Any) -> tuple[str, dict[str, str]]:
     return f"{type(model).__name__} {name}", {
         "size": f"{config.size}: {blocks}" if config.size else blocks,
         "parameters": f"{number:,}",
-        "token": f"{config.token_size} numbers for each patch of {config.patch_size} pixels",
+        "token": f"{config.token_size} numbers for each patch of {config.patch_size} "
+        + ("points of a light curve" if config.of_times else "pixels"),
         **embedding,
         **known,
         "computes": f"on {first.device}, {dtype}, {mode} mode",

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from spectok.model._bands import N_BAND, band_phases
 from spectok.model._config import ModelConfig
 from spectok.model._cosines import contrast_of, cosines_and_noise
 from spectok.model._embedding import phases
@@ -23,6 +24,7 @@ __all__ = ["Reader", "token_features"]
 _PERIODS, _SHORTEST, _LONGEST = 24, 2e-3, 8.0
 _TOKEN_WIDTH = 64  # numbers of a token before neighbours are joined
 _LOG_LENGTH = 6.0  # ln(wavelength / half a patch) of a typical patch
+_LOG_DAYS = 2.0  # ln(half a patch / day) of one of light curves
 
 
 class Reader(nn.Module):
@@ -31,7 +33,8 @@ class Reader(nn.Module):
     Every token is combined with the logarithm of its wavelength and of its length, and
     neighbours are joined into groups. Transformer blocks, turned by *ln* wavelength so that a
     redshift is a shift, let the groups look at each other; learned queries collect what they
-    found, and a head makes the embedding of it.
+    found, and a head makes the embedding of it. Of light curves the place is the time, over the
+    periods of the model, and the filter stands beside it.
 
     Parameters
     ----------
@@ -52,16 +55,20 @@ class Reader(nn.Module):
         width, number = config.reader_width, config.token_size + config.n_cosines
         self.context_size = config.context_size
         self.group, self.turned = config.reader_group, width // config.reader_heads // 2
+        self.of_times, self.periods = config.of_times, (_SHORTEST, _LONGEST)
+        if self.of_times:
+            self.periods = (config.min_period, config.max_period)
         # Of the features over many spectra: training sets them before it begins.
         self.register_buffer("mean", torch.zeros(number))
         self.register_buffer("scatter", torch.ones(number))
         self.from_token = nn.Linear(number, _TOKEN_WIDTH)
-        self.from_place = nn.Linear(2 * _PERIODS + 1, 2 * _TOKEN_WIDTH)
+        places = 2 * _PERIODS + 1 + (N_BAND if self.of_times else 0)
+        self.from_place = nn.Linear(places, 2 * _TOKEN_WIDTH)
         self.join = nn.Linear(self.group * _TOKEN_WIDTH, width)
         blocks = [Block(width, config.reader_heads) for _ in range(config.reader_blocks)]
         self.blocks = nn.ModuleList(blocks)
         for block in blocks:
-            block.attend_self.start_near(math.log(_LONGEST / _SHORTEST))
+            block.attend_self.start_near(math.log(self.periods[1] / self.periods[0]))
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Parameter(width**-0.5 * torch.randn(config.reader_queries, width))
         self.key_value = nn.Linear(width, 2 * width)
@@ -83,7 +90,14 @@ class Reader(nn.Module):
         seen = seen.clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
         return torch.where(valid.unsqueeze(-1), seen, 0.0)
 
-    def forward(self, features: Tensor, wavelength: Tensor, half: Tensor, valid: Tensor) -> Tensor:
+    def forward(
+        self,
+        features: Tensor,
+        wavelength: Tensor,
+        half: Tensor,
+        valid: Tensor,
+        band: Tensor | None = None,
+    ) -> Tensor:
         """Embeddings of spectra.
 
         Parameters
@@ -94,6 +108,8 @@ class Reader(nn.Module):
             Centre of each token's patch, ascending, and half its length.
         valid : `torch.Tensor` of bool, shape (N, T)
             Tokens that count.
+        band : `torch.Tensor`, float64, shape (N, T), optional
+            Of light curves: the tokens' filters.
 
         Returns
         -------
@@ -107,10 +123,15 @@ class Reader(nn.Module):
             last = wavelength.new_ones(1, missing)
             wavelength = torch.cat([wavelength, wavelength[:, -1:] * last], 1)
             half = torch.cat([half, half[:, -1:] * last], 1)
-        place = wavelength.log()
-        angle = (2.0 * math.pi) * phases(place, (_SHORTEST, _LONGEST), _PERIODS)
-        length = (half.clamp(min=LEAST_HALF) / wavelength).log().float() + _LOG_LENGTH
-        about = torch.cat([angle.sin(), angle.cos(), length.unsqueeze(-1)], dim=-1)
+            band = None if band is None else torch.cat([band, band[:, -1:] * last], 1)
+        place = wavelength if self.of_times else wavelength.log()
+        angle = (2.0 * math.pi) * phases(place, self.periods, _PERIODS)
+        if self.of_times:
+            length = half.clamp(min=LEAST_HALF).log().float() - _LOG_DAYS
+        else:
+            length = (half.clamp(min=LEAST_HALF) / wavelength).log().float() + _LOG_LENGTH
+        beside = [] if band is None else [band_phases(band)]
+        about = torch.cat([angle.sin(), angle.cos(), length.unsqueeze(-1), *beside], dim=-1)
         gain, offset = self.from_place(about.to(features.device)).chunk(2, -1)
         x = self.from_token(features) * (1.0 + gain) + offset
         x = x * valid.unsqueeze(-1)
@@ -119,7 +140,7 @@ class Reader(nn.Module):
         valid = valid.unflatten(1, (-1, self.group)).any(-1)
         mask = attention_mask(valid)
         place = place.unflatten(1, (-1, self.group)).mean(-1)
-        at = rotation(phases(place, (_SHORTEST, _LONGEST), self.turned).to(x.device))
+        at = rotation(phases(place, self.periods, self.turned).to(x.device))
         for block in self.blocks:
             x = block(x, mask, at)
         key, value = self.key_value(self.norm(x)).chunk(2, -1)

@@ -9,13 +9,13 @@ on a number stands in ``_limits.py``, the code of a single patch in ``_cosines.p
 
 from __future__ import annotations
 
-import math
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from spectok._batch import SpectrumBatch, TokenBatch
+from spectok.model._bands import BandEmbedding, keep_bands_apart
 from spectok.model._config import ModelConfig
 from spectok.model._cosines import (
     asinh,
@@ -31,6 +31,7 @@ from spectok.model._cosines import (
 )
 from spectok.model._display import Origin, as_html, as_text
 from spectok.model._embedding import WavelengthEmbedding, patch_place, patchify, unpatchify
+from spectok.model._initial import initialise
 from spectok.model._interpolate import interpolate_tokens
 from spectok.model._limits import (
     EXTREME,
@@ -40,11 +41,12 @@ from spectok.model._limits import (
     LOG_MODEL_SIGMA,
 )
 from spectok.model._reader import Reader
-from spectok.model._transformer import Attention, Block, Rotation, attention_mask, rotation
+from spectok.model._transformer import Block, Rotation, attention_mask, rotation
 
 __all__ = ["SpectralTokenizer"]
 
-_CHANNELS = 4  # per pixel: flux, flux over error, one over error, validity
+# Per pixel: flux, flux over error, one over error, validity; of light curves its place as well.
+_CHANNELS = 4
 
 
 class SpectralTokenizer(nn.Module):
@@ -92,7 +94,8 @@ class SpectralTokenizer(nn.Module):
         self.card: dict[str, Any] = {}
         width, patch = config.width, config.patch_size
         periods = (config.n_periods, config.min_period, config.max_period)
-        self.embed_patch = nn.Linear(_CHANNELS * patch, width)
+        channels = _CHANNELS + config.of_times
+        self.embed_patch = nn.Linear(channels * patch, width)
         self.embed_wavelength = WavelengthEmbedding(*periods, width)
         self.encoder = nn.ModuleList(
             Block(width, config.heads) for _ in range(config.encoder_blocks)
@@ -109,41 +112,13 @@ class SpectralTokenizer(nn.Module):
         )
         self.norm_output = nn.LayerNorm(width)
         self.to_pixels = nn.Linear(width, 2 * patch)
-        self._initialise()
+        if config.of_times:
+            self.embed_band, self.embed_output_band = BandEmbedding(width), BandEmbedding(width)
+        initialise(self)
         self.reader = Reader(config) if config.embedding_size else None
 
     # A few lines in place of torch's hundred.
     __repr__, _repr_html_ = as_text, as_html
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5)
-                nn.init.zeros_(module.bias)
-        log_range = math.log(self.config.max_period / self.config.min_period)
-        for module in self.modules():
-            if isinstance(module, Attention):
-                module.start_near(log_range)
-        for blocks in (self.encoder, self.decoder):
-            for block in cast("list[Block]", blocks):
-                # Keeps the residual stream of a deep stack at the size of a shallow one.
-                for last in (block.attend_self.out, cast("nn.Linear", block.feed[-1])):
-                    last.weight.data.mul_((2 * len(blocks)) ** -0.5)
-                if block.attend_cross is not None:
-                    nn.init.zeros_(block.attend_cross.out.weight)
-        # A new model is a sum of cosines in every patch; it learns what to make of them.
-        for last in (
-            self.to_token,
-            self.to_pixels,
-            self.embed_wavelength.project,
-            self.embed_output.project,
-        ):
-            nn.init.zeros_(last.weight)
-        if self.config.context_size:
-            # Context is the network's own from the first step.
-            context = self.to_token.weight[self.config.n_cosines : -1]
-            nn.init.trunc_normal_(context, std=self.config.width**-0.5)
-        self.to_pixels.bias.data[self.config.patch_size :] = math.log(0.5)
 
     def features(self, flux: Tensor, sigma: Tensor, visible: Tensor, smooth: Tensor) -> Tensor:
         """What the network sees of a patch.
@@ -206,7 +181,9 @@ class SpectralTokenizer(nn.Module):
         flux = (batch.flux / scale[:, None]).clamp(-EXTREME, EXTREME)
         sigma = (batch.sigma / scale[:, None]).clamp(1 / EXTREME, EXTREME)
         seen = patchify(visible, patch)  # (N, T, P)
-        valid = (patchify(batch.valid, patch).sum(-1) > patch // 2) & seen.any(-1)  # (N, T)
+        # A patch of spectra is mostly good or no token; of light curves each point is one.
+        least = 0 if self.config.of_times else patch // 2
+        valid = (patchify(batch.valid, patch).sum(-1) > least) & seen.any(-1)  # (N, T)
         flux, sigma = patchify(flux, patch), patchify(sigma, patch)  # (N, T, P)
         centre, half = patch_place(batch.wavelength, patch)  # (N, T), float64
 
@@ -216,8 +193,14 @@ class SpectralTokenizer(nn.Module):
             # (N, T, M) and (N, T, 1)
             fitted, log_noise = self.local_code(flux, sigma, seen, basis)
             smooth = (basis @ fitted.unsqueeze(-1)).squeeze(-1)  # (N, T, P)
-            x = self.embed_patch(self.features(flux, sigma, seen, smooth))  # (N, T, D)
+            x = self.features(flux, sigma, seen, smooth)
+            if self.config.of_times:
+                # Where in the patch each point stands: cos(pi x), from 1 to -1.
+                x = torch.cat([x, basis[..., 1].expand_as(flux)], -1)
+            x = self.embed_patch(x)  # (N, T, D)
         x = x + self.embed_wavelength(centre, half)
+        if self.config.of_times:
+            x = x + self.embed_band(batch.band)
 
         # 2. The patches look at each other.
         mask, at = attention_mask(valid), self._rotation(centre, x)
@@ -237,12 +220,14 @@ class SpectralTokenizer(nn.Module):
             value = make_token(fitted, log_noise + noise, context)  # (N, T, C)
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
-        return TokenBatch(value, centre, half, valid, scale, from_noise)
+        return TokenBatch(value, centre, half, valid, scale, from_noise, batch.band)
 
     # What a token starts from; ablations replace it.
     local_code = staticmethod(fit_cosines)
 
-    def _basis(self, wavelength: Tensor, centre: Tensor, half: Tensor) -> Tensor:
+    def _basis(
+        self, wavelength: Tensor, centre: Tensor, half: Tensor, number: int | None = None
+    ) -> Tensor:
         """Cosines at the pixels of every patch: (N, T, P, M), or (1, T, P, M) for one grid."""
         # Where the answer is at hand: a GPU computes them all in less time than it takes to ask.
         asks = wavelength.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -252,10 +237,14 @@ class SpectralTokenizer(nn.Module):
         place = position_in_patch(
             patchify(wavelength, patch), centre.unsqueeze(-1), half.unsqueeze(-1), patch
         )
-        return cosines(place.float(), self.config.n_cosines)
+        return cosines(place.float(), number or self.config.n_cosines)
 
     def decode(
-        self, tokens: TokenBatch, wavelength: Tensor, wanted: Tensor | None = None
+        self,
+        tokens: TokenBatch,
+        wavelength: Tensor,
+        wanted: Tensor | None = None,
+        band: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Tokens to spectra on a grid, in units of each spectrum's scale.
 
@@ -267,6 +256,8 @@ class SpectralTokenizer(nn.Module):
             Laid out in patches, vacuum Angstrom.
         wanted : `torch.Tensor` of bool, shape (N, S * P), optional
             Pixels asked for; patches without one (padding) are left out of the attention.
+        band : `torch.Tensor`, float64, shape (N, S), optional
+            Of light curves: the filters of the patches that are asked for.
 
         Returns
         -------
@@ -287,8 +278,16 @@ class SpectralTokenizer(nn.Module):
             local = cosines_and_noise(value, self.config.context_size)  # (N, T, M + 1)
             coefficients, log_noise = coefficients_of(local), local[..., -1:]
             token = self.from_token(torch.cat([value, contrast_of(local)], dim=-1))  # (N, T, D)
-        x = interpolate_tokens(token, tokens.wavelength, tokens.valid, centre)  # (N, S, D)
+        # Tokens lie along one line; of light curves each band has a stretch of its own.
+        line, asked, points = tokens.wavelength, centre, wavelength
+        if self.config.of_times:
+            own, other = keep_bands_apart(tokens.band, tokens.valid, band)
+            line, asked = line + own, asked + other
+            points = points + other.repeat_interleave(patch, 1)
+        x = interpolate_tokens(token, line, tokens.valid, asked)  # (N, S, D)
         x = x + self.embed_output(centre, half)
+        if self.config.of_times:
+            x = x + self.embed_output_band(band)
 
         # 2. The patches asked for look at each other and at all tokens.
         mask = None if wanted is None else attention_mask(patchify(wanted, patch).any(-1))
@@ -301,10 +300,11 @@ class SpectralTokenizer(nn.Module):
         with _float32(x):
             # (N, S, P) each
             flux, log_sigma = self.to_pixels(self.norm_output(x.float())).chunk(2, -1)
-            smooth = sum_of_cosines(
-                coefficients, tokens.wavelength, tokens.half, tokens.valid, wavelength, patch
-            )
-            noise = interpolate_tokens(log_noise, tokens.wavelength, tokens.valid, wavelength)
+            if self.config.of_times:  # cosines over the patch, taken at each point's own time
+                basis = self._basis(wavelength, centre, half, patch).to(flux.device)
+                flux, log_sigma = ((basis @ k.unsqueeze(-1))[..., 0] for k in (flux, log_sigma))
+            smooth = sum_of_cosines(coefficients, line, tokens.half, tokens.valid, points, patch)
+            noise = interpolate_tokens(log_noise, line, tokens.valid, points)
             noise = noise.squeeze(-1).exp()  # (N, S * P), as all that follows
             change = unpatchify(flux).clamp(-LARGEST_CHANGE, LARGEST_CHANGE).sinh()
             flux = smooth + noise * change
@@ -338,9 +338,10 @@ class SpectralTokenizer(nn.Module):
         half, order = tokens.half.gather(1, order), order.to(tokens.value.device)
         valid = tokens.valid.gather(1, order)
         value = tokens.value.gather(1, order.unsqueeze(-1).expand_as(tokens.value))
+        band = None if tokens.band is None else tokens.band.gather(1, order.to(half.device))
         with _float32(value):
             features = self.reader.features(value, valid)
-            embedding = self.reader(features, wavelength, half, valid)
+            embedding = self.reader(features, wavelength, half, valid, band)
         return torch.where(valid.any(1, keepdim=True), embedding, 0.0)
 
     def _rotation(self, centre: Tensor, like: Tensor) -> Rotation:
@@ -374,7 +375,7 @@ class SpectralTokenizer(nn.Module):
         """
         tokens = self.encode(batch, hidden)
         target = batch if target is None else target
-        return tokens, *self.decode(tokens, target.wavelength, target.valid)
+        return tokens, *self.decode(tokens, target.wavelength, target.valid, target.band)
 
 
 def _float32(like: Tensor) -> torch.autocast:

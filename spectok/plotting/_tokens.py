@@ -21,6 +21,8 @@ def plot_tokens(
 ) -> Axes:
     """Plot the tokens of one spectrum against wavelength, a row for each channel.
 
+    Those of a light curve are plotted against time, band upon band from the bluest upwards.
+
     Parameters
     ----------
     tokens : `~astropy.table.QTable`
@@ -62,6 +64,8 @@ def plot_tokens(
         )
     if axes is None:
         _, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    if "band" in rows.colnames and "time" in rows.colnames:
+        return _of_curve(rows, axes, title)
     low, high = (u.Quantity(rows[name]) for name in ("wavelength_min", "wavelength_max"))
     unit = let_carry(axes.xaxis, wavelength_unit(low.unit), "the wavelength of the tokens is")
     half = 0.5 * (high - low) / np.maximum(np.asarray(rows["n_pixels"]) - 1, 1)
@@ -93,5 +97,34 @@ def plot_tokens(
     axes.set_xlim(left.min(), right.max())
     axes.set_xlabel(named("vacuum wavelength", unit))
     axes.set_ylabel("channel of the token")
+    axes.set_title(f"{rows['object_id'][0]}: {len(rows)} tokens" if title is None else title)
+    return axes
+
+
+def _of_curve(rows: Table, axes: Axes, title: str | None) -> Axes:
+    """Tokens of a light curve: one strip for each band, its channels from below."""
+    from matplotlib.colors import AsinhNorm
+
+    values = np.asarray(rows["token"], dtype=float)
+    reach = np.percentile(np.abs(values), 99) or 1.0
+    norm = AsinhNorm(np.median(np.abs(values)) or reach, -reach, reach)
+    low, high = (np.asarray(u.Quantity(rows[name]).value) for name in ("time_min", "time_max"))
+    least = 0.004 * max(high.max() - low.min(), 1.0)
+    band = np.asarray(u.Quantity(rows["band"]).value)
+    bands, size = np.unique(band), values.shape[1]
+    for first, last, one, token in zip(low, high, band, values, strict=True):
+        base = int(np.searchsorted(bands, one)) * (size + 1)
+        image = axes.pcolormesh(
+            [first - least, last + least],
+            base + np.arange(size + 1),
+            token[:, None],
+            cmap="RdBu_r",
+            norm=norm,
+            rasterized=True,
+        )
+    axes.figure.colorbar(image, ax=axes, label="value (asinh scale)", extend="both")
+    axes.set_yticks(np.arange(bands.size) * (size + 1) + size / 2, [f"{b:.0f} Å" for b in bands])
+    axes.set_xlabel("time [d]")
+    axes.set_ylabel("filter, and its channels")
     axes.set_title(f"{rows['object_id'][0]}: {len(rows)} tokens" if title is None else title)
     return axes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import QTable
 
+from spectok._tokens import is_of_curves
 from spectok.probes._decoded import nearest_decoded
 from spectok.probes._embedded import Spectra, as_embedded, can_embed, named
 
@@ -164,6 +165,11 @@ def _by_flux(
             raise TypeError(
                 f"method='flux' decodes, and {side.what} holds no token table: give that of "
                 "spectok.encode; for method='embedding', a table of spectok.embed"
+            )
+        if side is not None and is_of_curves(side.table):
+            raise ValueError(
+                "method='flux' compares decoded spectra, and these are light curves: use "
+                "method='embedding'"
             )
     reference = None if known is None else known.table
     return nearest_decoded(

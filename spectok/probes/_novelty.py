@@ -16,7 +16,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from spectok._codec import embed
 from spectok._codec._network import matching
 from spectok._codec._run import encode_rows
-from spectok._convert import Rows, convert_spectra
+from spectok._convert import Rows, convert_spectra, is_curve
 from spectok._tokens import TokenSequence, meta_of, sequences
 from spectok._weights import model_identity, resolve
 from spectok.model import SpectralTokenizer
@@ -61,8 +61,8 @@ def novelty(
     that are at least as odd. Below a tenth it is that of a power law through their oddest tenth
     (Hill 1975), so that the oddest can be told apart.
 
-    Of tokens and embeddings, whose pixels are gone, the distance between embeddings alone is
-    judged, among all spectra of the reference.
+    Of tokens and embeddings, whose pixels are gone, and of light curves, the distance between
+    embeddings alone is judged, among all spectra of the reference.
 
     Parameters
     ----------
@@ -134,6 +134,9 @@ def novelty(
     """
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(_METHODS)}, not {method!r}")
+    if is_curve(spectra) or (isinstance(spectra, list) and any(map(is_curve, spectra[:1]))):
+        # Of light curves the embedding is judged: patches of four points have no blocks to hide.
+        spectra = embed(spectra, model=model, object_id=object_id, device=device)
     if _is_read(spectra):
         return _of_embeddings(spectra, reference, method, model, device)
     network = resolve(model, device)

@@ -12,6 +12,7 @@ from astropy.table import Table
 
 from spectok._batch import padded
 from spectok._tokens import group
+from spectok.probes._curves import is_curve_item, on_a_line
 from spectok.probes._network import ProbeBatch
 
 __all__ = [
@@ -220,7 +221,7 @@ def _of_items(tokens: Any) -> Inputs:
             f"{type(tokens).__name__}: give what spectok.encode makes of spectra"
         )
     items = np.empty(len(tokens), dtype=object)
-    items[:] = list(tokens)
+    items[:] = [on_a_line(one) if is_curve_item(one) else one for one in tokens]
     if not len(items):
         raise ValueError("there is no spectrum to work on")
     for row, item in enumerate(items):

@@ -1,5 +1,6 @@
 from ._curriculum import training_simulators
 from ._data import Batches, Source
+from ._lightcurves import Curve, LightCurveBatches
 from ._loop import fit
 from ._loss import gaussian_loss
 from ._match import fit_reader
@@ -11,6 +12,8 @@ from ._views import ViewPack, open_views
 
 __all__ = [
     "Batches",
+    "Curve",
+    "LightCurveBatches",
     "MockSpectra",
     "RealSpectra",
     "Source",

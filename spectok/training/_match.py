@@ -123,7 +123,8 @@ class Matching(nn.Module):
 
 def _seen(reader: Reader, view: dict[str, Tensor]) -> dict[str, Tensor]:
     features = reader.features(view["value"].float(), view["valid"])
-    return {"features": features} | {k: view[k] for k in ("wavelength", "half", "valid")}
+    places = ("wavelength", "half", "valid", "band")
+    return {"features": features} | {k: view[k] for k in places if k in view}
 
 
 def fit_reader(

@@ -20,6 +20,7 @@ __all__ = ["ViewPack", "open_views"]
 
 _TRIES = 20  # after which a pack is refused
 _KEYS = ("value", "wavelength", "half", "valid")
+_OF_CURVES = "band"  # which views of light curves have beside
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class ViewPack:
     views : mapping of str to mapping of str to `torch.Tensor`
         For each view by name ``value`` (N, T, C), ``wavelength`` and ``half`` (N or 1, T;
         float64, ascending) and ``valid`` (N, T; bool): a `~spectok._batch.TokenBatch` in
-        ascending wavelength, without its scale.
+        ascending wavelength, without its scale. Of light curves, where times stand for
+        wavelengths, ``band`` (N, T; float64) as well.
     truth : `torch.Tensor`, shape (N, B), optional
         Noise-free flux over its median on one grid for all objects of the pack; NaN where not
         known.
@@ -148,7 +150,7 @@ def _cut(
     columns = first + (kept[:, None] * group + np.arange(group)).ravel()
     index = torch.from_numpy(columns[columns < number])
     cut = {}
-    for key in _KEYS:
+    for key in (*_KEYS, _OF_CURVES) if _OF_CURVES in view else _KEYS:
         array = view[key]
         own = array[rows] if len(array) > 1 or key in ("value", "valid") else array
         cut[key] = own.index_select(1, index)
@@ -162,7 +164,7 @@ def open_views(path: str | PathLike[str]) -> ViewPack:
     ----------
     path : path
         A safetensors file with ``VIEW.value``, ``VIEW.wavelength``, ``VIEW.half`` and
-        ``VIEW.valid`` for each view, and perhaps ``truth``.
+        ``VIEW.valid`` for each view, of light curves ``VIEW.band``, and perhaps ``truth``.
 
     Returns
     -------
@@ -201,6 +203,14 @@ def open_views(path: str | PathLike[str]) -> ViewPack:
                 + (f", it lacks {', '.join(lost)}" if lost else "")
                 + ": see spectok.training.open_views for what is in one"
             )
-        views = {name: {key: file.get_tensor(f"{name}.{key}") for key in _KEYS} for name in names}
+        there = set(file.keys())
+        views = {
+            name: {
+                key: file.get_tensor(f"{name}.{key}")
+                for key in (*_KEYS, _OF_CURVES)
+                if f"{name}.{key}" in there
+            }
+            for name in names
+        }
         truth = file.get_tensor("truth") if "truth" in file.keys() else None  # noqa: SIM118
     return ViewPack(views, truth)

@@ -18,6 +18,8 @@ def test_the_default_has_the_tokenizer_of_the_first():
 def test_list():
     assert spectok.list_models()[:2] == ["small-v1.1", "small-v1"]
     assert spectok.load_model().config.embedding_size == 128
+    assert spectok.list_models("d") == ["lightcurve-v1"]
+    assert "lightcurve-v1" not in spectok.list_models("Angstrom")
 
 
 @pytest.mark.slow
