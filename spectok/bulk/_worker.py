@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from spectok._weights import resolve
+from spectok._weights import model_identity, resolve
 from spectok.bulk._options import Options
 from spectok.model import SpectralTokenizer
 
@@ -41,10 +41,10 @@ def network_of(options: Options) -> SpectralTokenizer:
                 _networks[key] = resolve(options.model, options.device)
             network = _networks[key]
     if options.with_embedding and network.reader is None:
-        name = "this model" if network.origin is None else f"the model {network.origin.name!r}"
+        name, _ = model_identity(network)
         raise ValueError(
-            f"{name} has no reader and makes no embeddings: take the default model, or "
-            'write="tokens"'
+            f"the model {name!r} has no reader and makes no embeddings: take the default model, "
+            'or write="tokens"'
         )
     return network
 

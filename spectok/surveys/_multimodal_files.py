@@ -14,17 +14,9 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "SURVEYS",
-    "Chunk",
-    "SurveyFile",
-    "cuts",
-    "find_files",
-    "inspect_file",
-    "opened",
-    "read_chunks",
-    "report",
-    "surveys_of",
-]
+    "SURVEYS", "Chunk", "SurveyFile", "cuts", "find_files", "inspect_file", "opened",
+    "read_chunks", "report", "surveys_of",
+]  # fmt: skip
 
 _HDF5, _PARQUET = (".hdf5", ".h5"), (".parquet", ".pq")
 # Names of columns in lower case; of Parquet files' struct "spectrum" as in the HDF5 files. The
