@@ -26,6 +26,8 @@ __all__ = ["main"]
 
 # Nothing but the standard library is imported up here: --help answers at once.
 
+_SHOWN = 5  # spectra of a file
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
@@ -271,10 +273,8 @@ def _info(args: argparse.Namespace) -> int:
         _info_of_table(args.name, tokens)
         return 0
     if args.name is not None and Path(args.name).is_file():
-        raise ValueError(
-            f"{args.name} is neither a token table nor the folder of a model; spectra are shown "
-            "by spectok plot"
-        )
+        _info_of_spectra(args.name)
+        return 0
     if args.name is None:
         print(f"models: {', '.join(list_models())}")
     model = load_model(args.name)
@@ -311,6 +311,32 @@ def _info_of_table(name: str, tokens: Table) -> None:
     said["flux unit"] = meta.pop("FLUXUNIT") or "none"
     print(f"token table {name}")
     _print_table({**said, **{key.lower(): value for key, value in meta.items()}})
+
+
+def _info_of_spectra(name: str) -> None:
+    """What the weights say of the spectra of a file, at a first look."""
+    from spectok import surveys
+    from spectok._convert import are_arms
+    from spectok.probes import first_look
+
+    spectra = surveys.read(name)
+    table = first_look(list(spectra), arms=are_arms(spectra))
+    print(f"{name}: {len(table)} spectra" if len(table) > 1 else name)
+    for row in table[:_SHOWN]:
+        said = {"object": row["object_id"]}
+        if row["class"]:
+            said["class"] = f"{row['class']} (probability {row['probability']:.2f})"
+        if row["nearest_id"]:
+            said["looks like"] = (
+                f"{row['nearest_id']}: {row['nearest_class']}, redshift "
+                f"{row['nearest_redshift']:.4f} (distance {row['distance']:.3f})"
+            )
+            said["as far from others"] = f"{row['ordinary']:.1%} of ordinary spectra"
+        if row["remark"]:
+            said["but"] = row["remark"]
+        _print_table(said)
+    if len(table) > _SHOWN:
+        print(f"  and {len(table) - _SHOWN} more: spectok.probes.first_look gives a table of all")
 
 
 def _print_table(rows: Mapping[str, Any]) -> None:

@@ -511,8 +511,16 @@ def test_info_of_a_table_says_what_is_in_it(mock_files, model, tmp_path, capsys)
     assert re.search(r"tokens +20, 50.0% of them valid", said)
     assert re.search(r"wavelengths +4320.00 to 4639.00 Angstrom", said)
     assert re.search(r"flux unit +Jy", said)
-    assert main(["info", mock_files[0]]) == 1
-    assert "neither a token table nor the folder of a model" in capsys.readouterr().err
+
+
+def test_info_of_a_spectrum_is_a_first_look(mock_files, tmp_path, capsys):
+    assert main(["info", mock_files[0]]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"object +\S+", said) and re.search(r"looks like +\S+: \w+, redshift", said)
+    assert re.search(r"as far from others +[\d.]+% of ordinary spectra", said)
+    (tmp_path / "nothing.txt").write_text("nothing")
+    assert main(["info", str(tmp_path / "nothing.txt")]) == 1
+    assert "nothing.txt" in capsys.readouterr().err
 
 
 def test_names_that_fits_cannot_hold_are_escaped(tmp_path, tiny, make_arrays):

@@ -34,7 +34,7 @@ LAYER = {
     "simulate": 4,
     "probes": 4,
     "plotting": 4,
-    "bulk": 5,
+    "bulk": TOP,
     "training": 5,
     "_arguments": TOP,
     "_cli": TOP,

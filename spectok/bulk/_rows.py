@@ -13,11 +13,12 @@ from astropy import units as u
 from astropy.table import QTable
 from astropy.utils.exceptions import AstropyUserWarning
 
-from spectok import embed, refusals
+from spectok._codec import embed
 from spectok._codec._run import encode_rows
 from spectok._convert import Rows, parse_unit, stream_arrays
 from spectok._convert._rows import join_arms
 from spectok._flags import TokenFlag
+from spectok._tokens import refusals
 from spectok.bulk._cells import Cell
 from spectok.bulk._options import Options
 from spectok.model import SpectralTokenizer

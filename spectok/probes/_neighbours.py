@@ -6,11 +6,13 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.table import QTable
+from astropy.table import QTable, Table
 
+from spectok._codec import embed
 from spectok._tokens import is_of_curves
 from spectok.probes._decoded import nearest_decoded
 from spectok.probes._embedded import Spectra, as_embedded, can_embed, named
+from spectok.probes._shipped import CATALOGUE, catalogue
 
 if TYPE_CHECKING:
     import torch
@@ -50,10 +52,12 @@ def neighbours(
     ----------
     tokens : `~astropy.table.Table`, sequence or `numpy.ndarray`
         From `spectok.embed` or `spectok.encode`; or what else holds an embedding of every
-        spectrum: items of `spectok.group` with vectors, or numbers of shape (N, E).
-    reference : as ``tokens``, optional
-        Made with the same weights. By default ``tokens``, and then no spectrum is its own
-        neighbour.
+        spectrum: items of `spectok.group` with vectors, or numbers of shape (N, E). Spectra are
+        embedded.
+    reference : as ``tokens``, or ``"catalogue"``, optional
+        Made with the same weights; ``"catalogue"``: the `catalogue` of public spectra that comes
+        with them. By default ``tokens``, and then no spectrum is its own neighbour; of a single
+        spectrum the catalogue.
     n : int
         Neighbours per spectrum.
     method : {"auto", "embedding", "flux"}
@@ -76,7 +80,9 @@ def neighbours(
         ``neighbour_index`` and ``neighbour_id`` (its ``spectrum_index`` and ``object_id`` in
         ``reference``) and ``distance`` (0 to 2). Where too few reference spectra share
         wavelengths with a spectrum, or it has no valid token, the rest of its rows have the index
-        -1, an empty name and a distance of NaN, and one warning counts those spectra.
+        -1, an empty name and a distance of NaN, and one warning counts those spectra. Where the
+        reference has the columns ``class`` and ``redshift``, as the catalogue has, those of the
+        neighbours follow.
         ``meta["METHOD"]`` says which method it was.
 
     Raises
@@ -115,8 +121,14 @@ def neighbours(
             "an embedding has no continuum that could be left out: use method='flux', or leave "
             "continuum=False out"
         )
+    if _are_spectra(tokens):
+        tokens = embed(tokens, model=model, device=device)
+    asked = named(tokens, "tokens")
+    shipped = reference is None and len(asked) == 1 and method != "flux" and continuum
+    if shipped or isinstance(reference, str):
+        reference = _shipped(reference, asked, model)
     own = reference is None
-    sides = [named(tokens, "tokens"), *([] if own else [named(reference, "reference")])]
+    sides = [asked, *([] if own else [named(reference, "reference")])]
     if method == "auto":
         able = continuum and all(can_embed(side, model) for side in sides)
         method = "embedding" if able else "flux"
@@ -140,9 +152,30 @@ def neighbours(
             "distance": distance.ravel(),
         }
     )
+    if isinstance(reference, Table) and {"class", "redshift"} <= set(reference.colnames):
+        for name, empty in (("class", ""), ("redshift", np.nan)):
+            values = np.ma.getdata(reference[name])[there]
+            table[f"neighbour_{name}"] = np.where(flat >= 0, values, empty)
     table.meta.update(asked.meta)
     table.meta["METHOD"] = method
     return table
+
+
+def _are_spectra(given: Any) -> bool:
+    first = given[0] if isinstance(given, (list, tuple)) and len(given) else given
+    return hasattr(first, "spectral_axis")
+
+
+def _shipped(reference: str | None, asked: Spectra, model: Any) -> Table | None:
+    """The catalogue that comes with the weights, where it was asked for or nothing else is."""
+    if reference not in (None, CATALOGUE):
+        raise ValueError(f"reference must be a table or {CATALOGUE!r}, not {reference!r}")
+    try:
+        return catalogue(model=asked.meta.get("MODEL") if model is None else model)
+    except ValueError:
+        if reference is not None:
+            raise
+        return None  # the model has none: a lone spectrum has no neighbours
 
 
 def _same_model(sides: list[Spectra]) -> None:

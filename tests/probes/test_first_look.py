@@ -79,3 +79,22 @@ def test_it_can_be_written(spectra, tmp_path):
     for name in ("a.fits", "a.ecsv", "a.parquet"):
         table.write(tmp_path / name)
         assert len(type(table).read(tmp_path / name)) == 3
+
+
+def test_a_lone_spectrum_is_compared_with_the_catalogue(spectra):
+    found = probes.neighbours(spectra[1], n=3)
+    assert len(found) == 3 and {"neighbour_class", "neighbour_redshift"} <= set(found.colnames)
+    known = {str(name) for name in probes.catalogue()["object_id"]}
+    assert {str(name) for name in found["neighbour_id"]} <= known
+    assert (np.diff(found["distance"]) >= 0).all()
+    both = probes.neighbours(spectra, "catalogue", n=1)
+    assert len(both) == 3 and "neighbour_class" in both.colnames
+    among = probes.neighbours(spectra, n=1)
+    assert set(among["neighbour_index"]) <= {0, 1, 2} and "neighbour_class" not in among.colnames
+
+
+def test_catalogues_that_are_not_there(spectra, tiny):
+    with pytest.raises(ValueError, match="must be a table or 'catalogue'"):
+        probes.neighbours(spectra, "gallery")
+    with pytest.raises(ValueError, match="no catalogue comes with the model"):
+        probes.neighbours(spectok.embed(spectra), "catalogue", model=tiny)

@@ -163,8 +163,6 @@ def test_what_cannot_be_compared(shapes):
             neighbours(given, method="embedding", continuum=False)
     with pytest.raises(TypeError, match="'flux' decodes, and tokens holds no token table"):
         neighbours(numbers, continuum=False)
-    with pytest.raises(TypeError, match="this is a Spectrum, .* spectok.encode"):
-        neighbours(simulate.observe("sdss", 1, seed=1)[0])
     with pytest.raises(ValueError, match="method must be one of auto, embedding, flux, not 'x'"):
         neighbours(tokens, method="x")
 
