@@ -122,6 +122,10 @@ def test_a_catalogue_to_a_catalogue(opened, catalogue, expected, frame, tmp_path
     assert sorted(cone["object_id"]) == sorted(frame["object_id"][away < 0.5])
     # Finished, it returns at once; taken apart, it is made whole.
     files = sorted((tmp_path / "vectors").rglob("Npix*.parquet"))
+    for path in files:  # what lies in a pixel's file lies in the pixel
+        order = int(path.parent.parent.name.removeprefix("Norder="))
+        index = pq.ParquetFile(path).read(["_healpix_29"]).column(0).to_numpy()
+        assert set(index >> 2 * (29 - order)) == {int(path.stem.removeprefix("Npix="))}
     before = {path: path.stat().st_mtime_ns for path in files}
     files[1].unlink()
     assert bulk.encode(source, tmp_path / "vectors", write="both").finished
