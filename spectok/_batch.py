@@ -303,8 +303,13 @@ class SpectrumBatch:
 
     def __getitem__(self, rows: slice | Tensor) -> SpectrumBatch:
         """Some of the spectra."""
-        parts = (self.flux, self.sigma, self.wavelength, self.valid, self.band)
-        return SpectrumBatch(*(None if part is None else part[rows] for part in parts))
+        return SpectrumBatch(
+            self.flux[rows],
+            self.sigma[rows],
+            self.wavelength[rows],
+            self.valid[rows],
+            None if self.band is None else self.band[rows],
+        )
 
     def to(self, device: torch.device | str) -> SpectrumBatch:
         """The same batch on a device."""
@@ -366,6 +371,5 @@ def _float64_to(tensor: Tensor, device: torch.device | str) -> Tensor:
 
 def _padded_bands(bands: Sequence[np.ndarray | None]) -> Tensor | None:
     """Bands of light curves (T_i,) as one tensor (N, T); None for spectra."""
-    if bands[0] is None:
-        return None
-    return torch.from_numpy(padded(bands, fill=None))
+    known = [band for band in bands if band is not None]
+    return torch.from_numpy(padded(known, fill=None)) if known else None

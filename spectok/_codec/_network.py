@@ -76,7 +76,7 @@ def check_coordinate(network: SpectralTokenizer, unit: str = "Angstrom") -> Spec
 
 
 def _called(network: SpectralTokenizer) -> str:
-    return "this model" if network.origin is None else f"the model {network.origin.name!r}"
+    return f"the model {model_identity(network)[0]!r}"
 
 
 CURVE_MODEL = "lightcurve-v1"

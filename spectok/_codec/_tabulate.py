@@ -141,8 +141,9 @@ class TableBuilder:
         if self._clockwork is not None:
             meta["TIMESCAL"] = self._clockwork.scale
             meta["TIMEFMT"] = self._clockwork.format
-        if getattr(flux_unit, "zero_point", None) is not None:
-            meta["ZEROPNT"] = flux_unit.zero_point
+        zero_point = getattr(flux_unit, "zero_point", None)
+        if zero_point is not None:
+            meta["ZEROPNT"] = zero_point
         if self._precision:
             meta["PRECIS"] = self._precision
         if self._shape is not None and -int(np.prod(self._shape)) == self.count:

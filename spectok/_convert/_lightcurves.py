@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -154,12 +155,14 @@ def stream_curve_arrays(
     reader = _Reader(None, bands, zero_point, (), errors)
     given = {"time": time, "flux": flux, "ivar": ivar, "mask": mask, "band": band}
 
+    def member(k: int, where: str) -> Rows:
+        return reader.make(
+            **{name: row(values, k, name) for name, values in given.items()}, where=where
+        )
+
     def members() -> Iterator[Callable[[str], Rows]]:
         for k in range(number):
-            # Bound now: the reader calls it before the next one is made.
-            yield lambda where, k=k: reader.make(
-                **{name: row(values, k, name) for name, values in given.items()}, where=where
-            )
+            yield partial(member, k)
 
     return reader.guarded(members())
 
@@ -221,7 +224,7 @@ class _Reader:
         parts = np.split(order, np.cumsum(np.bincount(which))[:-1])
         for k in np.argsort(first):  # as they come in the table
             rows = np.sort(parts[k])
-            yield lambda where, rows=rows: self._read(table[rows], names[rows[0]], where)
+            yield partial(self._read, table[rows], names[rows[0]])
 
     def _read(self, table: Any, name: Any, where: str) -> Rows:
         meta = mapping_of(getattr(table, "meta", None))
@@ -314,9 +317,10 @@ class _Reader:
             sigma = sigma[order]
         valid &= np.isfinite(sigma) & (sigma > 0)
         self.unit, self.clockwork = unit, self.clockwork or clockwork
+        table_unit: Any = unit  # what a table asks of it a unit of curves has
         return Rows(
-            days, flux[None], sigma[None], valid[None], np.array([int(flags)]), name, where, unit,
-            kept or {}, band=wavelength, clockwork=self.clockwork,
+            days, flux[None], sigma[None], valid[None], np.array([int(flags)]), name, where,
+            table_unit, kept or {}, band=wavelength, clockwork=self.clockwork,
         )  # fmt: skip
 
     def _named(self, key: str, table: Any) -> str | None:

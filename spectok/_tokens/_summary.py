@@ -164,9 +164,9 @@ def group(tokens: Table, vectors: Any = None) -> np.ndarray:
         items[row]["token"] = s.token[s.valid]
     if vectors is None:
         return items
-    beside = _vectors_of(vectors, [s.index for s in spectra], meta)
-    both = np.empty(len(items), [("tokens", object), ("vector", np.float32, beside.shape[1:])])
-    both["tokens"], both["vector"] = items, beside
+    given = _vectors_of(vectors, [s.index for s in spectra], meta)
+    both = np.empty(len(items), [("tokens", object), ("vector", np.float32, given.shape[1:])])
+    both["tokens"], both["vector"] = items, given
     return both
 
 

@@ -280,7 +280,7 @@ class SpectralTokenizer(nn.Module):
             token = self.from_token(torch.cat([value, contrast_of(local)], dim=-1))  # (N, T, D)
         # Tokens lie along one line; of light curves each band has a stretch of its own.
         line, asked, points = tokens.wavelength, centre, wavelength
-        if self.config.of_times:
+        if self.config.of_times and tokens.band is not None and band is not None:
             own, other = keep_bands_apart(tokens.band, tokens.valid, band)
             line, asked = line + own, asked + other
             points = points + other.repeat_interleave(patch, 1)

@@ -81,7 +81,7 @@ def plot_light_curve(
     first, last = rows.wavelength.min(), rows.wavelength.max()
     place = np.linspace(first, last, _POINTS)
     scale = str(tokens.meta.get("TIMESCAL", ""))
-    bands = np.unique(rows.band)
+    bands = np.unique(np.asarray(rows.band))
     colours = mpl.colormaps[_COLOURS](np.linspace(0.05, 0.9, bands.size))
     for band, colour in zip(bands, colours, strict=True):
         some = (rows.band == band) & rows.valid[0]
@@ -89,12 +89,13 @@ def plot_light_curve(
             rows.wavelength[some], rows.flux[0, some], rows.sigma[0, some],
             fmt="o", ms=3, lw=0.8, color=colour, label=f"{band:.0f} Å",
         )  # fmt: skip
-        found = decode(tokens, place * u.d, band=band, model=model)
+        found: Any = decode(tokens, place * u.d, band=band, model=model)
         flux, error = (np.asarray(found[name].value) for name in ("flux", "flux_err"))
         axes.plot(place, flux, color=colour)
         axes.fill_between(place, flux - error, flux + error, color=colour, alpha=0.2, lw=0)
     axes.set_xlabel("time [d]" if not scale else f"MJD ({scale}) [d]")
-    axes.set_ylabel(named("flux", rows.flux_unit.unit))
+    unit = None if rows.flux_unit is None else rows.flux_unit.unit
+    axes.set_ylabel(named("flux", unit))
     axes.set_title(str(tokens["object_id"][0]) if title is None else title)
     axes.legend()
     return axes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -124,7 +124,7 @@ def _vectors(
     device: str | torch.device | None,
 ) -> _Vectors:
     """Decoded spectra in units of their median, as flux per wavelength, with weights."""
-    spectrum = decode(tokens, grid * u.AA, model=model, medium="vacuum", device=device)
+    spectrum: Any = decode(tokens, grid * u.AA, model=model, medium="vacuum", device=device)
     unit = FluxUnit(u.Unit(meta["FLUXUNIT"]), "the token table")
     factor = unit.factor(unit.unit, grid, "the token table")
     flux = np.atleast_2d(spectrum.flux.value * factor)

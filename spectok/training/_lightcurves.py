@@ -63,8 +63,8 @@ class Curve:
         curve : Curve
             Of these points.
         """
-        parts = (self.time, self.band, self.flux, self.sigma, self.truth)
-        return Curve(*(None if part is None else part[some] for part in parts))
+        truth = None if self.truth is None else self.truth[some]
+        return Curve(self.time[some], self.band[some], self.flux[some], self.sigma[some], truth)
 
 
 class LightCurveBatches(Dataset):
@@ -138,8 +138,8 @@ class LightCurveBatches(Dataset):
             wanted = wanted if wanted.size else np.array([rng.integers(kept.size)])
             seen.append(curve.at(kept))
             asked.append(curve.at(wanted))
-            weight = np.where(kept[wanted], self.seen_weight, 1.0)
-            weights.append(weight if curve.truth is None else np.ones(wanted.size))
+            counts = np.where(kept[wanted], self.seen_weight, 1.0)
+            weights.append(counts if curve.truth is None else np.ones(wanted.size))
         noiseless = curves[0].truth is not None
         batch, _ = batch_of_curves(seen, self.patch_size)
         target, layouts = batch_of_curves(asked, self.patch_size, truth=noiseless)
@@ -184,7 +184,12 @@ def batch_of_curves(
     """Curves laid out and padded as one batch, with their layouts; fluxes without noise on ask."""
     layouts = [curve_layout(one.time, one.band, patch_size) for one in curves]
     ready = [
-        Prepared(layout, one.truth if truth else one.flux, one.sigma, np.isfinite(one.flux))
+        Prepared(
+            layout,
+            one.truth if truth and one.truth is not None else one.flux,
+            one.sigma,
+            np.isfinite(one.flux),
+        )
         for layout, one in zip(layouts, curves, strict=True)
     ]
     return SpectrumBatch.of(ready), layouts

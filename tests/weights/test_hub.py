@@ -135,5 +135,5 @@ def test_without_the_library(monkeypatch):
         return real(name, *args, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r'pip install "spectok\[hub\]"'):
+    with pytest.raises(ImportError, match=r'pip install "\.\[hub\]"'):
         find_hub_files("hf://owner/tiny", "config.json")

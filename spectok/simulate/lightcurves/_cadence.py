@@ -76,7 +76,7 @@ class Cadence:
                 return found
         raise ValueError(f"a hundred draws of {self} had fewer than four points: look longer")
 
-    def _visits(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    def _visits(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         length = rng.uniform(*self.length)
         mean = np.exp(rng.uniform(*np.log(self.gap)))
         # Weather: some nights follow each other, and then a week is lost.

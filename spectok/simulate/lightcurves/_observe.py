@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -148,11 +149,12 @@ def observe(
     sigma = np.sqrt(sky**2 + np.maximum(truth, 0) / cadence.gain)
     flux = truth + sigma * rng.normal(size=truth.shape)
     lengths = [len(one[0]) for one in visits]
-    parts = [
+    parts: list[Any] = [
         [row[:length] for row, length in zip(array, lengths, strict=True)]
         for array in (time, band, flux, sigma, truth)
     ]
-    return LightCurves(*parts, kind, redshift)
+    of_time, of_band, of_flux, of_sigma, of_truth = parts
+    return LightCurves(of_time, of_band, of_flux, of_sigma, of_truth, kind, redshift)
 
 
 def _redshifts(rng: np.random.Generator, n: int, sky: np.ndarray) -> np.ndarray:
