@@ -22,6 +22,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Modules whose __all__ users may rely on.
 PUBLIC = [
     "spectok",
+    "spectok.bulk",
     "spectok.plotting",
     "spectok.probes",
     "spectok.probes.metrics",
@@ -37,6 +38,9 @@ PUBLIC = [
 
 # Their examples are only shown: they need what no test has.
 SHOWN = {
+    "spectok.bulk.encode": "a source of spectra",
+    "spectok.bulk.read_tokens": "what a run has written",
+    "spectok.bulk.status": "what a run has written",
     "spectok.simulate.build_templates": "files of templates",
     "spectok.simulate.label_bounds": "templates with emulators",
     "spectok.surveys.MultimodalUniverse": "partitions of the Multimodal Universe",

@@ -89,6 +89,7 @@ def status(output: str | os.PathLike) -> BulkReport:
     Returns
     -------
     report : `BulkReport`
+        Of the files that are there now.
 
     Raises
     ------

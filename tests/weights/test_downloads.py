@@ -148,7 +148,8 @@ def test_names_of_downloads_follow_the_embedded_ones(server, monkeypatch, tmp_pa
     for name in ("a-v1", DEFAULT, "z-v1", "no model"):
         (tmp_path / "embedded" / name).mkdir(parents=True)
         if name != "no model":
-            (tmp_path / "embedded" / name / CONFIG).touch()
+            own = '{"config": {"coordinate_unit": "Angstrom"}}'
+            (tmp_path / "embedded" / name / CONFIG).write_text(own)
     monkeypatch.setattr(_store, "_embedded", lambda: tmp_path / "embedded")
     monkeypatch.setitem(DOWNLOADS, "b-v1", DOWNLOADS[NAME])
     names = spectok.list_models()

@@ -45,6 +45,13 @@ class LightCurves:
         Of `KINDS`.
     redshift : `numpy.ndarray`, shape (N,)
         Of transients; NaN of others.
+
+    Examples
+    --------
+    >>> from spectok.simulate import lightcurves
+    >>> curves = lightcurves.observe("des", 3, seed=1)
+    >>> len(curves), len(curves.time[0]) == len(curves.flux[0])
+    (3, True)
     """
 
     time: list[np.ndarray]
