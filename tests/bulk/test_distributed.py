@@ -192,6 +192,14 @@ def test_a_partition_that_cannot_be_computed(parquet, tmp_path):
 def test_two_workers_on_a_local_cluster(catalogue, expected):
     """Workers are spawned, not forked; each loads the model once and has its own threads."""
     distributed = pytest.importorskip("distributed")
+
+    def of_worker():  # here, so that it travels by value: workers know nothing of the tests
+        import torch
+
+        from spectok.bulk import _worker
+
+        return len(_worker._networks), torch.get_num_threads()
+
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
@@ -200,18 +208,10 @@ def test_two_workers_on_a_local_cluster(catalogue, expected):
     ):
         found = bulk.encode(lsdb.open_catalog(catalogue)).compute()
         check(found, expected)
-        said = client.run(_of_worker)
+        said = client.run(of_worker)
         assert len(said) == 2
         for loaded, threads in said.values():
             assert loaded <= 1 and threads == 1
-
-
-def _of_worker():
-    import torch
-
-    from spectok.bulk import _worker
-
-    return len(_worker._networks), torch.get_num_threads()
 
 
 def test_a_worker_sets_its_threads_once(monkeypatch):
