@@ -90,7 +90,7 @@ def workers(rows=1200):
             LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster),
         ):
-            frame = dd.read_parquet(source, split_row_groups=False)
+            frame = dd.read_parquet(source, split_row_groups=False, dtype_backend="pyarrow")
             bulk.encode(frame.partitions[:2], Path(folder) / "warm2", progress=False)
             begun = time.perf_counter()
             bulk.encode(frame, Path(folder) / "two", progress=False)
