@@ -13,7 +13,7 @@ from spectok.bulk._options import Options
 from spectok.surveys._multimodal_files import surveys_of
 from spectok.surveys._multimodal_records import make_record
 
-__all__ = ["Cell", "cells_of", "check_columns", "needed_columns", "survey_of_schema"]
+__all__ = ["Cell", "cells_of", "check_columns"]
 
 _ROLES = ("wavelength", "flux", "ivar", "mask")
 
@@ -37,7 +37,7 @@ class Cell:
     medium: str | None = None
 
 
-def needed_columns(options: Options) -> list[str]:
+def _needed_columns(options: Options) -> list[str]:
     """Columns of the table without which there is no spectrum."""
     if options.arms == (None,):
         needed = [options.fields["wavelength"], options.fields["flux"]]
@@ -55,7 +55,7 @@ def check_columns(schema: pa.Schema, options: Options, where: str) -> None:
     """
     have = ", ".join(schema.names[:40]) or "none"
     optional = {options.fields.get("mask"), options.fields.get("ivar")}
-    for name in needed_columns(options):
+    for name in _needed_columns(options):
         if name in schema.names:
             if options.arms != (None,):
                 _check_fields(schema.field(name), options, where)
@@ -100,7 +100,7 @@ def _is_list(kind: pa.DataType) -> bool:
     )
 
 
-def survey_of_schema(schema: pa.Schema, options: Options) -> str | None:
+def _survey_of(schema: pa.Schema, options: Options) -> str | None:
     """Whose rows of the Multimodal Universe a table holds, as far as its columns say it."""
     if options.survey != "auto" or len(options.arms) != 1:
         return None if options.survey == "auto" else options.survey
@@ -128,7 +128,7 @@ def cells_of(table: pa.Table, options: Options, *, galah_offset: int = 0) -> lis
     cells : list of `Cell`
         One for each row. Whatever is wrong with a row stands in its ``reason``.
     """
-    survey = survey_of_schema(table.schema, options)
+    survey = _survey_of(table.schema, options)
     arms = [_arm(table, name, options) for name in options.arms]
     cells = []
     for _ in range(table.num_rows):
@@ -159,7 +159,7 @@ def _cell(
         if len(set(lengths.values())) > 1:
             said = ", ".join(f"{count} of {role}" for role, count in lengths.items())
             raise ValueError(f"{where}its lists are not of one length: {said}")
-        found.append(part)
+        found.append(_without_padding(part))
     if not found:
         raise ValueError("it has no spectrum: the cell is null or empty")
     if survey is None:
@@ -172,6 +172,17 @@ def _cell(
         "mask": record.mask,
     }  # fmt: skip
     return Cell([mended], medium="vacuum")
+
+
+def _without_padding(part: dict[str, np.ndarray | None]) -> dict[str, np.ndarray | None]:
+    """The pixels that have a wavelength; all, where none has one."""
+    axis = part["wavelength"]
+    if axis is None or axis.dtype.kind not in "iuf":
+        return part
+    there = np.isfinite(axis) & (axis > 0)
+    if there.all() or not there.any():
+        return part
+    return {role: None if a is None else a[there] for role, a in part.items()}
 
 
 def _arm(

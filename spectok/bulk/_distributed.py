@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from spectok._progress import progress_bar
 from spectok.bulk._columns import SPATIAL_INDEX, about
-from spectok.bulk._folder import begin, forget_failure, is_whole, note_failure, write_file
+from spectok.bulk._folder import begin, is_whole, make_file
 from spectok.bulk._hats import finish_catalogue
 from spectok.bulk._options import Options
 from spectok.bulk._partition import encode_chunks, frame_to_table, partition
 from spectok.bulk._report import BulkReport, report_of
-from spectok.bulk._rows import reason_of
 from spectok.bulk._worker import network_of
 
 __all__ = ["encode_collection", "is_collection", "open_url"]
@@ -25,7 +26,7 @@ def is_collection(source: Any) -> bool:
     return all(hasattr(source, name) for name in ("map_partitions", "to_delayed", "npartitions"))
 
 
-def open_url(url: str, options: Options) -> Any:
+def open_url(url: str) -> Any:
     """A HATS catalogue from an address, through LSDB.
 
     Raises
@@ -73,7 +74,7 @@ def encode_collection(
     number, count = shard
     own = list(zip(parts, targets, strict=True))[number - 1 :: count]
     todo = [(part, target) for part, target in own if not is_whole(folder / target)]
-    # Where all workers see the folder: what comes back is one word for each.
+    # Workers write into the folder themselves, which all of them see.
     write = dask.delayed(_write_partition, pure=False)
     tasks = [write(part, str(folder / target), options) for part, target in todo]
     bar = progress_bar(
@@ -130,25 +131,18 @@ def _targets(source: Any, number: int) -> Sequence[str]:
     ]
 
 
-def _write_partition(part: Any, path: str, options: Options) -> str:
+def _write_partition(part: Any, path: str, options: Options) -> None:
     """Encode one partition into its file, on a worker."""
     target = Path(path)
-    try:
-        frame = _as_frame(part)
-        table = frame_to_table(frame, options)
-        if frame.index.name == SPATIAL_INDEX and SPATIAL_INDEX not in table.column_names:
-            import pyarrow as pa
+    make_file(target, _tables(part, target.name, options), errors=options.errors)
 
-            index = pa.array(frame.index.to_numpy())
-            table = table.add_column(0, SPATIAL_INDEX, index)
-        write_file(target, encode_chunks(table, options, where=target.name))
-    except Exception as error:
-        if options.errors == "raise":
-            raise
-        note_failure(target, reason_of(error))
-        return "failed"
-    forget_failure(target)
-    return "done"
+
+def _tables(part: Any, where: str, options: Options) -> Iterator[pa.Table]:
+    frame = _as_frame(part)
+    table = frame_to_table(frame, options)
+    if frame.index.name == SPATIAL_INDEX and SPATIAL_INDEX not in table.column_names:
+        table = table.add_column(0, SPATIAL_INDEX, pa.array(frame.index.to_numpy()))
+    yield from encode_chunks(table, options, where=where)
 
 
 def _as_frame(part: Any) -> Any:

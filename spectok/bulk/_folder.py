@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spectok.bulk._columns import KEY
-from spectok.bulk._rows import NO_TOKEN, OK
+from spectok.bulk._rows import NO_TOKEN, OK, reason_of
 
 __all__ = [
     "begin",
-    "forget_failure",
     "is_whole",
-    "note_failure",
+    "make_file",
     "read_failures",
     "read_manifest",
     "read_tally",
     "targets_of",
-    "write_file",
 ]
 
 _MANIFEST = "spectok_bulk.json"
@@ -88,7 +86,32 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return json.loads(text)
 
 
-def write_file(path: Path, tables: Iterable[pa.Table]) -> None:
+def make_file(
+    path: Path, tables: Iterable[pa.Table], *, errors: str, sources: Sequence[Path] = ()
+) -> None:
+    """Write a file of the output; what keeps it from being made is noted beside its place.
+
+    Raises
+    ------
+    OSError
+        Where the output cannot be written: an error that names none of the ``sources``.
+    Exception
+        With ``errors="raise"``, whatever came.
+    """
+    noted = path.with_name(path.name + _FAILED)
+    try:
+        _write(path, tables)
+    except Exception as error:
+        ours = isinstance(error, OSError) and not any(str(one) in str(error) for one in sources)
+        if errors == "raise" or ours:
+            raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noted.write_text(json.dumps(reason_of(error)), encoding="utf-8")
+        return
+    noted.unlink(missing_ok=True)
+
+
+def _write(path: Path, tables: Iterable[pa.Table]) -> None:
     """Write tables as one Parquet file that is whole or not there.
 
     Under a name of its own, then renamed: whoever is killed on the way leaves what nobody takes
@@ -150,17 +173,6 @@ def targets_of(folder: Path) -> Iterator[Path]:
     dataset = folder / "dataset"
     inside = dataset.rglob("*.parquet") if dataset.is_dir() else folder.glob("part-*.parquet")
     yield from sorted(path for path in inside if not path.name.startswith("_"))
-
-
-def note_failure(path: Path, reason: str) -> None:
-    """Say beside the place of a file why it could not be made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_name(path.name + _FAILED).write_text(json.dumps(reason), encoding="utf-8")
-
-
-def forget_failure(path: Path) -> None:
-    """Take that back."""
-    path.with_name(path.name + _FAILED).unlink(missing_ok=True)
 
 
 def read_failures(folder: Path) -> dict[str, str]:

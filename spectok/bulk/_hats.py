@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from spectok.bulk._columns import read_about
 from spectok.bulk._folder import targets_of
 
-__all__ = ["finish_catalogue"]
+__all__ = ["check_hats", "finish_catalogue"]
 
 # Of the source, and not of what was made of it.
 _NOT_INHERITED = (
     "default_columns", "hats_estsize", "hats_max_rows", "hats_max_bytes", "skymap_order",
     "skymap_alt_orders", "moc_sky_fraction",
 )  # fmt: skip
+
+
+def check_hats(folder: Path) -> None:
+    """Refuse, before anything is computed, where a catalogue could not be finished.
+
+    Raises
+    ------
+    ImportError
+        Without `hats`.
+    """
+    if find_spec("hats") is None:
+        raise ImportError(
+            f'{folder}: to write a HATS catalogue needs hats: pip install ".[bulk]" in a checkout'
+        )
 
 
 def finish_catalogue(source: Any, folder: Path, n_rows: int) -> None:
@@ -27,21 +42,11 @@ def finish_catalogue(source: Any, folder: Path, n_rows: int) -> None:
     folder : `pathlib.Path`
         The output; written again where it was finished before.
     n_rows : int
-
-    Raises
-    ------
-    ImportError
-        Without `hats`.
     """
-    try:
-        from hats.catalog import PartitionInfo, TableProperties
-        from hats.io.parquet_metadata import write_parquet_metadata
-        from hats.io.paths import get_healpix_from_path
-    except ImportError as error:
-        raise ImportError(
-            f'{folder}: to finish a HATS catalogue needs hats: pip install ".[bulk]" in a checkout'
-        ) from error
     import pyarrow.parquet as pq
+    from hats.catalog import PartitionInfo, TableProperties
+    from hats.io.parquet_metadata import write_parquet_metadata
+    from hats.io.paths import get_healpix_from_path
 
     files = list(targets_of(folder))
     about = read_about(pq.read_schema(files[0]), str(files[0]))

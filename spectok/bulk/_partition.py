@@ -16,9 +16,9 @@ from spectok.bulk._worker import network_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CHUNK", "encode_chunks", "encode_partition", "encode_table"]
+__all__ = ["encode_chunks", "encode_partition", "frame_to_table", "partition"]
 
-CHUNK = 512  # rows that are encoded at once: what stays in memory beside the result
+_CHUNK = 512  # rows that are encoded at once: what stays in memory beside the result
 
 
 def encode_partition(
@@ -89,7 +89,7 @@ def partition(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
     import pandas as pd
 
     table = frame_to_table(frame, options)
-    found = encode_table(table, options)
+    found = pa.concat_tables(encode_chunks(table, options))
     columns = {
         name: pd.Series(
             pd.arrays.ArrowExtensionArray(found.column(name)), index=frame.index, name=name
@@ -122,17 +122,11 @@ def frame_to_table(frame: pd.DataFrame, options: Options) -> pa.Table:
 def _of_objects(series: Any) -> pa.Array:
     """A column of Python's objects; rows that do not go together are left to be refused alone."""
     values = [None if _is_missing(value) else value for value in series]
-    try:
-        return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        pass
-    kinds = []
-    for value in values:
-        try:
-            found = pa.array([value], from_pandas=True).type
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            found = pa.null()
-        kinds.append(found)
+    together = _as_array(values)
+    if together is not None:
+        return together
+    alone = [_as_array([value]) for value in values]
+    kinds = [pa.null() if one is None else one.type for one in alone]
     # The type of most rows; the others become null, and say so.
     usable = [kind for kind in kinds if not pa.types.is_null(kind)]
     if not usable:
@@ -145,14 +139,16 @@ def _of_objects(series: Any) -> pa.Array:
     )  # fmt: skip
 
 
+def _as_array(values: list[Any]) -> pa.Array | None:
+    """Values as Arrow's, or None where they are of no one type."""
+    try:
+        return pa.array(values, from_pandas=True)
+    except pa.ArrowException:  # of its many kinds: a list among dicts, an object of no type
+        return None
+
+
 def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and value != value)
-
-
-def encode_table(table: pa.Table, options: Options, *, galah_offset: int = 0) -> pa.Table:
-    """Encode the rows of an Arrow table; see `encode_partition`."""
-    parts = list(encode_chunks(table, options, galah_offset=galah_offset))
-    return pa.concat_tables(parts)
 
 
 def encode_chunks(
@@ -162,8 +158,8 @@ def encode_chunks(
     network = network_of(options)
     check_columns(table.schema, options, where)
     kept = kept_columns(table.schema.names, options, where)
-    for first in range(0, max(table.num_rows, 1), CHUNK):
-        part = table.slice(first, CHUNK)
+    for first in range(0, max(table.num_rows, 1), _CHUNK):
+        part = table.slice(first, _CHUNK)
         with quiet():
             cells = cells_of(part, options, galah_offset=galah_offset)
             encoded = encode_cells(cells, network, options)

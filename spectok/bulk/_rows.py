@@ -199,15 +199,14 @@ def _converted_together(cells: Sequence[Cell], options: Options) -> dict[int, Ro
     if len(chosen) < 2 or kind is None:
         return {}
     units = {} if kind[0] else options.units
-    columns = {}
+    columns: dict[str, list[Any] | None] = {}
     for role in ("wavelength", "flux", "ivar", "mask"):
-        rows: list[Any] | None = [cells[number].arms[0][role] for number in chosen]
-        if rows is not None and rows[0] is None:
-            rows = None
+        rows: list[Any] = [cells[number].arms[0][role] for number in chosen]
         unit = _unit_of(role, units)
-        if rows is not None and unit is not None:
-            rows = [row * unit for row in rows]
-        columns[role] = rows
+        if rows[0] is None:
+            columns[role] = None
+        else:
+            columns[role] = rows if unit is None else [row * unit for row in rows]
     try:
         found = list(
             stream_arrays(*columns.values(), medium=kind[0] or options.medium, errors="row")
@@ -239,17 +238,13 @@ def _convert(
     wavelength, flux, ivar, mask = (arrays[k] for k in ("wavelength", "flux", "ivar", "mask"))
     units = {} if medium else options.units
     axis: Any = np.asarray(wavelength, float)
-    there = np.isfinite(axis) & (axis > 0)
     unit = _unit_of("wavelength", units) or u.AA
     if not _begins_well(axis, medium, options):
         raise ValueError(
-            f"its wavelengths begin at {axis[there][0] * unit.to(u.AA):.4g} Angstrom, where no "
+            f"its wavelengths begin at {axis[0] * unit.to(u.AA):.4g} Angstrom, where no "
             'spectrum does: say their unit, as in units={"wavelength": "nm"}; logarithms are not '
             "taken"
         )
-    if there.any() and not there.all():  # pixels without a wavelength are padding
-        axis = axis[there]
-        flux, ivar, mask = (a if a is None else a[there] for a in (flux, ivar, mask))
     axis = axis * unit
     in_flux, in_ivar = (_unit_of(role, units) for role in ("flux", "ivar"))
     values: Any = flux if in_flux is None else flux * in_flux
@@ -301,10 +296,9 @@ def _columns(tokens: QTable, network: SpectralTokenizer, options: Options) -> di
 
 def _failed(reason: str, network: SpectralTokenizer, options: Options) -> dict[str, Any]:
     """The columns of one spectrum that could not even be refused."""
-    with quiet():
-        none = Rows.refused(1, ValueError(reason), "the spectrum")
-        return _columns(encode_rows([none], None, network, None, None, None, False), network,
-                        options)  # fmt: skip
+    none = Rows.refused(1, ValueError(reason), "the spectrum")
+    tokens = encode_rows([none], None, network, None, None, None, False)
+    return _columns(tokens, network, options)
 
 
 def _plain(column: Any) -> np.ndarray:

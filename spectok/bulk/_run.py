@@ -14,18 +14,11 @@ from spectok.bulk._cells import check_columns
 from spectok.bulk._columns import about, kept_columns
 from spectok.bulk._distributed import encode_collection, is_collection, open_url
 from spectok.bulk._files import encode_files_in_chunks
-from spectok.bulk._folder import (
-    begin,
-    forget_failure,
-    is_whole,
-    note_failure,
-    write_file,
-)
-from spectok.bulk._hats import finish_catalogue
+from spectok.bulk._folder import begin, is_whole, make_file
+from spectok.bulk._hats import check_hats, finish_catalogue
 from spectok.bulk._options import FIELDS, Options
 from spectok.bulk._partition import encode_chunks
 from spectok.bulk._report import BulkReport, report_of
-from spectok.bulk._rows import reason_of
 from spectok.bulk._source import Piece, Source, open_source, shard_of, tables_of
 from spectok.bulk._worker import network_of
 
@@ -142,7 +135,7 @@ def encode(
         raise ValueError(f"rows_per_file must be at least 1, not {rows_per_file}")
     number, count = shard_of(shard)
     if isinstance(source, str) and "://" in source:
-        source = open_url(source, options)
+        source = open_url(source)
     if is_collection(source):
         return encode_collection(
             source, output, options, shard=(number, count), resume=resume, progress=progress
@@ -151,7 +144,9 @@ def encode(
         raise ValueError("output is missing: say in which folder the result is to be written")
     folder = Path(output)
     network = network_of(options)
-    found = open_source(source, options, rows_per_file)
+    found = open_source(source, rows_per_file)
+    if found.root is not None:
+        check_hats(folder)
     _check_columns(found, options)
     begin(folder, _made_with(found, network, options, rows_per_file), resume=resume)
     own = found.pieces[number - 1 :: count]
@@ -201,21 +196,12 @@ def _made_with(
 
 def _encode_piece(piece: Piece, source: Source, folder: Path, options: Options) -> None:
     """Write one file of the output; what cannot be read is noted, and tried again next time."""
-    target = folder / piece.target
-    try:
-        write_file(target, _tables(piece, source, options))
-    except Exception as error:
-        if options.errors == "raise":
-            raise
-        if isinstance(error, OSError) and not _is_about(error, piece):
-            raise  # the disk of the output, not a file of the source
-        note_failure(target, reason_of(error))
-        return
-    forget_failure(target)
-
-
-def _is_about(error: OSError, piece: Piece) -> bool:
-    return any(str(file) in str(error) for file in piece.files)
+    make_file(
+        folder / piece.target,
+        _tables(piece, source, options),
+        errors=options.errors,
+        sources=piece.files,
+    )
 
 
 def _tables(piece: Piece, source: Source, options: Options) -> Iterator[pa.Table]:

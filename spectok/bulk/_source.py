@@ -14,9 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from spectok._many_files import find_files as find_spectra
-from spectok.bulk._options import Options
+from spectok.surveys._multimodal_files import damage_named, opened
 from spectok.surveys._multimodal_files import find_files as find_partitions
-from spectok.surveys._multimodal_files import opened
 from spectok.surveys._multimodal_records import text
 
 __all__ = ["Piece", "Source", "open_source", "shard_of"]
@@ -35,7 +34,6 @@ class Piece:
 
     Attributes
     ----------
-    number : int
     target : str
         Name of the file, relative to the output.
     files : tuple of `pathlib.Path`
@@ -44,7 +42,6 @@ class Piece:
         Rows of the file; both 0 for spectrum files.
     """
 
-    number: int
     target: str
     files: tuple[Path, ...]
     start: int = 0
@@ -74,13 +71,12 @@ class Source:
     root: Path | None = None
 
 
-def open_source(source: Any, options: Options, rows_per_file: int) -> Source:
+def open_source(source: Any, rows_per_file: int) -> Source:
     """Find the files of a source, and cut them into pieces.
 
     Parameters
     ----------
     source : path, pattern, or sequence of them
-    options : `Options`
     rows_per_file : int
         Rows, or spectrum files, of a piece at the most; partitions of HATS stay whole.
 
@@ -103,9 +99,11 @@ def open_source(source: Any, options: Options, rows_per_file: int) -> Source:
         )
     kind = kinds.pop()
     if kind == "spectra":
+        # However they were named: each once, and of a GALAH star's four cameras one.
+        found, root = find_spectra(found), None
         pieces = list(_of_spectra(found, rows_per_file))
-        root = None
     else:
+        found = list({path.resolve(): path for path in found}.values())
         root = _catalogue_of(found)
         pieces = list(_of_tables(found, rows_per_file, root))
     return Source(kind, pieces, len(found), _fingerprint(found), root)
@@ -150,13 +148,12 @@ def _catalogue_of(files: Sequence[Path]) -> Path | None:
 
 
 def _of_tables(files: Sequence[Path], rows_per_file: int, root: Path | None) -> Iterator[Piece]:
-    number = 0
+    number = 0  # of files of the output
     for file in files:
         if root is not None:
             place = next(k for k, part in enumerate(file.parts) if part.startswith("Norder="))
             target = str(Path("dataset", *file.parts[place:]))
-            yield Piece(number, target, (file,), 0, -1)
-            number += 1
+            yield Piece(target, (file,), 0, -1)
             continue
         try:
             n_rows = _count_rows(file)
@@ -165,8 +162,12 @@ def _of_tables(files: Sequence[Path], rows_per_file: int, root: Path | None) -> 
         size = rows_per_file if n_rows > 0 else 1
         for start in range(0, max(n_rows, 1), size):
             stop = -1 if n_rows < 0 else min(start + size, n_rows)
-            yield Piece(number, f"part-{number:06d}.parquet", (file,), start, stop)
+            yield Piece(_part(number), (file,), start, stop)
             number += 1
+
+
+def _part(number: int) -> str:
+    return f"part-{number:06d}.parquet"
 
 
 def _count_rows(file: Path) -> int:
@@ -183,11 +184,11 @@ def _of_spectra(files: Sequence[Path], rows_per_file: int) -> Iterator[Piece]:
     for file in files:
         own = file.stat().st_size
         if some and (len(some) == rows_per_file or size + own > _MOST_BYTES):
-            yield Piece(number, f"part-{number:06d}.parquet", tuple(some))
+            yield Piece(_part(number), tuple(some))
             some, size, number = [], 0, number + 1
         some.append(file)
         size += own
-    yield Piece(number, f"part-{number:06d}.parquet", tuple(some))
+    yield Piece(_part(number), tuple(some))
 
 
 def _fingerprint(files: Iterable[Path]) -> str:
@@ -228,8 +229,9 @@ def tables_of(piece: Piece, kind: str) -> Iterator[pa.Table]:
         Where the file is damaged.
     """
     (file,) = piece.files
-    with opened(file) as content:
-        reader = _parquet if kind == "parquet" else _hdf5
+    reader = _parquet if kind == "parquet" else _hdf5
+    # Damage may show only in the middle of the file.
+    with opened(file) as content, damage_named(file):
         yield from reader(content, piece)
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from spectok._weights import model_identity, resolve
+from spectok._weights._downloads import WEIGHTS
 from spectok.bulk._options import Options
 from spectok.model import SpectralTokenizer
 
 __all__ = ["network_of"]
 
 _lock = threading.Lock()
-_networks: dict[tuple[str, str], SpectralTokenizer] = {}
+_networks: dict[tuple[str, str, int], SpectralTokenizer] = {}
 _threads_set = False
 
 
@@ -36,7 +38,7 @@ def network_of(options: Options) -> SpectralTokenizer:
         if isinstance(options.model, SpectralTokenizer):
             network = resolve(options.model, options.device)
         else:
-            key = (str(options.model), str(options.device))
+            key = (str(options.model), str(options.device), _written(options.model))
             if key not in _networks:
                 _networks[key] = resolve(options.model, options.device)
             network = _networks[key]
@@ -47,6 +49,12 @@ def network_of(options: Options) -> SpectralTokenizer:
             'or write="tokens"'
         )
     return network
+
+
+def _written(model: Any) -> int:
+    """When the weights in a folder of one's own were written: they may be trained on."""
+    weights = Path(str(model)) / WEIGHTS
+    return weights.stat().st_mtime_ns if weights.is_file() else 0
 
 
 def _share_the_cores() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "SURVEYS", "Chunk", "SurveyFile", "cuts", "find_files", "inspect_file", "opened",
-    "read_chunks", "report", "surveys_of",
+    "SURVEYS", "Chunk", "SurveyFile", "cuts", "damage_named", "find_files", "inspect_file",
+    "opened", "read_chunks", "report", "surveys_of",
 ]  # fmt: skip
 
 _HDF5, _PARQUET = (".hdf5", ".h5"), (".parquet", ".pq")
@@ -168,7 +168,7 @@ def opened(path: Path) -> Iterator[Any]:
         name = "pyarrow" if parquet else "h5py"
         said = f'{path}: needs {name}: pip install ".[tables]" in a checkout'
         raise ImportError(said) from error
-    with _damage_named(path):
+    with damage_named(path):
         if parquet:
             file = package.ParquetFile(path, pre_buffer=False, buffer_size=_READ_AHEAD)
         else:
@@ -178,7 +178,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def damage_named(path: Path) -> Iterator[None]:
     """Whatever goes wrong inside means that the file is damaged: one `OSError` that says so."""
     try:
         yield
@@ -215,7 +215,7 @@ def inspect_file(path: Path, *, survey: str | None, labels: Sequence[str]) -> Su
         If it is of another schema or another survey.
     """
     with opened(path) as file:
-        with _damage_named(path):
+        with damage_named(path):
             names = _column_names(file, path.suffix in _PARQUET)
         shown = ", ".join(sorted(names.values())[:40]) + (", ..." if len(names) > 40 else "")
         columns = {}
@@ -243,7 +243,7 @@ def inspect_file(path: Path, *, survey: str | None, labels: Sequence[str]) -> Su
         lost = [name for name in labels if name.lower() not in names]
         if lost:
             raise ValueError(f"{path}: no column {', '.join(lost)} for labels; it has {shown}")
-        with _damage_named(path):
+        with damage_named(path):
             groups = _count_rows(file, columns)
     wanted = {name: names[name.lower()] for name in labels}
     return SurveyFile(path, survey, groups, columns, {**usual, **wanted})
@@ -346,7 +346,7 @@ def read_chunks(
     """
     columns = {**file.columns, **{f"label {key}": name for key, name in file.labels.items()}}
     pieces = _parquet if file.parquet else _hdf5
-    with opened(file.path) as source, _damage_named(file.path):
+    with opened(file.path) as source, damage_named(file.path):
         for n_rows, load in pieces(source, columns, group, start, stop, size):
             keep = np.ones(n_rows, bool)
             if wanted is not None:
