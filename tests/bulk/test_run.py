@@ -314,3 +314,53 @@ def test_hdf5_of_the_multimodal_universe(tmp_path, make_row):
 def test_mixed_kinds_are_refused(parquet, files, tmp_path):
     with pytest.raises(ValueError, match="mixes parquet and spectra files"):
         bulk.encode([parquet, files / "star0.ecsv"], tmp_path / "out")
+
+
+def test_damage_in_the_middle_of_a_file_costs_that_file(parquet, tmp_path):
+    """The footer is whole, so that only reading the rows shows it."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for path in parquet.iterdir():
+        (source / path.name).write_bytes(path.read_bytes())
+    content = bytearray((source / "file0.parquet").read_bytes())
+    content[100 : len(content) // 2] = b"\xff" * (len(content) // 2 - 100)
+    (source / "file0.parquet").write_bytes(content)
+    with pytest.raises(OSError, match="file0.parquet: cannot be read"):
+        bulk.encode(source / "file0.parquet", tmp_path / "alone", errors="raise")
+    report = bulk.encode(source, tmp_path / "out")
+    assert report.files == 2 and report.files_done == 1
+    assert "file0.parquet: cannot be read" in report.failed["part-000000.parquet"]
+
+
+def test_files_that_are_named_twice_are_encoded_once(parquet, files, tmp_path):
+    report = bulk.encode([parquet, parquet / "file0.parquet"], tmp_path / "tables")
+    assert report.files == 2
+    report = bulk.encode([files / "star0.ecsv", str(files / "star0*")], tmp_path / "spectra")
+    assert report.rows == 1
+
+
+def test_the_cameras_of_a_star_are_one_object(shared_data, tmp_path):
+    stars = sorted((shared_data / "galah/real").glob("com*/*1.fits"))
+    cameras = sorted(stars[0].parent.glob(f"{stars[0].stem[:-1]}?.fits"))
+    assert len(cameras) > 1
+    report = bulk.encode(cameras, tmp_path / "out")
+    assert report.rows == 1
+
+
+def test_a_folder_of_weights_that_has_changed_is_read_again(parquet, tiny_folder, tmp_path):
+    import shutil
+
+    import torch
+
+    folder = tmp_path / "mine"
+    shutil.copytree(tiny_folder, folder)
+    options = {"model": str(folder), "write": "tokens"}
+    bulk.encode(parquet, tmp_path / "before", **options)
+    model = spectok.load_model(folder)
+    with torch.no_grad():
+        model.to_token.bias.add_(0.5)
+    shutil.rmtree(folder)
+    spectok.save_model(model, folder)
+    bulk.encode(parquet, tmp_path / "after", **options)
+    one, other = (bulk.read_tokens(tmp_path / name).meta["SHA256"] for name in ("before", "after"))
+    assert one != other
