@@ -1,13 +1,13 @@
 """Bulk encoding: what it costs over `embed_arrays`, two workers, memory, reading included.
 
-    python benchmarks/bulk.py [--parts overhead,workers,memory] [--rst FILE]
+    python benchmarks/bulk.py [--parts overhead,workers,memory,size] [--rst FILE]
 
 Mock SDSS spectra in Parquet, as structs of lists. ``overhead``: `spectok.bulk.encode` of files of
 22, 150 and 1,000 rows, reading and writing included, over `spectok.embed_arrays` of the same
 arrays in memory, in pairs one after the other, median of the ratios. ``workers``: two workers of
 Dask with one thread each over one process with one thread. ``memory``: the largest resident
-memory of a process that encodes 10,000 and 100,000 short spectra (200 pixels). Everything with one
-thread; say what ran beside it.
+memory of a process that encodes 10,000 and 100,000 short spectra (200 pixels). ``size``: bytes on the
+disk of a spectrum's embedding and of its tokens. Everything with one thread; say what ran beside.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from spectok import bulk, simulate
 ROWS = (22, 150, 1000)
 
 
-def mocks(n, seed=1):
-    """Wavelengths and fluxes of n mock SDSS spectra."""
-    (seen,) = simulate.Simulator("sdss").observe(n, seed=seed)
+def mocks(n, seed=1, survey="sdss"):
+    """Wavelengths and fluxes of n mock spectra."""
+    (seen,) = simulate.Simulator(survey).observe(n, seed=seed)
     flux, sigma, valid = (getattr(seen, k).numpy() for k in ("flux", "sigma", "valid"))
     ivar = np.where(valid, sigma.astype(float) ** -2.0, 0.0)
     return seen.instrument.wavelength, flux.astype(np.float64), ivar
@@ -98,6 +98,21 @@ def workers(rows=1200):
     return {"one process": one, "two workers": two}
 
 
+def size(n=200):
+    """Bytes of the output for each spectrum, by survey and what is written."""
+    found = {}
+    for survey in ("sdss", "desi"):
+        wavelength, flux, ivar = mocks(n, survey=survey)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "in.parquet"
+            write(path, wavelength, flux, ivar)
+            for what in ("embedding", "tokens"):
+                out = Path(folder) / what
+                bulk.encode(path, out, write=what, progress=False)
+                found[survey, what] = sum(p.stat().st_size for p in out.glob("part-*")) / n
+    return found
+
+
 MEMORY = """
 import sys
 import spectok.bulk, resource
@@ -131,7 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--parts", default="overhead,workers,memory")
+    parser.add_argument("--parts", default="overhead,workers,memory,size")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--rst", type=Path)
     options = parser.parse_args()
@@ -150,6 +165,9 @@ def main() -> None:
     if "memory" in parts:
         for number, size in memory().items():
             rows.append([f"largest memory, {number:,} spectra of 200 pixels", f"{size:,.0f} MB"])
+    if "size" in parts:
+        for (survey, what), number in size().items():
+            rows.append([f"bytes of the {what} of a spectrum of {survey}", f"{number:,.0f}"])
     print("\n".join(": ".join(row) for row in rows[1:]))
     print(f"this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:,.0f} MB")
     if options.rst:

@@ -41,6 +41,8 @@ def read_curves(path: Path) -> Any:
                 table = _of_fits(path)
             else:
                 return None
+    # What a file is that holds no table of light curves, or one of a mission that astropy cannot
+    # read, its reader of spectra says, with the reason.
     except (OSError, ValueError, KeyError, NotImplementedError):
         return None
     return table if table is not None and is_curve(table) else None

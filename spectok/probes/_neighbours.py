@@ -124,8 +124,9 @@ def neighbours(
     if _are_spectra(tokens):
         tokens = embed(tokens, model=model, device=device)
     asked = named(tokens, "tokens")
-    shipped = reference is None and len(asked) == 1 and method != "flux" and continuum
-    if shipped or isinstance(reference, str):
+    # What made a lone vector must be known: numbers of anything else mean nothing there.
+    lone = len(asked) == 1 and "SHA256" in asked.meta and method != "flux" and continuum
+    if reference is None and lone or isinstance(reference, str):
         reference = _shipped(reference, asked, model)
     own = reference is None
     sides = [asked, *([] if own else [named(reference, "reference")])]

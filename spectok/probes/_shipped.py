@@ -62,28 +62,30 @@ def load_head(name: str, *, model: SpectralTokenizer | str | None = None) -> Any
     >>> probe.predict(spectok.embed(quasars)).shape
     (2,)
     """
-    folder, owner = _folder(model)
-    file = folder / f"{name}.safetensors"
-    there = heads_of(model)
+    folder, owner, sha256 = _shipped_for(model)
+    there = _heads_in(folder)
     if name not in there:
         raise ValueError(
             f"no head {name!r} comes with the model {owner!r}: "
             + (f"there are {', '.join(there)}" if there else "it has none")
         )
-    with resources.as_file(file) as path:
+    with resources.as_file(folder / f"{name}.safetensors") as path:
         probe = load_probe(path)
-    _same_weights(probe.tokenizer_.get("SHA256"), model, f"the head {name!r}")
+    _same_weights(probe.tokenizer_.get("SHA256"), owner, sha256, f"the head {name!r}")
     return probe
 
 
 def heads_of(model: SpectralTokenizer | str | None) -> list[str]:
     """Names of the heads that come with a model."""
-    folder, _ = _folder(model)
+    return _heads_in(_shipped_for(model)[0])
+
+
+def _heads_in(folder: Any) -> list[str]:
     if not folder.is_dir():
         return []
     files = (entry.name for entry in folder.iterdir())
     names = (name.removesuffix(".safetensors") for name in files if name != _FILE)
-    return sorted(name for name in names if not name.startswith("_"))
+    return sorted(names)
 
 
 def catalogue(*, model: SpectralTokenizer | str | None = None) -> QTable:
@@ -125,7 +127,7 @@ def catalogue(*, model: SpectralTokenizer | str | None = None) -> QTable:
     """
     from safetensors import safe_open
 
-    folder, owner = _folder(model)
+    folder, owner, sha256 = _shipped_for(model)
     if not (folder / _FILE).is_file():
         raise ValueError(
             f"no catalogue comes with the model {owner!r}: give a table of spectok.embed as "
@@ -134,7 +136,7 @@ def catalogue(*, model: SpectralTokenizer | str | None = None) -> QTable:
     with resources.as_file(folder / _FILE) as path, safe_open(path, "numpy") as stored:
         made = stored.metadata()
         arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    _same_weights(made["sha256"], model, "the catalogue")
+    _same_weights(made["sha256"], owner, sha256, "the catalogue")
     text = {name: np.array(values) for name, values in json.loads(made["columns"]).items()}
     table = QTable(
         {
@@ -152,15 +154,15 @@ def catalogue(*, model: SpectralTokenizer | str | None = None) -> QTable:
     return table
 
 
-def _folder(model: SpectralTokenizer | str | None) -> tuple[Any, str]:
-    name, _ = model_identity(resolve(model, None))
-    return resources.files("spectok.probes") / "heads" / name, name
+def _shipped_for(model: SpectralTokenizer | str | None) -> tuple[Any, str, str]:
+    """The folder of what comes with a model, the model's name and the sha256 of its weights."""
+    name, sha256 = model_identity(resolve(model, None))
+    return resources.files("spectok.probes") / "heads" / name, name, sha256
 
 
-def _same_weights(sha256: str | None, model: SpectralTokenizer | str | None, what: str) -> None:
-    name, own = model_identity(resolve(model, None))
-    if sha256 != own:
+def _same_weights(made_with: str | None, name: str, sha256: str, what: str) -> None:
+    if made_with != sha256:
         raise ValueError(
-            f"{what} that comes with {name!r} was made with other weights (sha256 {sha256}, these "
-            f"have {own}): load the model {name!r} of this version of spectok"
+            f"{what} that comes with {name!r} was made with other weights (sha256 {made_with}, "
+            f"these have {sha256}): load the model {name!r} of this version of spectok"
         )

@@ -98,3 +98,9 @@ def test_catalogues_that_are_not_there(spectra, tiny):
         probes.neighbours(spectra, "gallery")
     with pytest.raises(ValueError, match="no catalogue comes with the model"):
         probes.neighbours(spectok.embed(spectra), "catalogue", model=tiny)
+
+
+def test_a_lone_vector_of_unknown_origin_is_not_compared_with_the_catalogue():
+    with pytest.warns(UserWarning, match="fewer neighbours|share no wavelengths"):
+        found = probes.neighbours(np.ones((1, 128), np.float32), n=1)
+    assert found["neighbour_index"].tolist() == [-1] and "neighbour_class" not in found.colnames
