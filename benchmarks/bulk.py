@@ -6,8 +6,9 @@ Mock SDSS spectra in Parquet, as structs of lists. ``overhead``: `spectok.bulk.e
 22, 150 and 1,000 rows, reading and writing included, over `spectok.embed_arrays` of the same
 arrays in memory, in pairs one after the other, median of the ratios. ``workers``: two workers of
 Dask with one thread each over one process with one thread. ``memory``: the largest resident
-memory of a process that encodes 10,000 and 100,000 short spectra (200 pixels). ``size``: bytes on the
-disk of a spectrum's embedding and of its tokens. Everything with one thread; say what ran beside.
+memory of a process that encodes 10,000 and 100,000 short spectra (200 pixels). ``size``: bytes on
+the disk of a spectrum's embedding and of its tokens. Everything with one thread; say what ran
+beside it.
 """
 
 from __future__ import annotations
@@ -163,8 +164,10 @@ def main() -> None:
             {k: round(v, 1) for k, v in found.items()}) +
             f": {found['one process'] / found['two workers']:.2f} times"])  # fmt: skip
     if "memory" in parts:
-        for number, size in memory().items():
-            rows.append([f"largest memory, {number:,} spectra of 200 pixels", f"{size:,.0f} MB"])
+        for number, largest in memory().items():
+            rows.append(
+                [f"largest memory, {number:,} spectra of 200 pixels", f"{largest:,.0f} MB"]
+            )
     if "size" in parts:
         for (survey, what), number in size().items():
             rows.append([f"bytes of the {what} of a spectrum of {survey}", f"{number:,.0f}"])
