@@ -27,6 +27,7 @@ from tqdm import tqdm
 import spectok
 from spectok import probes, simulate
 from spectok._weights import model_identity
+from spectok.probes import metrics
 from spectok.training import RealSpectra, open_pack
 
 CLASSES = np.array(["GALAXY", "QSO", "STAR"])
@@ -114,17 +115,8 @@ def _with_records(model, spectra, records):
 
 def share(right, groups=None):
     """Share of True with its 95 % bootstrap interval, over objects."""
-    rng = np.random.default_rng(0)
-    right = np.asarray(right, float)
-    names, place = np.unique(np.arange(len(right)) if groups is None else groups,
-                             return_inverse=True)  # fmt: skip
-    total, count = np.bincount(place, right), np.bincount(place)
-    draws = []
-    for _ in range(1000):
-        rows = rng.integers(0, len(names), len(names))
-        draws.append(total[rows].sum() / count[rows].sum())
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return {"value": float(right.mean()), "low": low, "high": high, "n": len(right)}
+    value, low, high = metrics.interval(np.mean, np.asarray(right, float), groups=groups)
+    return {"value": value, "low": low, "high": high, "n": len(right)}
 
 
 def main():
