@@ -97,7 +97,7 @@ for name, own in (("real", is_real), ("mock", ~is_real)):
     apart = np.abs(redshift[nearest] - redshift[own]) / (1 + redshift[own])
     known = same & (kind[own] != "STAR") & np.isfinite(apart)
     print(
-        f"{name}: {same.mean():.0%} of {own.sum()} are of the class of the nearest "
-        f"of the other origin (by chance {chance:.0%}); |dz| / (1 + z) of galaxies and quasars then "
+        f"{name}: {same.mean():.0%} of {own.sum()} are of the class of the nearest of the other "
+        f"origin (by chance {chance:.0%}); |dz| / (1 + z) of galaxies and quasars then "
         f"{np.median(apart[known]):.2f} in the median of {known.sum()}"
     )

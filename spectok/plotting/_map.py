@@ -52,7 +52,9 @@ class InteractiveMap:
         Parameters
         ----------
         path : path
+            Of the file, such as ``"map.html"``.
         overwrite : bool, optional
+            Replace a file of that name.
 
         Raises
         ------
@@ -259,7 +261,8 @@ def _document(
 ) -> Document:
     """What bokeh draws: the map, its legend, what a click tells and a spectrum."""
     from bokeh.document import Document
-    from bokeh.models import ColumnDataSource, CustomJS, Div, HoverTool, Select
+    from bokeh.models import ColumnDataSource, CustomJS, HoverTool
+    from bokeh.models.widgets import Div, Select
     from bokeh.plotting import figure
     from bokeh.transform import factor_mark
 
@@ -317,7 +320,7 @@ def _document(
         ),
     )  # fmt: skip
     choice = Select(
-        name="choice", title="colour", options=list(legends), value=next(iter(legends), ""),
+        name="choice", title="colour", options=list[Any](legends), value=next(iter(legends), ""),
         visible=len(legends) > 1, width=200,
     )  # fmt: skip
     choice.js_on_change(

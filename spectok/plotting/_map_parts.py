@@ -129,7 +129,7 @@ def curves(spectra: Sequence[Any] | None) -> dict[str, list[list[Any]]]:
     """By row, wavelengths and medians of the good pixels over their median, in bins."""
     from spectok._convert import numbers_of
 
-    found = {}
+    found: dict[str, list[list[Any]]] = {}
     for row, spectrum in enumerate(spectra if spectra is not None else ()):
         if spectrum is None:
             continue
