@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -123,6 +124,12 @@ def test_maps_that_cannot_be_made(table, places, change, message):
 def test_what_is_known_is_a_table(places):
     with pytest.raises(TypeError, match="a table, not ndarray"):
         plotting.interactive_map(places, places)
+
+
+def test_without_bokeh_a_sentence_says_what_to_install(table, places, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bokeh", None)
+    with pytest.raises(ImportError, match=r'pip install "\.\[maps\]"'):
+        plotting.interactive_map(places, table)
 
 
 @pytest.mark.slow

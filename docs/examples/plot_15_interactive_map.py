@@ -9,6 +9,7 @@ click shows the nearest neighbours, the survey's own page, and the spectrum itse
 mock. Needs ``pip install ".[maps,probes]"``; the page needs no network.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/map.png'
 import numpy as np
 import umap
 from astropy import units as u
