@@ -1,6 +1,6 @@
 from ._curriculum import training_simulators
 from ._data import Batches, Source
-from ._lightcurves import Curve, LightCurveBatches
+from ._lightcurves import Curve, LightCurveBatches, degrade_curve
 from ._loop import fit
 from ._loss import gaussian_loss
 from ._match import fit_reader
@@ -19,6 +19,7 @@ __all__ = [
     "Source",
     "Validation",
     "ViewPack",
+    "degrade_curve",
     "fit",
     "fit_reader",
     "gaussian_loss",

@@ -17,6 +17,7 @@ def gaussian_loss(
     *,
     weight: Tensor | None = None,
     noiseless: Tensor | None = None,
+    degrees_of_freedom: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sum of the pixels' negative log likelihoods, and their number.
 
@@ -42,6 +43,10 @@ def gaussian_loss(
         by its expectation over the noise of an observation, ``(flux - predicted)^2 + sigma^2``:
         the same mean gradient as from noisy fluxes that the network has not seen, without
         their scatter.
+    degrees_of_freedom : float, optional
+        Of Student's t distribution instead of the Gaussian one, with the same ``v``: a few
+        pixels that nothing foretells (the maximum of a transient that was not observed) then
+        pull less. Without ``model_sigma`` it means nothing.
 
     Returns
     -------
@@ -70,6 +75,9 @@ def gaussian_loss(
         cost = square
     else:
         ratio = 1.0 + (torch.where(valid, model_sigma, 0.0) / sigma) ** 2
-        cost = square / ratio + ratio.log()
+        cost = square / ratio
+        if degrees_of_freedom is not None:
+            cost = (degrees_of_freedom + 1.0) * torch.log1p(cost / degrees_of_freedom)
+        cost = cost + ratio.log()
     counted = valid.to(cost.dtype) if weight is None else torch.where(valid, weight, 0.0)
     return (cost * counted).sum(), counted.sum()
