@@ -113,7 +113,7 @@ def classify(features, y, plans):
     found = {title: {} for title in plans}
     for name, one in features.items():
         for title, plan in plans.items():
-            if one.splits < SPLITS and len(plan) < SPLITS:
+            if one.splits < SPLITS and len(plan) == 1:
                 continue  # what is only looked at with few labels
             plan = plan[: one.splits]
             scores = []
