@@ -134,10 +134,10 @@ def note(found, title, name, y, plan, scores):
     else:
         low, high = resampled(y[test], scores[0], np.random.default_rng(1))
     found[title][name] = one = {
-        "auc": float(np.mean(areas)), "low": float(low), "high": float(high),
+        "value": float(np.mean(areas)), "low": float(low), "high": float(high),
         "splits": len(areas), "n_train": len(plan[0][0]), "n_test": len(test),
     }  # fmt: skip
-    print(f"{title:14s} {name:32s} {one['auc']:.4f} ({low:.4f} to {high:.4f})", flush=True)
+    print(f"{title:14s} {name:32s} {one['value']:.4f} ({low:.4f} to {high:.4f})", flush=True)
 
 
 def attention(model, curves, y, plan, found, title):
@@ -223,13 +223,13 @@ def reconstruct(model, curves, number, seed=4):
             again.append(np.median(np.concatenate([pull[owner == k] for k in some]) ** 2) / 0.4549)
         low, high = np.percentile(again, [2.5, 97.5])
         found[name] = {
-            "median": float(np.median(pull**2) / 0.4549), "low": float(low), "high": float(high),
+            "value": float(np.median(pull**2) / 0.4549), "low": float(low), "high": float(high),
             "clipped": float(np.minimum(pull**2, 100).mean()),
             "median_bright": float(np.median(pull[bright] ** 2) / 0.4549),
             "n_points": int(pull.size), "n_bright": int(bright.sum()), "n_curves": number,
         }  # fmt: skip
         print(
-            f"hidden points  {name:24s} {found[name]['median']:.3f} ({low:.3f} to {high:.3f}), "
+            f"hidden points  {name:24s} {found[name]['value']:.3f} ({low:.3f} to {high:.3f}), "
             f"clipped {found[name]['clipped']:.2f}, bright {found[name]['median_bright']:.2f}",
             flush=True,
         )
@@ -240,7 +240,7 @@ def said(cell):
     """A figure with its interval."""
     if cell is None:
         return ""
-    return f"{cell['auc']:.4f} ({cell['low']:.4f} to {cell['high']:.4f})"
+    return f"{cell['value']:.4f} ({cell['low']:.4f} to {cell['high']:.4f})"
 
 
 def table_of(figures, title):
@@ -256,7 +256,7 @@ def table_of(figures, title):
     again = [["by", "median of r^2 over 0.4549", "mean of min(r^2, 100)", "median, above 5 sigma"]]
     again += [
         [
-            name, f"{one['median']:.2f} ({one['low']:.2f} to {one['high']:.2f})",
+            name, f"{one['value']:.2f} ({one['low']:.2f} to {one['high']:.2f})",
             f"{one['clipped']:.2f}", f"{one['median_bright']:.2f}",
         ]
         for name, one in hidden.items()

@@ -41,6 +41,7 @@ SHOWN = {
     "spectok.bulk.encode": "a source of spectra",
     "spectok.bulk.read_tokens": "what a run has written",
     "spectok.bulk.status": "what a run has written",
+    "spectok.save_hub_card": "an extra that may be absent",
     "spectok.simulate.build_templates": "files of templates",
     "spectok.simulate.label_bounds": "templates with emulators",
     "spectok.surveys.MultimodalUniverse": "partitions of the Multimodal Universe",
