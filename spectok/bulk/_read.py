@@ -80,7 +80,7 @@ def read_tokens(path: str | os.PathLike, ids: Iterable[Any] | None = None) -> QT
         if wanted is not None:
             table = _of_ids(table, wanted)
         if table.num_rows:
-            parts.append(table)
+            parts.append(_without_types(table))
     if len({one["sha256"] for one in said}) > 1:
         raise ValueError(
             f"the files were made by {', '.join(sorted({one['model'] for one in said}))}: read "
@@ -94,6 +94,14 @@ def read_tokens(path: str | os.PathLike, ids: Iterable[Any] | None = None) -> QT
     if not parts:
         raise ValueError(f"{place} has no spectrum")
     return _as_tokens(pa.concat_tables(parts, promote_options="default"), said[0], place)
+
+
+def _without_types(table: pa.Table) -> pa.Table:
+    """Kept columns of which nothing is known in a file take the type of the other files."""
+    for number, name in enumerate(table.column_names):
+        if name not in OWN and table.column(name).null_count == len(table):
+            table = table.set_column(number, name, pa.nulls(len(table)))
+    return table
 
 
 def _of_ids(table: pa.Table, wanted: list[Any]) -> pa.Table:
