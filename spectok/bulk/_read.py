@@ -112,8 +112,12 @@ def _of_ids(table: pa.Table, wanted: list[Any]) -> pa.Table:
 
 
 def _as_tokens(table: pa.Table, about: dict[str, Any], place: Path) -> QTable:
+    status = table.column("status").to_pylist()
+    # What could not be used has no unit, and goes with any.
+    used = np.array([not text.startswith("error") for text in status])
+    with_units = table.filter(pa.array(used)) if used.any() else table
     units, scale_units = (
-        sorted(set(table.column(name).to_pylist())) for name in ("flux_unit", "scale_unit")
+        sorted(set(with_units.column(name).to_pylist())) for name in ("flux_unit", "scale_unit")
     )
     if len(units) > 1:
         raise ValueError(
@@ -130,7 +134,6 @@ def _as_tokens(table: pa.Table, about: dict[str, Any], place: Path) -> QTable:
     }
     rows = lists["token"].flatten()
     columns["token"] = rows.flatten().to_numpy().reshape(len(rows), -1)
-    status = table.column("status").to_pylist()
     names = (
         table.column("object_id").to_pylist()
         if "object_id" in table.column_names

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from spectok.bulk._folder import read_failures, read_manifest, read_tally, targets_of
+from spectok.bulk._partial import unfinished
 
 __all__ = ["BulkReport", "report_of", "status"]
 
@@ -32,6 +33,9 @@ class BulkReport:
         Files that could not be made, and why; they are tried again by the next call.
     seconds : float
         Spent on all files, summed over workers.
+    unfinished : dict of str to str
+        Partial files, which are no part of the result, and who writes them. Those of processes
+        that are gone are removed by the next call.
 
     Examples
     --------
@@ -50,6 +54,7 @@ class BulkReport:
     reasons: dict[str, int] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
+    unfinished: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -75,6 +80,10 @@ class BulkReport:
         lines += [f"  failed: {name}: {why}" for name, why in list(self.failed.items())[:_SHOWN]]
         if len(self.failed) > _SHOWN:
             lines.append(f"  and {len(self.failed) - _SHOWN} more failed files: report.failed")
+        lines += [f"  unfinished: {k}: {why}" for k, why in list(self.unfinished.items())[:_SHOWN]]
+        if len(self.unfinished) > _SHOWN:
+            more = len(self.unfinished) - _SHOWN
+            lines.append(f"  and {more} more unfinished files: report.unfinished")
         return "\n".join(lines)
 
 
@@ -125,4 +134,8 @@ def report_of(folder: Path, n_pieces: int) -> BulkReport:
         reasons.update(tally["reasons"])
     report.reasons = dict(reasons.most_common())
     report.failed = read_failures(folder)
+    report.unfinished = {
+        name: said + ("; the next call removes it" if abandoned else "")
+        for name, (said, abandoned) in unfinished(folder).items()
+    }
     return report
