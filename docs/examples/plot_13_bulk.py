@@ -14,6 +14,7 @@ not.
 # %%
 # Mock SDSS spectra with positions, in a nested column, as a HATS catalogue in several partitions.
 
+import logging
 import tempfile
 import warnings
 from pathlib import Path
@@ -30,7 +31,7 @@ from spectok import bulk, probes, simulate
 warnings.filterwarnings("ignore")  # what LSDB and Dask have to say of themselves
 
 
-def write_mocks(place, n=60):
+def write_mocks(place, n=90):
     """A HATS catalogue of n mocks."""
     spectra = simulate.observe("sdss", n, seed=7, snr=15)
     rows = pa.array(
@@ -55,7 +56,7 @@ def write_mocks(place, n=60):
         }
     )
     lsdb.from_dataframe(
-        frame, partition_rows=20, margin_threshold=None, lowest_order=3, highest_order=7
+        frame, partition_rows=40, margin_threshold=None, lowest_order=3, highest_order=7
     ).write_catalog(place, catalog_name="mocks", as_collection=False, progress_bar=False)
 
 
@@ -68,11 +69,13 @@ if __name__ == "__main__":
 # %%
 # Two workers of one thread each embed it into a catalogue of its own, partition by partition;
 # every one loads the model once. Called again, this returns at once; killed, it goes on where it
-# was. Without the two lines of the cluster it runs in this process.
+# was. Without a cluster it runs in this process.
 
 if __name__ == "__main__":
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR
+        ) as cluster,
         Client(cluster),
     ):
         report = bulk.encode(catalogue, folder / "vectors", progress=False)
@@ -84,12 +87,12 @@ if __name__ == "__main__":
 
 if __name__ == "__main__":
     vectors = lsdb.open_catalog(folder / "vectors")
-    near = vectors.cone_search(ra=150.0, dec=2.0, radius_arcsec=1800.0).compute()
+    near = vectors.cone_search(ra=150.0, dec=2.0, radius_arcsec=1200.0).compute(progress_bar=False)
     print(near[["object_id", "ra", "dec", "n_tokens", "status"]].to_string(index=False))
 
     joined = catalogue.join(
         vectors, left_on="object_id", right_on="object_id", suffixes=("", "_vectors")
-    ).compute()
+    ).compute(progress_bar=False)
     print(len(joined), "joined")
 
 # %%
