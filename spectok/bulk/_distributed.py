@@ -98,7 +98,7 @@ def encode_collection(
     report = report_of(folder, len(parts))
     catalogue = getattr(source, "hc_structure", None)
     if catalogue is not None and report.finished:
-        finish_catalogue(catalogue.catalog_info, folder, report.rows)
+        finish_catalogue(catalogue.catalog_info, folder, report.rows, report.flux_units)
     return report
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spectok.bulk._columns import KEY
+from spectok.bulk._columns import KEY, UNITS
 from spectok.bulk._partial import partial_of, remove_abandoned
 from spectok.bulk._rows import NO_TOKEN, OK, reason_of
 
@@ -134,10 +134,12 @@ def _write(path: Path, tables: Iterable[pa.Table]) -> None:
     partial = partial_of(path)
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    units: set[str] = set()
     begun = time.monotonic()
     writer: Any = None
     try:
         for table in tables:
+            units.update(json.loads((table.schema.metadata or {}).get(UNITS, "[]")))
             if writer is None:
                 writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
             if table.num_rows:
@@ -153,6 +155,7 @@ def _write(path: Path, tables: Iterable[pa.Table]) -> None:
             "errors": counts["errors"],
             "seconds": time.monotonic() - begun,
             "reasons": dict(reasons.most_common(_MOST_REASONS)),
+            "flux_units": sorted(units),
         }
         writer.add_key_value_metadata({_TALLY: json.dumps(tally)})
     except BaseException:

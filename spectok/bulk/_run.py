@@ -162,7 +162,7 @@ def encode(
             bar.update()
     report = report_of(folder, len(found.pieces))
     if found.root is not None and report.finished:
-        finish_catalogue(found.root, folder, report.rows)
+        finish_catalogue(found.root, folder, report.rows, report.flux_units)
     return report
 
 

@@ -1,6 +1,7 @@
 """Catalogues of LSDB and collections of Dask."""
 
 import contextlib
+import json
 import warnings
 
 import numpy as np
@@ -117,7 +118,10 @@ def test_a_catalogue_to_a_catalogue(opened, catalogue, expected, frame, tmp_path
     check(again.compute(), expected)
     info = again.hc_structure.catalog_info
     assert info.catalog_name == "vectors" and info.total_rows == len(frame)
-    assert info.model_dump()["spectok_sha256"] == spectok.load_model().origin.sha256
+    told = info.model_dump()
+    assert told["spectok_sha256"] == spectok.load_model().origin.sha256
+    assert told["spectok_flux_unit"] == "relative"
+    assert json.loads(told["spectok_options"])["write"] == "both"
     cone = again.cone_search(ra=11.0, dec=0.0, radius_arcsec=1800.0).compute()
     away = np.hypot((frame["ra"] - 11.0) * np.cos(np.radians(frame["dec"])), frame["dec"])
     assert sorted(cone["object_id"]) == sorted(frame["object_id"][away < 0.5])
