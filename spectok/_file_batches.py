@@ -104,6 +104,8 @@ def read_content(
     ------
     NoSpectrumError
         For a token table.
+    ValueError
+        Where there is no spectrum in it.
     Exception
         What `spectok.surveys.read` raises.
     """
@@ -116,6 +118,8 @@ def read_content(
         name = curve_name(table)
         return Content(path, [table], [] if name is None else [name or stem])
     spectra = list(surveys.read(path, format=format, medium=medium))
+    if not spectra:
+        raise ValueError("it holds no spectrum")
     arms = are_arms(spectra)
     parts = [spectra] if arms else [[one] for one in spectra]
     counts = [count_of(part[0]) for part in parts]

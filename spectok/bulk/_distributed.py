@@ -104,9 +104,9 @@ def encode_collection(
 
 def _check(source: Any, options: Options) -> None:
     """Refuse options that do not fit the columns, where these are known before."""
-    meta = getattr(source, "meta", getattr(source, "_meta", None))
-    if meta is not None:
-        partition(meta, options)
+    kind = _kind_of(source)
+    if kind != "bag":
+        partition(source.meta if kind == "catalogue" else source._meta, options)
 
 
 def _lazy(source: Any, options: Options) -> Any:

@@ -30,7 +30,9 @@ _HOST = _host()
 # Containers start again with the same name and the same number: the run says which is which.
 _RUN = secrets.token_hex(4)
 _number = itertools.count()
-_NAME = re.compile(r"(?P<target>.+)\.(?P<host>[\w-]+)\.(?P<pid>\d+)\.(?P<run>\w+)-\d+\.part")
+_NAME = re.compile(
+    r"(?P<target>.+)\.(?P<host>[\w-]+)\.(?P<pid>\d+)\.(?P<run>[0-9a-f]{8})-\d+\.part"
+)
 _DAY = 86400.0  # after which a file of another machine is taken for abandoned [s]
 
 
@@ -56,13 +58,12 @@ def remove_abandoned(folder: Path) -> None:
 
 def _partials(folder: Path) -> Iterator[tuple[Path, str, bool]]:
     for path in sorted(folder.rglob("*.part")):
+        found = _NAME.fullmatch(path.name)
+        if found is None:  # somebody else's
+            continue
         try:
             age = time.time() - path.stat().st_mtime
         except FileNotFoundError:  # it has become whole
-            continue
-        found = _NAME.fullmatch(path.name)
-        if found is None:
-            yield path, "written by an older version", age > _DAY
             continue
         pid = int(found["pid"])
         by = f"process {pid} on {found['host']}"

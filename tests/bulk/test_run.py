@@ -217,6 +217,9 @@ def test_partial_files_are_no_result(whole, parquet, tmp_path, capsys):
     for name in names.values():
         (folder / name).write_bytes(b"PAR1 and so on")
     os.utime(folder / names["long ago"], (0, 0))
+    download = folder / "survey.fits.part"  # of somebody else, who may go on with it
+    download.write_bytes(b"half of it")
+    os.utime(download, (0, 0))
     status = bulk.status(folder)
     assert status.rows == report.rows and status.files_done == report.files
     assert set(status.unfinished) == set(names.values())
@@ -227,7 +230,8 @@ def test_partial_files_are_no_result(whole, parquet, tmp_path, capsys):
     assert len(bulk.read_tokens(folder)) == len(bulk.read_tokens(expected))
     options = {"write": "both", "rows_per_file": 5, "keep": ["object_id", "ra"]}
     assert bulk.encode(parquet, folder, **options).rows == report.rows
-    assert {path.name for path in folder.glob("*.part")} == {names["elsewhere"], names["ours"]}
+    left = {path.name for path in folder.glob("*.part")}
+    assert left == {names["elsewhere"], names["ours"], download.name}
 
 
 def test_a_file_cut_short_is_made_again(whole, parquet, tmp_path):
