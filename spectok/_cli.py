@@ -72,7 +72,7 @@ def _encode(args: argparse.Namespace) -> int:
         n_spectra, n_valid = len(set(joined["spectrum_index"])), int(joined["valid"].sum())
         print(
             f"{args.output}: {n_valid} valid tokens of {n_spectra} spectra from "
-            f"{len(done.tables)} of {len(named)} files"
+            f"{len(done.encoded)} of {len(named)} files"
         )
     for file, reason in done.left_out:
         _say(f"spectok encode: {file}: left out: {reason}")
@@ -81,7 +81,7 @@ def _encode(args: argparse.Namespace) -> int:
     if done.failed:
         _say(f"spectok encode: {len(done.failed)} of {len(named)} files failed")
     if done.interrupted:
-        _say(f"spectok encode: interrupted after {len(done.tables)} of {len(named)} files")
+        _say(f"spectok encode: interrupted after {len(done.encoded)} of {len(named)} files")
     if not done.tables:
         _say("spectok encode: no file was encoded; nothing was written")
     elif not n_valid:
