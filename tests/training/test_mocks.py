@@ -166,11 +166,11 @@ def mocks():
     )
 
 
-@pytest.fixture(scope="module", params=[1, 3], ids=["alone", "together"])
+@pytest.fixture(scope="module", params=[1, 3], ids=["alone", "at_once"])
 def batches(request, mocks):
     mixture = {"sdss": {"mock": 0.6}, "desi": {"mock": 0.4}}
     return Batches(
-        {"mock": mocks}, mixture, patch_size=32, n_tokens=500, seed=11, together=request.param
+        {"mock": mocks}, mixture, patch_size=32, n_tokens=500, seed=11, draw_batches=request.param
     )
 
 

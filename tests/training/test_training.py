@@ -64,12 +64,12 @@ class Interrupted(Batches):
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-@pytest.mark.parametrize(("stop_at", "together"), [(8, 1), (11, 1), (8, 3), (11, 3)])
+@pytest.mark.parametrize(("stop_at", "draw_batches"), [(8, 1), (11, 1), (8, 3), (11, 3)])
 def test_resumed_is_uninterrupted_to_the_last_bit(
-    stop_at, together, optimizer, model, batches_of, tmp_path
+    stop_at, draw_batches, optimizer, model, batches_of, tmp_path
 ):
     options = OPTIONS | {"steps": 6, "checkpoint_every": 2, "optimizer": optimizer}
-    batches = batches_of(together=together)
+    batches = batches_of(draw_batches=draw_batches)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     whole = state_of(fit(model, batches, tmp_path / "whole", **options))
     raw = state_of(model)
@@ -77,12 +77,12 @@ def test_resumed_is_uninterrupted_to_the_last_bit(
     torch.manual_seed(77)  # nothing may hang on the state of the generator
     other = SpectralTokenizer(model.config)
     other.load_state_dict(start)
-    broken = batches_of(Interrupted, together=together)
+    broken = batches_of(Interrupted, draw_batches=draw_batches)
     broken.stop_at = stop_at
     with pytest.raises(KeyboardInterrupt):
         fit(other, broken, tmp_path / "parts", **options)
     fresh = SpectralTokenizer(model.config)
-    again = batches_of(together=together)  # another process keeps no spectra of the first one
+    again = batches_of(draw_batches=draw_batches)  # keeps no spectra of the first
     parts = state_of(fit(fresh, again, tmp_path / "parts", **options))
     assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(raw, state_of(fresh), strict=True))
