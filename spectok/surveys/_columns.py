@@ -11,7 +11,7 @@ from astropy import units as u
 from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
 from specutils import Spectrum
 
-from spectok._convert import as_name, header_medium, parse_unit, text_medium
+from spectok._convert import as_name, header_medium, order_of_pixels, parse_unit, text_medium
 
 from ._axis import to_axis, warn
 from ._quality import bad_pixels
@@ -184,19 +184,18 @@ def make_spectrum(
     if medium is not None:
         meta = {**meta, "medium": medium}
     axis = axis[usable]
-    order = np.argsort(axis.value, kind="stable")
-    falls = np.count_nonzero(np.diff(axis.value) < 0)
-    if 0 < falls < axis.size - 1:  # neither ascending nor descending
-        turns = min(falls, axis.size - 1 - falls)  # orders may descend, too
-        if turns <= axis.size / 64:
+    if falls := np.count_nonzero(np.diff(axis.value) < 0):
+        order, n_orders = order_of_pixels(axis.value)
+        if n_orders > 1:
             raise ValueError(
-                f"{where}: the wavelengths turn back {turns} times, as where orders or arms stand "
-                "one after the other; pass each of them as a spectrum of its own in a list with "
-                "arms=True"
+                f"{where}: the wavelengths turn back {n_orders - 1} times, as where overlapping "
+                "orders or arms stand one after the other; pass each of them as a spectrum of its "
+                "own in a list with arms=True"
             )
-        axis, flux, mask = axis[order], flux[..., order], mask[..., order]
-        if uncertainty is not None:
-            uncertainty = _KINDS[kind](uncertainty.array[..., order], unit=error_unit)
+        if falls < axis.size - 1:  # one that falls from end to end stays as it is
+            axis, flux, mask = axis[order], flux[..., order], mask[..., order]
+            if uncertainty is not None:
+                uncertainty = _KINDS[kind](uncertainty.array[..., order], unit=error_unit)
     return Spectrum(
         flux=flux * unit, spectral_axis=axis, uncertainty=uncertainty, mask=mask, meta=meta
     )

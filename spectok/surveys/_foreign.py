@@ -12,7 +12,7 @@ from astropy import units as u
 from astropy.utils.exceptions import AstropyWarning
 from specutils import Spectrum, SpectrumCollection, SpectrumList
 
-from spectok._convert import header_medium, mapping_of, wcs_medium
+from spectok._convert import AIR_STARTS, header_medium, mapping_of, wcs_medium
 
 from ._axis import check_plausible, warn
 from ._columns import flux_unit, read_columns
@@ -28,7 +28,6 @@ __all__ = ["gate", "needs_a_loader", "read_foreign", "read_text", "read_with_spe
 # Their wavelengths are in vacuum, whatever the header does not say.
 _SPACE = ("HST", "JWST", "FUSE", "IUE", "GALEX", "SPITZER", "HERSCHEL", "ROMAN", "EUCLID", "GAIA",
           "CHANDRA", "XMM", "NUSTAR", "AKARI", "ISO")  # fmt: skip
-_AIR_STARTS = 2000.0  # Angstrom; below, wavelengths are vacuum's by convention
 # Loaders of specutils for one instrument each, whose files need more than names; the generic
 # ones guess (any column in the flux's unit is an error to them) and are never asked.
 _LOADERS = (
@@ -293,4 +292,4 @@ def _may_be_air(axis: Any, header: Any) -> bool:
         return False
     if not axis.unit.is_equivalent(u.AA):  # frequencies and energies are of vacuum
         return False
-    return bool(np.nanmax(axis.to_value(u.AA)) > _AIR_STARTS)
+    return bool(np.nanmax(axis.to_value(u.AA)) > AIR_STARTS)
