@@ -258,6 +258,7 @@ def printed(capsys):
     ], said
 
 
+@pytest.mark.slow
 def test_demo_reads_errors_in_their_own_unit(noisy, capsys):
     _there_and_back("mJy", [spectrum_of(noisy, np.full(960, 1000.0) * u.mJy)])
     ((snr, score),), _ = printed(capsys)

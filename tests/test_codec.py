@@ -151,6 +151,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", [QTable, Table])
 @pytest.mark.parametrize("unit", ["Jy", "1e-17 erg / (s cm2 AA)", "", "2.5e-16 erg / (s cm2 AA)"])
 @pytest.mark.parametrize("extension", WRITERS)

@@ -125,10 +125,19 @@ def to_grid(axis: u.Quantity, *, medium: str, where: str) -> Grid:
                 f"{where}: {same.size} wavelengths occur more than once (the first is "
                 f"{wavelength[same[0]]:.4f} Angstrom); merge or drop these pixels, or, where "
                 "several arms overlap, pass the arms as a list with arms=True"
+                f"{_rounded(axis, same.size / wavelength.size)}"
             )
     if medium == "air":
         wavelength = _air_to_vacuum(wavelength)
     return Grid(wavelength, order, n_orders)
+
+
+def _rounded(axis: Any, share: float) -> str:
+    """What may have made many wavelengths equal."""
+    kind = getattr(axis, "dtype", np.dtype(float))
+    if share < 0.1 or kind.kind == "f" and kind.itemsize > 4:
+        return ""
+    return f"; numbers of the type {kind} are too coarse for these steps: compute them in float64"
 
 
 def in_angstrom(axis: u.Quantity, where: str) -> np.ndarray:

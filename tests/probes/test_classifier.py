@@ -55,6 +55,7 @@ def test_a_planted_line_is_found(probe, planted):
     assert len(probe.history_["held_out"]) == len(probe.history_["loss"]) <= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [{"reading": 0}, {"blocks": 0}])
 def test_a_line_that_may_stand_anywhere(shape, make_items, small):
     """A pair of high tokens next to each other, at any place."""
@@ -68,6 +69,7 @@ def test_a_line_that_may_stand_anywhere(shape, make_items, small):
     assert probe.classes_.dtype == bool
 
 
+@pytest.mark.slow
 def test_real_mocks_end_to_end(small):
     spectra = spectok.simulate.observe("sdss", 100, seed=3, snr=20)
     tokens = spectok.encode(spectra, progress=False)

@@ -60,6 +60,7 @@ def test_it_learns(data):
     assert not network.training
 
 
+@pytest.mark.slow
 def test_patience_waits_until_the_fit_has_begun(data):
     """A rate that still warms up says nothing of what is to come."""
     items, target = data
@@ -105,6 +106,7 @@ def test_held_out_rows_are_not_trained_on(data):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_weights_count(data):
     items, target = data
     weight = torch.ones(120)

@@ -152,6 +152,7 @@ def test_sources_of_nothing_are_named_and_not_asked_on_and_on(
     assert 1000 < dead.asked < 1500
 
 
+@pytest.mark.slow
 def test_sources_are_asked_in_proportion(waves):
     """To their shares of tokens, whatever the length of a survey's spectra."""
     sources = {name: waves() for name in "abc"}

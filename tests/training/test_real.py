@@ -250,6 +250,7 @@ def test_half_a_pack_is_refused(packed):
 # ------------------------------------------------------------------ of the four surveys
 
 
+@pytest.mark.slow
 def test_next_to_nothing_is_padding(padding):
     """Spectra that end where their good pixels end, cut to windows of one length."""
     found = []
