@@ -85,6 +85,7 @@ def test_encode_then_decode(mock_files, model, tmp_path, capsys, suffix):
     assert not table["mask"].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "hdf5"])
 def test_encode_then_embed(mock_files, tmp_path, capsys, suffix):
     tokens, output = (str(tmp_path / f"{name}.{suffix}") for name in ("tokens", "vectors"))

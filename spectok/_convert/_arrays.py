@@ -95,7 +95,7 @@ def stream_arrays(
     if any(np.any(rows) for rows in _own_mask(wavelength) or ()):
         raise ValueError("wavelength has masked values: drop these pixels from all arrays")
     grids, axis_unit = _ragged(wavelength, "wavelength", faults)
-    shape = getattr(wavelength, "shape", ())
+    shape: tuple[int, ...] = getattr(wavelength, "shape", ())
     if len(shape) == 2 and shape[0] > shape[1] == 1:
         raise ValueError(
             f"wavelength has the shape {shape}, {len(grids)} grids of one pixel: "

@@ -132,12 +132,13 @@ def _matching(one: Any) -> list[Any]:
             f"expected the path of a file, a pattern, an open HDUList or a list of them, not "
             f"{type(one).__name__}{_hint(one)}"
         )
-    if str(one).startswith(("http://", "https://", "ftp://")):
+    one = os.fsdecode(one)
+    if one.startswith(("http://", "https://", "ftp://")):
         raise FileNotFoundError(
             f"{one}: an address, no file; fetch it first, for instance by "
             "astropy.utils.data.download_file"
         )
-    path = Path(os.fsdecode(one))
+    path = Path(one)
     if path.is_file():
         return [path]
     if path.is_dir():

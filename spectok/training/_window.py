@@ -110,7 +110,8 @@ class Drawn:
             if window is not None:
                 cut, _ = choose_window(window[0], grid, good, window[1] * patch_size)
                 cut = cut if cut.stop else slice(0, min(len(grid), window[1] * patch_size))
-                grid, own, error, good, truth_ = (a[cut] for a in (grid, own, error, good, truth_))
+                grid, own, error, truth_ = (a[cut] for a in (grid, own, error, truth_))
+                good = good[cut]
             layout = PatchLayout.of(grid, patch_size)
             unit = float(binary_scale(own[None], error[None], good[None])[0])
             seen.append(Prepared(layout, own, error, good, unit))

@@ -128,6 +128,7 @@ def test_fitting_changes_no_parameter(few, small):
     assert probe.get_params() == before
 
 
+@pytest.mark.slow
 def test_cross_validation(few, small):
     probe = ProbeClassifier(**{**small, **QUICK})
     scores = cross_val_score(probe, *few, cv=3, error_score="raise")
@@ -347,6 +348,7 @@ def test_parameters_that_are_refused(parameters, words, few):
         ProbeClassifier(**parameters).fit(*few)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [[3, 7], [False, True], [0.0, 1.0], [b"a", b"b"]])
 def test_kinds_of_classes(classes, few, small):
     y = np.array(classes * 20)

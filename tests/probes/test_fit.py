@@ -51,6 +51,7 @@ def loss_on(network, data, rows):
     return float(squares(outputs(network, items[rows], 16), target[rows]).mean())
 
 
+@pytest.mark.slow
 def test_it_learns(data):
     network, history = fit(data, max_epochs=10)
     assert len(history["loss"]) == 10 and history["held_out"] == []

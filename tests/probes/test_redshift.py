@@ -180,7 +180,9 @@ def test_loss_is_least_at_the_label():
 
 
 @pytest.mark.parametrize("kind", [
-    list, np.array, Column, lambda z: z * u.dimensionless_unscaled, lambda z: 100 * z * u.percent,
+    list, lambda z: 100 * z * u.percent,
+    *(pytest.param(kind, marks=pytest.mark.slow)
+      for kind in (np.array, Column, lambda z: z * u.dimensionless_unscaled)),
 ])  # fmt: skip
 def test_redshifts_of_every_kind(kind, many, quick):
     items, z = many[0][:64], many[1][:64]
@@ -189,9 +191,10 @@ def test_redshifts_of_every_kind(kind, many, quick):
 
 
 @pytest.mark.parametrize("hide", [
-    lambda z, bad: np.where(bad, np.nan, z),
     lambda z, bad: MaskedColumn(z, mask=bad),
-    lambda z, bad: np.ma.MaskedArray(z, mask=bad),
+    *(pytest.param(hide, marks=pytest.mark.slow)
+      for hide in (lambda z, bad: np.where(bad, np.nan, z),
+                   lambda z, bad: np.ma.MaskedArray(z, mask=bad))),
 ])  # fmt: skip
 def test_unknown_redshifts_teach_nothing(hide, many):
     items, z = many[0][:64], many[1][:64]
@@ -235,6 +238,7 @@ def test_other_wavelengths_are_said(quick, many):
         quick.predict([item])
 
 
+@pytest.mark.slow
 def test_same_seed_same_probe(quick, many):
     items, z = many[0][:64], many[1][:64]
     assert np.array_equal(clone(quick).fit(items, z).predict(items), quick.predict(items))
@@ -255,6 +259,7 @@ def test_saved_and_read(quick, many, tmp_path):
     assert again.tokenizer_ == quick.tokenizer_ and again.history_ == quick.history_
 
 
+@pytest.mark.slow
 def test_range_is_saved(many, tmp_path):
     items, z = many[0][:64], many[1][:64]
     probe = RedshiftProbe(**{**QUICK, "step": 4e-4}, redshift_range=(0.0, 1.0)).fit(items, z)
