@@ -536,3 +536,20 @@ def test_names_that_fits_cannot_hold_are_escaped(tmp_path, tiny, make_arrays):
     assert tokens["object_id"][0] == "β Pic"
     write_table(tokens, str(tmp_path / "t.ecsv"))
     assert QTable.read(tmp_path / "t.ecsv")["object_id"][0] == "β Pic"
+
+
+def test_files_of_another_kind_are_named(mock_files, tmp_path, capsys):
+    spectrum = mock_files[0]
+    assert main(["embed", spectrum, "-o", str(tmp_path / "v.fits")]) == 1
+    said = capsys.readouterr().err
+    assert f"{spectrum}: this is no token table: spectok encode makes one of spectra" in said
+    grid = ["--grid", "4000", "4500", "1"]
+    assert main(["decode", spectrum, "-o", str(tmp_path / "d.fits"), *grid]) == 1
+    said = capsys.readouterr().err
+    assert "it lacks the columns token, spectrum_index" in said and "encode its spectra" in said
+    assert main(["info", str(tmp_path / "nothing.fits")]) == 1
+    assert "nothing.fits: no such file, and no model of this name" in capsys.readouterr().err
+    vectors = QTable({"spectrum_index": [0], "embedding": [[1.0, 2.0]]})
+    vectors.write(tmp_path / "v.ecsv")
+    assert main(["info", str(tmp_path / "v.ecsv")]) == 1
+    assert "this is a table of embeddings, no spectrum" in capsys.readouterr().err

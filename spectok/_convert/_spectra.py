@@ -111,6 +111,7 @@ def stream_spectra(
             f"expected a specutils Spectrum, a SpectrumCollection, a SpectrumList or an iterable "
             f"of spectra, got {type(spectra).__name__}; plain arrays go to spectok.encode_arrays"
             + (" and files to spectok.surveys.read" if _is_path(spectra) else "")
+            + (", column by column" if hasattr(spectra, "colnames") else "")
         )
     return reader.all_arms_of(spectra) if arms else reader.all_of(spectra)
 

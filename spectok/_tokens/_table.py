@@ -143,7 +143,11 @@ def check_table(table: Table) -> None:
     wanted = CURVE_COLUMNS if is_of_curves(table) else COLUMNS
     missing = [name for name in wanted if name not in table.colnames]
     if missing:
-        raise ValueError(f"this is no token table: it lacks the columns {', '.join(missing)}")
+        remedy = "encode its spectra first (spectok.encode)"
+        if "embedding" in table.colnames:
+            remedy = "it holds embeddings, which cannot be turned back: use the tokens they are of"
+        lacks = ", ".join(sorted(missing, key="token".__ne__)[:4]) + ", ..." * (len(missing) > 4)
+        raise ValueError(f"this is no token table: it lacks the columns {lacks}; {remedy}")
     if len(table) == 0:
         raise ValueError("the token table is empty: there is nothing in it to work on")
     keys = np.stack([np.asarray(table[c]) for c in ("spectrum_index", "token_index")], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from ._axis import to_axis, warn
 from ._quality import bad_pixels
 from ._roles import Roles, find_roles, split_name
 
-__all__ = ["flux_unit", "make_spectrum", "read_columns"]
+__all__ = ["flux_unit", "make_spectrum", "read_columns", "refuse_own"]
 
 _KINDS = {"std": StdDevUncertainty, "var": VarianceUncertainty, "ivar": InverseVariance}
 _POWER = {"std": 1, "var": 2, "ivar": -2}
@@ -35,6 +35,27 @@ class _Known(Roles):
 
     wave: str = ""
     flux: str = ""
+
+
+def refuse_own(names: Iterable[str], where: str) -> None:
+    """Refuse the tables that spectok itself writes, which hold no spectrum.
+
+    Raises
+    ------
+    ValueError
+        For a table of tokens or of embeddings.
+    """
+    names = set(names)
+    if {"token_index", "spectrum_index"} <= names:
+        raise ValueError(
+            f"{where}: this is a token table, no spectrum: read it with astropy.table.QTable.read "
+            "and pass it to spectok.decode or spectok.embed"
+        )
+    if {"embedding", "spectrum_index"} <= names:
+        raise ValueError(
+            f"{where}: this is a table of embeddings, no spectrum: read it with "
+            "astropy.table.QTable.read"
+        )
 
 
 def read_columns(

@@ -13,7 +13,7 @@ from specutils import Spectrum, SpectrumCollection, SpectrumList
 from spectok._convert import AIR_STARTS, header_medium, mapping_of, wcs_medium
 
 from ._axis import check_plausible, warn
-from ._columns import flux_unit, read_columns
+from ._columns import flux_unit, read_columns, refuse_own
 from ._fits import stem_of
 from ._images import read_images
 from ._iraf import is_multispec
@@ -51,11 +51,7 @@ def read_foreign(hdus: Any, where: str) -> list[Spectrum]:
     every = [hdu for hdu in hdus if is_table(hdu)]
     tables = [hdu for hdu in every if FitsTable(hdu).n_rows]
     for hdu in tables:
-        if "token_index" in FitsTable(hdu) and "spectrum_index" in FitsTable(hdu):
-            raise ValueError(
-                f"{where}: this is a token table, no spectrum: read it with "
-                "astropy.table.QTable.read and pass it to spectok.decode or spectok.embed"
-            )
+        refuse_own(FitsTable(hdu).names, where)
     readable = [hdu for hdu in tables if _has_spectra(hdu)]
     if readable:
         return [

@@ -11,7 +11,7 @@ from astropy.utils.exceptions import AstropyWarning
 from specutils import Spectrum
 
 from ._axis import warn
-from ._columns import read_columns
+from ._columns import read_columns, refuse_own
 
 __all__ = ["read_text"]
 
@@ -29,11 +29,7 @@ def read_text(path: Path) -> list[Spectrum]:
     table = _read_table(path)
     names = list(table.colnames)
     header = {str(key).upper(): value for key, value in table.meta.items()}
-    if {"token_index", "spectrum_index"} <= set(names):
-        raise ValueError(
-            f"{path}: this is a token table, no spectrum: read it with astropy.table.QTable.read "
-            "and pass it to spectok.decode or spectok.embed"
-        )
+    refuse_own(names, str(path))
     if not len(table):
         raise ValueError(f"{path}: the table has no row; it is no spectrum")
     if all(name == f"col{i}" for i, name in enumerate(names, 1)):

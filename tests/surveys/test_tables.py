@@ -438,6 +438,14 @@ def test_token_table_is_no_spectrum(tmp_path):
             surveys.read(tmp_path / name)
 
 
+def test_table_of_embeddings_is_no_spectrum(tmp_path):
+    table = Table({"spectrum_index": [0], "embedding": [[1.0, 2.0]], "n_valid": [3]})
+    for name in ("t.fits", "t.ecsv"):
+        table.write(tmp_path / name)
+        with pytest.raises(OSError, match=f"{name}: this is a table of embeddings, no spectrum"):
+            surveys.read(tmp_path / name)
+
+
 def test_own_spectrum_through_specutils(tmp_path):
     own = Spectrum(flux=flux() * u.Jy, spectral_axis=WAVE * u.AA, mask=np.arange(N) < 3)
     own.write(tmp_path / "own.fits", format="tabular-fits")
