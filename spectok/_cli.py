@@ -136,7 +136,12 @@ def _embed(args: argparse.Namespace) -> int:
     from spectok import embed
 
     check_output(args.output, overwrite=args.overwrite, inputs=[args.tokens])
-    vectors = embed(read_table(args.tokens), model=args.model, device=args.device)
+    table = read_table(args.tokens)
+    if "token_index" not in table.colnames:
+        raise ValueError(
+            f"{args.tokens}: this is no token table: spectok encode makes one of spectra"
+        )
+    vectors = embed(table, model=args.model, device=args.device)
     write_table(vectors, args.output)
     number, size = vectors["embedding"].shape
     print(f"{args.output}: {number} embeddings of {size} numbers")

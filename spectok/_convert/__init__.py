@@ -15,14 +15,16 @@ from spectok._convert._lightcurves import (
 from spectok._convert._masks import own_mask
 from spectok._convert._medium import header_medium, text_medium, wcs_medium
 from spectok._convert._names import as_name, as_names, identifiers, mapping_of, names_of
+from spectok._convert._order import order_of_pixels
 from spectok._convert._photometry import CurveUnit
 from spectok._convert._rows import Rows
 from spectok._convert._spectra import convert_spectra, stream_spectra
 from spectok._convert._times import Clockwork, to_days
 from spectok._convert._units import AxisUnit, parse_axis_unit, parse_unit
-from spectok._convert._wavelength import Grid, check_medium, to_grid
+from spectok._convert._wavelength import AIR_STARTS, Grid, check_medium, to_grid
 
 __all__ = [
+    "AIR_STARTS",
     "AxisUnit",
     "Clockwork",
     "CurveUnit",
@@ -45,6 +47,7 @@ __all__ = [
     "mapping_of",
     "names_of",
     "numbers_of",
+    "order_of_pixels",
     "own_mask",
     "parse_axis_unit",
     "parse_unit",

@@ -9,10 +9,12 @@ from ._packed import open_pack, pack_spectra
 from ._real import RealSpectra
 from ._validation import Validation
 from ._views import ViewPack, open_views
+from ._window import Drawn
 
 __all__ = [
     "Batches",
     "Curve",
+    "Drawn",
     "LightCurveBatches",
     "MockSpectra",
     "RealSpectra",

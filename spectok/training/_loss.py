@@ -21,7 +21,7 @@ def gaussian_loss(
 ) -> tuple[Tensor, Tensor]:
     """Sum of the pixels' negative log likelihoods, and their number.
 
-    With variance ``v = sigma^2 + model_sigma^2`` a pixel costs
+    With variance ``v = sigma^2 + model_sigma^2`` the loss of a pixel is
     ``(flux - predicted)^2 / v + ln(v / sigma^2)``. Without ``model_sigma`` this is the paper's
     loss, ``(flux - predicted)^2 / sigma^2``. Sum and number come apart, because the mean over
     several devices or several batches is the ratio of the sums, not the mean of the means.
@@ -51,7 +51,7 @@ def gaussian_loss(
     Returns
     -------
     total, count : `torch.Tensor`, scalars
-        Weighted sum of the costs, and sum of the weights.
+        Weighted sum of the pixels' losses, and sum of the weights.
 
     References
     ----------
@@ -72,12 +72,12 @@ def gaussian_loss(
     if noiseless is not None:
         square = square + noiseless.to(square.dtype)
     if model_sigma is None:
-        cost = square
+        loss = square
     else:
         ratio = 1.0 + (torch.where(valid, model_sigma, 0.0) / sigma) ** 2
-        cost = square / ratio
+        loss = square / ratio
         if degrees_of_freedom is not None:
-            cost = (degrees_of_freedom + 1.0) * torch.log1p(cost / degrees_of_freedom)
-        cost = cost + ratio.log()
-    counted = valid.to(cost.dtype) if weight is None else torch.where(valid, weight, 0.0)
-    return (cost * counted).sum(), counted.sum()
+            loss = (degrees_of_freedom + 1.0) * torch.log1p(loss / degrees_of_freedom)
+        loss = loss + ratio.log()
+    counted = valid.to(loss.dtype) if weight is None else torch.where(valid, weight, 0.0)
+    return (loss * counted).sum(), counted.sum()

@@ -1,4 +1,4 @@
-"""Network and cost as one module, so that Lightning Fabric wraps both."""
+"""Network and loss as one module, so that Lightning Fabric wraps both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Objective", "Opaque"]
 
 
 class Objective(torch.nn.Module):
-    """Network and cost as one module: encode what is visible, decode the target, compare.
+    """Network and loss as one module: encode what is visible, decode the target, compare.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Objective(torch.nn.Module):
         self.degrees_of_freedom = degrees_of_freedom
 
     def forward(self, opaque: Opaque) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cost of a batch.
+        """Loss of a batch.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class Objective(torch.nn.Module):
 
         Returns
         -------
-        cost : `torch.Tensor`, scalar
+        loss : `torch.Tensor`, scalar
             Weighted sum over the pixels of the target that count.
         weight : `torch.Tensor`, scalar
             Sum of their weights.

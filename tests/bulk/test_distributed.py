@@ -94,6 +94,7 @@ def test_map_partitions_as_it_stands(catalogue, expected):
     assert str(found["embedding"].dtype) == "fixed_size_list<item: float>[128][pyarrow]"
 
 
+@pytest.mark.slow
 def test_a_lazy_catalogue_joins_and_is_searched(catalogue, frame):
     opened = lsdb.open_catalog(catalogue)
     lazy = bulk.encode(opened)
@@ -109,6 +110,7 @@ def test_a_lazy_catalogue_joins_and_is_searched(catalogue, frame):
         bulk.encode(opened, keep=["object_id"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", [True, False], ids=["catalogue", "path"])
 def test_a_catalogue_to_a_catalogue(opened, catalogue, expected, frame, tmp_path):
     source = lsdb.open_catalog(catalogue) if opened else catalogue

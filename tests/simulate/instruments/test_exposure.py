@@ -32,6 +32,7 @@ def noise(observation, start=0, step=1):
 # noise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_has_the_stated_variance(quiet, generator, name):
     instrument = quiet(simulate.instrument(name))
@@ -72,6 +73,7 @@ def test_photons_noise_may_be_stated_otherwise_than_the_skys(quiet, generator):
     assert faint.std() == pytest.approx(1.0, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sdss", "desi-arms", "apogee-visit"])
 def test_stated_variance_is_that_of_sky_and_photons(quiet, generator, name):
     instrument = quiet(simulate.instrument(name))
@@ -98,6 +100,7 @@ def test_nights_differ_as_a_whole(quiet, generator):
 # brightness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("snr", [0.5, 7.0, 150.0])
 def test_signal_to_noise_is_what_was_asked_for(quiet, generator, name, snr):
@@ -165,6 +168,7 @@ def test_pixels_beyond_a_template_are_not_valid(quiet, generator):
     assert not valid[:, (wavelength > 6060) & (wavelength < 6161)].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_pixel_holds_numbers_even_where_it_is_not_valid(generator, name):
     instrument = simulate.instrument(name)
@@ -197,6 +201,7 @@ def test_bad_pixels_are_masked(quiet, generator):
 # the air
 
 
+@pytest.mark.slow
 def test_galah_divides_the_air_out(quiet, generator):
     # An Earth that moves by less than half a pixel, so that the air stays in its place.
     instrument = quiet(simulate.instrument("galah"), shift=0.4)
