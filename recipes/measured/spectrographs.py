@@ -30,11 +30,12 @@ def measure(spectra):
     first, last = (round((v - FIRST) / STEP) for v in (low, high))
     wavelength = 10.0 ** (FIRST + STEP * np.arange(first, last + 1))
     index = [np.rint((np.log10(s.wavelength) - low) / STEP).astype(int) for s in spectra]
-    sky, source = _shapes(spectra, index, len(wavelength))
+    share = _share(spectra)
+    sky, source = _shapes(spectra, index, len(wavelength), share)
     floor = np.minimum(envelope(sky, 151), sky)
     line = sky - floor
     group = _groups(wavelength)
-    nights, hat, rest = _nights(spectra, index, group, floor, line, source)
+    nights, hat, rest = _nights(spectra, index, group, floor, line, source, share)
     k = group.max() + 3
     scale = np.median(nights[:, :k], 0)
     nights[:, :k] -= scale
@@ -52,7 +53,7 @@ def measure(spectra):
     traits = {
         "spectra": len(spectra), "objects": len({s.place for s in spectra}), "faint": faint,
         "snr": _levels(spectra), "error": float(np.median(error)), "error_scatter": spread,
-        "taps": centre.tolist(), "echo": echo, "rough": rough, "share": _share(spectra),
+        "taps": centre.tolist(), "echo": echo, "rough": rough, "share": share,
         "runs": runs, "lengths": lengths,
         "scatter": float(nights[:, 0].std()),
         "bad": float(np.median([1 - s.valid.mean() for s in spectra])),
@@ -60,11 +61,11 @@ def measure(spectra):
     return arrays, traits
 
 
-def _shapes(spectra, index, length):
+def _shapes(spectra, index, length, share):
     """Shapes of the variance without an object, and of that per unit of flux."""
     variance, flux = (np.full((len(spectra), length), np.nan) for _ in range(2))
     for i, (s, at) in enumerate(zip(spectra, index, strict=True)):
-        variance[i, at] = np.where(s.valid, s.sigma**2, np.nan)
+        variance[i, at] = np.where(s.valid, _counted(s, share), np.nan)
         flux[i, at] = np.where(s.valid, _object(s), np.nan)
     sky, source = separate(variance, flux, smooth=151, segments=[(0, length)])
     # One spectrum's broken pixel is no sky line: 5577 A itself is 100 times its surroundings.
@@ -75,6 +76,11 @@ def _object(s):
     """Flux of the object: the survey's fit, or what is smooth where there is none."""
     fitted = np.isfinite(s.model) & (s.model != 0)
     return np.maximum(np.where(fitted, s.model, median_filter(s.flux, 51)), 0)
+
+
+def _counted(s, share):
+    """Variance less the square of the share of the flux that the pipeline adds to the error."""
+    return np.maximum(s.sigma**2 - (share * _object(s)) ** 2, 0.2 * s.sigma**2)
 
 
 def _curve(values, length):
@@ -91,7 +97,7 @@ def _groups(wavelength):
     return group
 
 
-def _nights(spectra, index, group, floor, line, source):
+def _nights(spectra, index, group, floor, line, source, share):
     """How each spectrum's variance differs from the terms [dex], the curves, and what is left.
 
     By factors on the floor, the source term and each group of lines, and a smooth curve on all
@@ -104,7 +110,7 @@ def _nights(spectra, index, group, floor, line, source):
     weak = np.diag(np.repeat([9.0, 400.0], [n, NODES]))
     found, left = [], []
     for s, at in zip(spectra, index, strict=True):
-        seen = np.log10(s.sigma**2)
+        seen = np.log10(_counted(s, share))
         terms = np.concatenate([[floor[at], source[at] * _object(s)], lines[:, at]])
         first = np.zeros(n + NODES)
         # All begin at one level, the photons a tenth of it.
@@ -260,7 +266,7 @@ def _echo(spectra, index, source, rest):
             rough.append([power, *(np.nanmean(left[d:] * left[:-d]) / power for d in (1, 2, 3))])
     power, *rho = np.median(rough, 0)
     print("  errors' own scatter:", np.sqrt(power).round(4), "shared", np.round(rho, 2))
-    return float(np.median(shares)), float(np.sqrt(power))
+    return float(np.median(shares)), float(np.sqrt(power)) / 1.32  # see `_roughness`
 
 
 def _share(spectra):

@@ -93,9 +93,9 @@ def expose(
     if instrument.detail:
         # More so on sky lines, where their subtraction fails, in some spectra more than in others.
         failing = torch.exp(0.6 * normal(n, 1) - 0.35)
-        on_lines = 1 + failing * instrument.tensor("excess", device)
-        wrong = on_lines.mul_(instrument.tensor("wrong", device)).mul_(wrong)
-    if traits["photon_error"] == traits["error"]:
+        usual, excess = (instrument.tensor(name, device) for name in ("wrong", "excess"))
+        actual = torch.addcmul(usual, failing, usual * excess).mul_(wrong).mul_(sigma)
+    elif traits["photon_error"] == traits["error"]:
         actual = wrong * sigma
     else:
         ratio = (traits["photon_error"] / traits["error"]) ** 2
@@ -110,10 +110,12 @@ def expose(
     flux = truth + noise
     if instrument.detail:
         # Errors are reckoned from the photons that came, those of the noise among them.
-        stated = sigma.square()
+        stated = sigma.square_()
         least = 0.25 * stated
-        stated.addcmul_(source, noise, value=traits["echo"]).clamp_(min=least)
-        sigma = stated.addcmul_(added[..., None] * truth, added[..., None] * truth).sqrt_()
+        stated.addcmul_(source, noise, value=traits["echo"])
+        torch.maximum(stated, least, out=stated)
+        extra = torch.mul(added[..., None], truth, out=least)
+        sigma = stated.addcmul_(extra, extra).sqrt_()
     flux += sky_residuals(instrument, bright, generator)
     noticed = cosmic_rays(flux, sigma, traits["cosmic"], generator)
     valid &= instrument.tensor("detector", device)

@@ -46,7 +46,8 @@ class Instrument:
         of the floor, of the source term, of each ``group`` of sky lines (L), and of the rows of
         ``curves`` (M, L), smooth curves that scale all; ``shared`` (K, L) are the weights by
         which neighbours share noise, ``wrong`` (L) is the true noise over the stated one beside
-        its median, ``excess`` (L) what sky lines add to that, and ``lost`` (L) the share of spectra that lack a pixel.
+        its median, ``excess`` (L) what sky lines add to that, and ``lost`` (L) the
+        share of spectra that lack a pixel.
 
     See Also
     --------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -115,15 +118,18 @@ def without_object(
     chosen = chosen + _ALIKE * nights.std(0) * other
     # All that scales with throughput scales the object's photons too.
     curves = instrument.tensor("curves", device)
-    factor, places = 10 ** chosen[:, : -len(curves)], instrument.tensor("group", device)
-    curve = 10 ** (chosen[:, -len(curves) :] @ curves)
-    curve *= _roughness(instrument, n, generator)
+    factor = 10 ** chosen[:, : -len(curves)]
+    curve = (math.log(10) * chosen[:, -len(curves) :] @ curves).exp_()
     # The air moves against the heliocentric wavelengths.
     speed = _EARTH * (2 * torch.rand((n, 1), generator=generator, device=device) - 1)
-    moved = torch.addcmul(line, speed, torch.gradient(line)[0]).clamp_(min=0)
-    empty = factor[:, 2:].index_select(1, places).mul_(moved)
+    empty = torch.addcmul(line, speed, torch.gradient(line)[0]).clamp_(min=0)
+    edges = [0, *(np.flatnonzero(np.diff(instrument.detail["group"])) + 1).tolist(), len(line)]
+    for first, last in pairwise(edges):
+        column = 2 + int(instrument.detail["group"][first])
+        empty[:, first:last] *= factor[:, column : column + 1]
     empty.addcmul_(factor[:, :1], floor).mul_(curve)
-    return empty, curve.mul_(factor[:, 1:2] * source), factor[:, -1:]
+    empty *= _roughness(instrument, n, generator)
+    return empty, curve.mul_(source).mul_(factor[:, 1:2]), factor[:, -1:]
 
 
 def _roughness(

@@ -36,8 +36,8 @@ _OPTICAL = {
 }  # fmt: skip
 _TRAITS = {
     # Errors of neighbours go together, as those of the detector's pixels are shared among them.
-    "sdss": {**_OPTICAL, "rough_taps": (0.45, 0.7, 0.5, 0.2)},
-    "boss": {**_OPTICAL, "rough_taps": (0.45, 0.7, 0.5, 0.2)},
+    "sdss": {**_OPTICAL, "rough_taps": (0.58, 0.67, 0.42, 0.12)},
+    "boss": {**_OPTICAL, "rough_taps": (0.7, 0.62, 0.3, 0.1)},
     "desi": _OPTICAL,
     "galah": {
         "arm": (0.4, 0.1, 0.1), "wave": 0.008, "telluric": 0.05, "shift": 9.0, "sky": 0.01,
