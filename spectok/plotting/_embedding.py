@@ -13,7 +13,7 @@ from spectok.plotting._axes import CLASSES, bare, mask_of, named, numbers
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_embedding"]
+__all__ = ["plot_embedding", "words_of"]
 
 _MARKERS = "osD^vP*X"
 _UNKNOWN = "0.82"
@@ -107,7 +107,7 @@ def plot_embedding(
     if values is None:
         axes.scatter(places[:, 0], places[:, 1], c=CLASSES[0], **draw)
     elif np.asarray(values).dtype.kind in "USOb":
-        _classes(axes, places, _words(values), label, draw)
+        _classes(axes, places, words_of(values), label, draw)
     else:
         _numbers(axes, places, values, label, draw)
     x, y = (f"{method} 1", f"{method} 2") if method else ("coordinate 1", "coordinate 2")
@@ -126,7 +126,7 @@ def _at(values: Any, rows: np.ndarray) -> Any:
     )
 
 
-def _words(values: Any) -> np.ndarray:
+def words_of(values: Any) -> np.ndarray:
     """Names of classes, empty where they are unknown."""
     plain = bare(getattr(values, "unmasked", values))
     # NaN is what differs from itself; FITS gives bytes.
