@@ -98,7 +98,7 @@ def together(processes):
     return time.perf_counter() - begun
 
 
-def workers(repeats, rows=960):
+def workers(repeats, rows=480):
     """Factors of two over one: workers of Dask, and what the machine itself has to give."""
     import dask.dataframe as dd
     from distributed import Client, LocalCluster
