@@ -75,7 +75,7 @@ class InteractiveMap:
         return (
             "<style>.spectok-map{container-type:inline-size}"
             ".spectok-map iframe{width:100%;height:600px;border:0}"
-            "@container (max-width:599px){.spectok-map iframe{height:1000px}}</style>"
+            "@container (max-width:599px){.spectok-map iframe{height:1130px}}</style>"
             '<div class="spectok-map"><iframe title="map of spectra" loading="lazy" '
             f'srcdoc="{html.escape(self.html)}"></iframe></div>'
         )
