@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spectok import __version__
+from spectok._weights._identity import model_identity
 from spectok._weights._store import describe, load_model
 from spectok.model import ModelConfig
 
@@ -100,7 +101,7 @@ def save_hub_card(
     model = load_model(folder)  # which checks both files
     config, said = model.config, dict(model.card)
     figures = list(_figures(said))
-    name = folder.resolve().name
+    name, sha256 = model_identity(model)
     of_spectra = config.coordinate_unit == _SPECTRA
     data = ModelCardData(
         license=license,
@@ -117,7 +118,7 @@ def save_hub_card(
         kind="A tokenizer of spectra" if of_spectra else "A tokenizer of light curves",
         what="spectra" if of_spectra else "curves",
         version=__version__,
-        sha256=model.origin.sha256,
+        sha256=sha256,
         said=_listed({k: v for k, v in said.items() if not isinstance(v, dict)}),
         sizes=_listed({key: sizes[key] for key in ModelConfig.__dataclass_fields__}),
         figures=_table(figures),

@@ -155,13 +155,13 @@ def _runs_as_measured(instrument: Instrument, n: int, generator: torch.Generator
     extent = lengths[(draw[0] * len(lengths)).long()]
     bad = _runs(draw[1] < traits["runs"] / spots, draw[2], extent, length, int(lengths.max()))
     lost = instrument.detail.get("lost")
-    columns = np.flatnonzero(lost) if lost is not None else []
-    if len(columns):
+    lines = np.flatnonzero(lost) if lost is not None else np.empty(0, int)
+    if len(lines):
         # Neighbours on one line go together, and some reductions mask more than others.
-        group = np.cumsum(np.diff(columns, prepend=columns[0]) > 1)
+        group = np.cumsum(np.diff(lines, prepend=lines[0]) > 1)
         chance = torch.rand((n, int(group[-1]) + 1), generator=generator, device=device)
         strict = 2 * torch.rand((n, 1), generator=generator, device=device)
-        columns = torch.as_tensor(columns, device=device)
+        columns = torch.as_tensor(lines, device=device)
         share = instrument.tensor("lost", device)[columns]
         bad[:, columns] |= chance[:, torch.as_tensor(group, device=device)] < strict * share
     return bad
