@@ -35,9 +35,9 @@ plotting.plot_reconstruction(spectrum, again, title=title)
 # Hidden lines of a bright one
 # ----------------------------
 # Quasar 0332-52367-0639, at z = 0.10, is bright and of the *test* set: the weights did not see it.
-# In every 40 pixels a block of 12 is hidden from the encoder, one of them at the peak of H-alpha. The
-# truth is not known of a real spectrum; the survey's own template fit is drawn in its place, which
-# did see the hidden pixels.
+# In every 40 pixels a block of 12 is hidden from the encoder, one of them at the peak of H-alpha.
+# The truth is not known of a real spectrum; the survey's own template fit is drawn in its place,
+# which did see the hidden pixels.
 
 (quasar,) = sdss.fetch(332, 52367, 639)
 peak = (1 + quasar.meta["label"]["z"]) * 6564.6 * u.AA
@@ -66,7 +66,7 @@ for name, flux in (("decoded", again.flux), ("the survey's own fit", survey)):
 
 # %%
 # .. figure:: /images/hidden-lines-sdss.png
-#    :alt: H-alpha of a real quasar, hidden blocks shaded: data, reconstruction, the survey's fit
+#    :alt: H-alpha of a real quasar, hidden blocks shaded: data, reconstruction, survey's fit
 #
 #    What these lines drew on 28 November 2026 with ``small-v1.1``, from the survey's file. They
 #    printed 2.06 for what was decoded and 5.32 for the survey's own fit, on 84 hidden pixels of
