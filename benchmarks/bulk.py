@@ -1,11 +1,13 @@
 """Bulk encoding: what it costs over `embed_arrays`, two workers, memory, reading included.
 
-    python benchmarks/bulk.py [--parts overhead,workers,memory,size] [--rst FILE]
+    python benchmarks/bulk.py [--parts overhead,workers,memory,size] [--files FOLDER] [--rst FILE]
 
 Mock SDSS spectra in Parquet, as structs of lists. ``overhead``: `spectok.bulk.encode` of files of
 22, 150 and 1,000 rows, reading and writing included, over `spectok.embed_arrays` of the same
 arrays in memory, in pairs one after the other, median of the ratios. ``workers``: two workers of
-Dask with one thread each over one process with one thread. ``memory``: the largest resident
+Dask with one thread each over one process with one thread; and beside each the machine's ceiling,
+two independent processes of `spectok.embed_arrays` over one, which two hyperthreads of one core
+keep far below 2. ``--files``: `spectok encode` of spectrum files. ``memory``: the largest resident
 memory of a process that encodes 10,000 and 100,000 short spectra (200 pixels). ``size``: bytes on
 the disk of a spectrum's embedding and of its tokens. Everything with one thread; say what ran
 beside it.
@@ -14,7 +16,6 @@ beside it.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -71,32 +72,91 @@ def overhead(repeats):
     return found
 
 
-def workers(rows=1200):
-    """Seconds of one process and of two workers, warm."""
+EMBED = """
+import sys, time
+import numpy as np
+import spectok
+arrays = np.load(sys.argv[1])
+given = [arrays["wavelength"]] * len(arrays["flux"]), list(arrays["flux"]), list(arrays["ivar"])
+spectok.embed_arrays(*(part[:64] for part in given), progress=False)
+print("ready", flush=True)
+for _ in sys.stdin:
+    begun = time.perf_counter()
+    spectok.embed_arrays(*given, progress=False)
+    print(time.perf_counter() - begun, flush=True)
+"""
+
+
+def together(processes):
+    """Seconds until all of these processes have embedded their arrays once."""
+    begun = time.perf_counter()
+    for one in processes:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    for one in processes:
+        one.stdout.readline()
+    return time.perf_counter() - begun
+
+
+def workers(repeats, rows=480):
+    """Factors of two over one: workers of Dask, and what the machine itself has to give."""
     import dask.dataframe as dd
     from distributed import Client, LocalCluster
 
-    wavelength, flux, ivar = mocks(rows // 4)
+    wavelength, flux, ivar = mocks(rows // 8)
+    found = {"workers": [], "ceiling": []}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in"
         source.mkdir()
         for k in range(8):
-            write(source / f"{k}.parquet", wavelength, flux[: rows // 8], ivar[: rows // 8])
-        warm = source / "0.parquet"
-        bulk.encode(warm, Path(folder) / "warm", progress=False)
-        begun = time.perf_counter()
-        bulk.encode(source, Path(folder) / "one", progress=False)
-        one = time.perf_counter() - begun
+            write(source / f"{k}.parquet", wavelength, flux, ivar)
+        bulk.encode(source / "0.parquet", Path(folder) / "warm", progress=False)
+        arrays = Path(folder) / "arrays.npz"
+        four = [np.concatenate([part] * 4) for part in (flux, ivar)]
+        np.savez(arrays, wavelength=wavelength, flux=four[0], ivar=four[1])
+        frame = dd.read_parquet(source, split_row_groups=False, dtype_backend="pyarrow")
+        options = {"text": True, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        pair = [
+            subprocess.Popen([sys.executable, "-c", EMBED, str(arrays)], **options)
+            for _ in range(2)
+        ]
+        for one in pair:
+            one.stdout.readline()
         with (
             LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster),
         ):
-            frame = dd.read_parquet(source, split_row_groups=False, dtype_backend="pyarrow")
-            bulk.encode(frame.partitions[:2], Path(folder) / "warm2", progress=False)
-            begun = time.perf_counter()
-            bulk.encode(frame, Path(folder) / "two", progress=False)
-            two = time.perf_counter() - begun
-    return {"one process": one, "two workers": two}
+            bulk.encode(frame.partitions[:4], Path(folder) / "warm2", progress=False)
+            for k in range(repeats):
+                begun = time.perf_counter()
+                bulk.encode(source, Path(folder) / f"one{k}", progress=False)
+                middle = time.perf_counter()
+                bulk.encode(frame, Path(folder) / f"two{k}", progress=False)
+                ended = time.perf_counter()
+                found["workers"].append((middle - begun) / (ended - middle))
+                found["ceiling"].append(2 * together(pair[:1]) / together(pair))
+        for one in pair:
+            one.communicate()
+    found["share"] = [a / b for a, b in zip(found["workers"], found["ceiling"], strict=True)]
+    return found
+
+
+def files(folder, repeats):
+    """Files per second of the command's way through a folder: together, and one by one."""
+    from spectok._many_files import encode_files, find_files
+
+    model, paths = spectok.load_model(), find_files([folder])
+    encode_files(paths[:2], model=model, progress=False)
+    found = {"together": [], "one by one": []}
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        encode_files(paths, model=model, progress=False).joined()
+        middle = time.perf_counter()
+        tables = [encode_files([path], model=model).joined() for path in paths]
+        spectok.concatenate(tables)
+        found["together"].append(len(paths) / (middle - begun))
+        found["one by one"].append(len(paths) / (time.perf_counter() - middle))
+    return len(paths), found
 
 
 def size(n=200):
@@ -142,6 +202,11 @@ def memory(numbers=(10_000, 100_000)):
     return found
 
 
+def spread(values):
+    """Median, lowest and highest."""
+    return f"{np.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -149,20 +214,28 @@ def main() -> None:
     )
     parser.add_argument("--parts", default="overhead,workers,memory,size")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--files", type=Path, help="folder of spectrum files: measure these, too")
     parser.add_argument("--rst", type=Path)
     options = parser.parse_args()
     parts = options.parts.split(",")
     rows = [["what", "figure"]]
     if "overhead" in parts:
         for number, ratios in overhead(options.repeats).items():
-            middle = float(np.median(ratios))
             rows.append([f"files of {number:,} SDSS spectra, time over `spectok.embed_arrays`",
-                         f"{middle:.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"])  # fmt: skip
+                         spread(ratios)])  # fmt: skip
     if "workers" in parts:
-        found = workers()
-        rows.append(["two workers of one thread over one process", json.dumps(
-            {k: round(v, 1) for k, v in found.items()}) +
-            f": {found['one process'] / found['two workers']:.2f} times"])  # fmt: skip
+        found = workers(options.repeats)
+        rows += [
+            ["two workers of one thread, speed over one process", spread(found["workers"])],
+            ["the machine's own ceiling: two independent processes of `spectok.embed_arrays`, "
+             "speed over one", spread(found["ceiling"])],
+            ["of that ceiling the two workers reach", spread(found["share"])],
+        ]  # fmt: skip
+    if options.files:
+        number, found = files(options.files, options.repeats)
+        for how, speeds in found.items():
+            rows.append([f"`spectok encode`, {number} files {how}, files a second",
+                         spread(speeds)])  # fmt: skip
     if "memory" in parts:
         for number, largest in memory().items():
             rows.append(

@@ -12,9 +12,13 @@ which neither pretraining nor a probe has seen:
 - ``spectroscopic``: from the 1,103 curves of the challenge's own biased set; those of it that are
   in the test half are left out of the test.
 
-Beside the model stand the floor (gradient boosting on linearly interpolated bands), principal
-components of these, and, for three of the ten draws, the same network with random weights. "model"
-is the embedding, pooled tokens, and each band decoded around the brightest point. Hidden points, a
+"model" is what `spectok.probes.transient_features` makes of the tokens, read by boosted trees;
+each curve with a label is learned from together with four degraded copies (`degrade_curve`),
+unless "no copies" is said. Beside it stand the floor, boosting on linearly interpolated bands,
+with the same copies and without; principal components of these bands; and, for three of the ten
+draws, the same network with random weights and an attention probe on the tokens.
+
+Hidden points, a
 tenth of each curve's, are predicted by the model, by a Gaussian process (Matern 3/2 over time and
 wavelength, its lengths fitted to each object) and by straight lines within each band.
 """
@@ -25,11 +29,14 @@ import argparse
 import json
 import sys
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from _lightcurve_features import interpolated, learned
+from _lightcurve_features import degraded, interpolated, learned
 from _rst import list_table
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -41,6 +48,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import spectok
+from spectok.probes import ProbeClassifier
 from spectok.training._lightcurves import batch_of_curves
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "lightcurve_v1"))
@@ -48,19 +56,21 @@ from data import BANDS, halves, read_curves  # noqa: E402
 
 FEW = 1103
 SPLITS = 10
-FEWER = 3  # of the untrained network
+FEWER = 3  # of the untrained network and the attention probe
+COPIES = 4
 
 
-def boosted(seed):
-    """The same for the floor and for all else."""
+def boosted(seed, number):
+    """The same for the floor and for all else: more trees where there is more to learn from."""
+    many = number > 20_000
     return HistGradientBoostingClassifier(
-        learning_rate=0.06, max_iter=300, max_leaf_nodes=24, l2_regularization=2.0,
-        max_features=0.3, early_stopping=True, validation_fraction=0.12, n_iter_no_change=25,
+        learning_rate=0.05, max_iter=900 if many else 400, max_leaf_nodes=24 if many else 12,
+        l2_regularization=5.0, min_samples_leaf=10, max_features=0.15, early_stopping=False,
         random_state=seed,
     )  # fmt: skip
 
 
-def linear():
+def linear(seed, number):
     """Logistic regression on standardised numbers."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
 
@@ -84,30 +94,67 @@ def protocols(y, spec, first, second, splits, seed=0):
     }
 
 
+@dataclass(frozen=True)
+class Read:
+    """Features of curves: as they are, in copies, and who reads them."""
+
+    whole: np.ndarray  # (N, F), N as all curves
+    copies: tuple[np.ndarray, ...] = ()
+    maker: Callable[[int, int], Any] = boosted
+    splits: int = SPLITS
+
+    def learned_from(self, rows, y):
+        x = np.concatenate([self.whole[rows], *(copy[rows] for copy in self.copies)])
+        return x, np.tile(y[rows], 1 + len(self.copies))
+
+
 def classify(features, y, plans):
     """AUC of every kind of features by every protocol: {protocol: {name: figure}}."""
     found = {title: {} for title in plans}
-    for name, (x, maker, splits) in features.items():
+    for name, one in features.items():
         for title, plan in plans.items():
-            plan = plan[:splits]
-            if splits < SPLITS and len(plan) < splits:
+            if one.splits < SPLITS and len(plan) == 1:
                 continue  # what is only looked at with few labels
-            scores = [
-                maker(k).fit(x[train], y[train]).decision_function(x[test])
-                for k, (train, test) in enumerate(plan)
-            ]
-            test = plan[0][1]
-            areas = [roc_auc_score(y[test], score) for score in scores]
-            if len(areas) > 1:
-                low, high = np.percentile(areas, [2.5, 97.5])
-            else:
-                low, high = resampled(y[test], scores[0], np.random.default_rng(1))
-            found[title][name] = one = {
-                "auc": float(np.mean(areas)), "low": float(low), "high": float(high),
-                "splits": len(areas), "n_train": len(plan[0][0]), "n_test": len(test),
-            }  # fmt: skip
-            print(f"{title:14s} {name:24s} {one['auc']:.4f} ({low:.4f} to {high:.4f})", flush=True)
+            plan = plan[: one.splits]
+            scores = []
+            for k, (train, test) in enumerate(plan):
+                x, target = one.learned_from(train, y)
+                reader = one.maker(k, len(x)).fit(x, target)
+                scores.append(reader.decision_function(one.whole[test]))
+            note(found, title, name, y, plan, scores)
     return found
+
+
+def note(found, title, name, y, plan, scores):
+    """Add the figure of one row of the table."""
+    test = plan[0][1]
+    areas = [roc_auc_score(y[test], score) for score in scores]
+    if len(areas) > 1:
+        low, high = np.percentile(areas, [2.5, 97.5])
+    else:
+        low, high = resampled(y[test], scores[0], np.random.default_rng(1))
+    found[title][name] = one = {
+        "value": float(np.mean(areas)), "low": float(low), "high": float(high),
+        "splits": len(areas), "n_train": len(plan[0][0]), "n_test": len(test),
+    }  # fmt: skip
+    print(f"{title:14s} {name:32s} {one['value']:.4f} ({low:.4f} to {high:.4f})", flush=True)
+
+
+def attention(model, curves, y, plan, found, title):
+    """The row of an attention probe on tokens."""
+    used = np.unique(np.concatenate([rows for pair in plan for rows in pair]))
+    some = [curves[k] for k in used]
+    tokens = spectok.encode_arrays(
+        [one.time for one in some], [one.flux for one in some], [one.sigma**-2.0 for one in some],
+        band=[one.band for one in some], model=model, progress=False,
+    )  # fmt: skip
+    items = np.empty(len(y), object)
+    items[used] = spectok.group(tokens)
+    scores = []
+    for train, test in plan:
+        probe = ProbeClassifier(method="attention").fit(list(items[train]), y[train])
+        scores.append(probe.predict_proba(list(items[test]))[:, 1])
+    note(found, title, "attention probe on tokens, no copies", y, plan, scores)
 
 
 def gaussian_process(seen, asked):
@@ -176,17 +223,24 @@ def reconstruct(model, curves, number, seed=4):
             again.append(np.median(np.concatenate([pull[owner == k] for k in some]) ** 2) / 0.4549)
         low, high = np.percentile(again, [2.5, 97.5])
         found[name] = {
-            "median": float(np.median(pull**2) / 0.4549), "low": float(low), "high": float(high),
+            "value": float(np.median(pull**2) / 0.4549), "low": float(low), "high": float(high),
             "clipped": float(np.minimum(pull**2, 100).mean()),
             "median_bright": float(np.median(pull[bright] ** 2) / 0.4549),
             "n_points": int(pull.size), "n_bright": int(bright.sum()), "n_curves": number,
         }  # fmt: skip
         print(
-            f"hidden points  {name:24s} {found[name]['median']:.3f} ({low:.3f} to {high:.3f}), "
+            f"hidden points  {name:24s} {found[name]['value']:.3f} ({low:.3f} to {high:.3f}), "
             f"clipped {found[name]['clipped']:.2f}, bright {found[name]['median_bright']:.2f}",
             flush=True,
         )
     return found
+
+
+def said(cell):
+    """A figure with its interval."""
+    if cell is None:
+        return ""
+    return f"{cell['value']:.4f} ({cell['low']:.4f} to {cell['high']:.4f})"
 
 
 def table_of(figures, title):
@@ -194,10 +248,7 @@ def table_of(figures, title):
     protocols = figures["classification"]
     rows = [["what is read", *protocols]]
     for name in protocols[f"random {FEW}"]:
-        cells = (one[name] for one in protocols.values())
-        rows.append(
-            [name, *(f"{c['auc']:.4f} ({c['low']:.4f} to {c['high']:.4f})" for c in cells)]
-        )
+        rows.append([name, *(said(one.get(name)) for one in protocols.values())])
     counts = (next(iter(one.values()))["n_test"] for one in protocols.values())
     rows.append(["n, test", *(f"{number:,}" for number in counts)])
     hidden = figures["hidden"]
@@ -205,7 +256,7 @@ def table_of(figures, title):
     again = [["by", "median of r^2 over 0.4549", "mean of min(r^2, 100)", "median, above 5 sigma"]]
     again += [
         [
-            name, f"{one['median']:.2f} ({one['low']:.2f} to {one['high']:.2f})",
+            name, f"{one['value']:.2f} ({one['low']:.2f} to {one['high']:.2f})",
             f"{one['clipped']:.2f}", f"{one['median_bright']:.2f}",
         ]
         for name, one in hidden.items()
@@ -226,14 +277,11 @@ def table_of(figures, title):
     )
 
 
-def rows_of(parts, used, number):
+def at_rows(part, used, number):
     """Features of some curves at the rows of all; zeros elsewhere, which are not looked at."""
-    out = []
-    for part in parts:
-        whole = np.zeros((number, part.shape[1]), np.float32)
-        whole[used] = part
-        out.append(whole)
-    return out
+    whole = np.zeros((number, part.shape[1]), np.float32)
+    whole[used] = part
+    return whole
 
 
 def main():
@@ -256,30 +304,45 @@ def main():
     first, second = halves(len(curves))
     second = np.sort(np.random.default_rng(5).permutation(second)[: options.test])
     plans = protocols(y, spec, first, second, options.splits)
-    floor = interpolated(curves, BANDS)
-    features = {"floor": (floor, boosted, SPLITS)}
+    taught = np.unique(np.concatenate([first, np.flatnonzero(spec)]))
+    copies = [
+        dict(zip(taught, degraded([curves[k] for k in taught], seed), strict=True))
+        for seed in range(COPIES)
+    ]
+
+    def read(make, rows):
+        """Features by ``make`` of the curves in rows, and of the copies of those with labels."""
+        own = np.intersect1d(rows, taught)
+        whole = at_rows(make([curves[k] for k in rows]), rows, len(curves))
+        again = (make([copy[k] for k in own]) for copy in copies)
+        return whole, tuple(at_rows(one, own, len(curves)) for one in again)
+
+    used = np.union1d(taught, second)
+    floor, floors = read(lambda some: interpolated(some, BANDS), used)
+    features = {"floor, no copies": Read(floor), "floor": Read(floor, floors)}
     if not options.floor:
-        model = spectok.load_model(options.model)
-        used = np.unique(np.concatenate([first, second, np.flatnonzero(spec)]))
-        parts = rows_of(learned(model, [curves[k] for k in used], BANDS), used, len(curves))
-        whole = np.concatenate(parts, 1)
-        features["embedding, linear"] = (parts[0], lambda seed: linear(), SPLITS)
-        features["model, boosted"] = (whole, boosted, SPLITS)
-        features["model and floor, boosted"] = (
-            np.concatenate([whole, floor], 1), boosted, SPLITS,
-        )  # fmt: skip
         components = PCA(40, random_state=0).fit(np.nan_to_num(floor[first]))
-        components = components.transform(np.nan_to_num(floor))
-        features["principal components"] = (components, boosted, SPLITS)
+        parts = [components.transform(np.nan_to_num(one)) for one in (floor, *floors)]
+        features["principal components"] = Read(parts[0], tuple(parts[1:]))
+        model = spectok.load_model(options.model)
+        own, again = read(lambda some: learned(model, some, BANDS), used)
+        size = model.config.embedding_size
+        features["embedding alone, linear, no copies"] = Read(own[:, :size], maker=linear)
+        features["model, no copies"] = Read(own)
+        features["model"] = Read(own, again)
+        both = [
+            np.concatenate(pair, 1) for pair in zip((own, *again), (floor, *floors), strict=True)
+        ]
+        features["model and floor"] = Read(both[0], tuple(both[1:]))
         torch.manual_seed(0)
         random = spectok.SpectralTokenizer(model.config).eval()
-        used = np.unique(
-            np.concatenate([second, *(train for train, _ in plans[f"random {FEW}"][:FEWER])])
-        )
-        parts = rows_of(learned(random, [curves[k] for k in used], BANDS), used, len(curves))
-        features["untrained, boosted"] = (np.concatenate(parts, 1), boosted, FEWER)
+        few = np.unique(np.concatenate([second, *(t for t, _ in plans[f"random {FEW}"][:FEWER])]))
+        own, again = read(lambda some: learned(random, some, BANDS), few)
+        features["untrained"] = Read(own, again, splits=FEWER)
     figures = {"classification": classify(features, y, plans)}
     if not options.floor:
+        title = f"random {FEW}"
+        attention(model, curves, y, plans[title][:FEWER], figures["classification"], title)
         tested = [curves[k] for k in second]
         figures["hidden"] = reconstruct(model, tested, options.objects)
     if options.rst and not options.floor:

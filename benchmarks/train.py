@@ -56,7 +56,7 @@ def main() -> None:
     batches = Batches(
         {"mock": mocks},
         {survey: {"mock": share} for survey, share in MIXTURE.items()},
-        patch_size=32, n_tokens=tokens, seed=5, together=1 if cuda else 8,
+        patch_size=32, n_tokens=tokens, seed=5, draw_batches=1 if cuda else 8,
     )  # fmt: skip
     batches[0]  # the first one builds responses  # noqa: B018
     begun = time.monotonic()

@@ -3,7 +3,7 @@ from ._codec import decode, embed, embed_arrays, encode, encode_arrays
 from ._conf import conf
 from ._flags import TokenFlag
 from ._tokens import concatenate, group, pool, refusals
-from ._weights import list_models, load_model, save_model
+from ._weights import list_models, load_model, save_hub_card, save_model
 from .model import ModelConfig, SpectralTokenizer
 
 __version__: str
@@ -29,6 +29,7 @@ __all__ = [
     "pool",
     "probes",
     "refusals",
+    "save_hub_card",
     "save_model",
     "simulate",
     "surveys",

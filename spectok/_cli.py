@@ -72,7 +72,7 @@ def _encode(args: argparse.Namespace) -> int:
         n_spectra, n_valid = len(set(joined["spectrum_index"])), int(joined["valid"].sum())
         print(
             f"{args.output}: {n_valid} valid tokens of {n_spectra} spectra from "
-            f"{len(done.tables)} of {len(named)} files"
+            f"{len(done.encoded)} of {len(named)} files"
         )
     for file, reason in done.left_out:
         _say(f"spectok encode: {file}: left out: {reason}")
@@ -81,7 +81,7 @@ def _encode(args: argparse.Namespace) -> int:
     if done.failed:
         _say(f"spectok encode: {len(done.failed)} of {len(named)} files failed")
     if done.interrupted:
-        _say(f"spectok encode: interrupted after {len(done.tables)} of {len(named)} files")
+        _say(f"spectok encode: interrupted after {len(done.encoded)} of {len(named)} files")
     if not done.tables:
         _say("spectok encode: no file was encoded; nothing was written")
     elif not n_valid:
@@ -136,7 +136,12 @@ def _embed(args: argparse.Namespace) -> int:
     from spectok import embed
 
     check_output(args.output, overwrite=args.overwrite, inputs=[args.tokens])
-    vectors = embed(read_table(args.tokens), model=args.model, device=args.device)
+    table = read_table(args.tokens)
+    if "token_index" not in table.colnames:
+        raise ValueError(
+            f"{args.tokens}: this is no token table: spectok encode makes one of spectra"
+        )
+    vectors = embed(table, model=args.model, device=args.device)
     write_table(vectors, args.output)
     number, size = vectors["embedding"].shape
     print(f"{args.output}: {number} embeddings of {size} numbers")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spectok._table_files import read_table
+from spectok._table_files import first_table, read_table
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -19,8 +19,10 @@ _TABLES = (".ecsv", ".parquet", ".hdf5", ".h5")
 _MISSIONS = {"KEPLER": "kepler.fits", "TESS": "tess.fits"}
 
 
-def read_curves(path: Path) -> Any:
+def read_curves(path: Path, first: tuple[str, list[str]] | None = None) -> Any:
     """The light curves of a file, or None where it holds something else.
+
+    ``first`` is what `first_table` says of the file, where that is known.
 
     Known are tables (FITS, ECSV, Parquet, HDF5, CSV) with times and fluxes, and the light curve
     files of Kepler and TESS, of which points with a quality flag are left out.
@@ -38,7 +40,7 @@ def read_curves(path: Path) -> Any:
             elif suffix in _TABLES:
                 table = read_table(path)
             elif suffix == ".fits":
-                table = _of_fits(path)
+                table = _of_fits(path, *(first or first_table(path)))
             else:
                 return None
     # What a file is that holds no table of light curves, or one of a mission that astropy cannot
@@ -48,15 +50,11 @@ def read_curves(path: Path) -> Any:
     return table if table is not None and is_curve(table) else None
 
 
-def _of_fits(path: Path) -> Any:
-    """A table of FITS that has times and fluxes, or None; looks at its headers first."""
-    from astropy.io import fits
+def _of_fits(path: Path, mission: str, names: list[str]) -> Any:
+    """A table of FITS that has times and fluxes, or None; by its headers."""
     from astropy.timeseries import TimeSeries
 
-    with fits.open(path) as hdus:
-        mission = str(hdus[0].header.get("TELESCOP", "")).upper()
-        tables = [hdu for hdu in hdus[1:] if hasattr(hdu, "columns")]
-        first = {str(name).lower() for name in tables[0].columns.names} if tables else set()
+    mission, first = mission.upper(), {name.lower() for name in names}
     if mission in _MISSIONS and "pdcsap_flux" in first:
         table = TimeSeries.read(path, format=_MISSIONS[mission])
         table.meta.setdefault("MISSION", "TESS" if mission == "TESS" else "Kepler")

@@ -5,6 +5,7 @@ astropy is imported only when an old name is used, so that what simulates stays 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import warnings
@@ -26,9 +27,12 @@ def warn_deprecated(message: str, stacklevel: int = 2) -> None:
     stacklevel : int
         Of the code that used the name, counted from the caller as in `warnings.warn`.
     """
-    from astropy.utils.exceptions import AstropyDeprecationWarning
+    category: type[Warning] = FutureWarning  # machines that pretrain have no astropy
+    with contextlib.suppress(ImportError):
+        from astropy.utils.exceptions import AstropyDeprecationWarning
 
-    warnings.warn(message, AstropyDeprecationWarning, stacklevel=stacklevel + 1)
+        category = AstropyDeprecationWarning
+    warnings.warn(message, category, stacklevel=stacklevel + 1)
 
 
 def renamed_argument(old: str, new: str) -> Callable[[_F], _F]:

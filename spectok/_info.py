@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["info"]
 
 _SHOWN = 5  # spectra of a file
+_FILES = (".fits", ".fit", ".gz", ".ecsv", ".csv", ".txt", ".dat", ".parquet", ".hdf5", ".h5")
 
 
 def info(name: str | None) -> None:
@@ -30,6 +31,11 @@ def info(name: str | None) -> None:
         return
     if name is None:
         print(f"models: {', '.join(list_models())}")
+    elif Path(name).suffix in _FILES and not Path(name).exists():
+        raise FileNotFoundError(
+            f"{name}: no such file, and no model of this name; models are "
+            f"{', '.join(list_models())}, or folders"
+        )
     model = load_model(name)
     called, sha256 = model_identity(model)
     parameters = sum(p.numel() for p in model.parameters())

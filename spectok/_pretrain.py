@@ -10,10 +10,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from spectok._deprecated import warn_deprecated
+
 __all__ = ["pretrain", "read_recipe", "sources_of"]
 
 # Keys of the sections of a recipe; those of [training] are the arguments of fit.
-_DATA = ("templates", "packs", "tokens", "together", "seed", "seen_weight", "hidden_share",
+_DATA = ("templates", "packs", "tokens", "draw_batches", "seed", "seen_weight", "hidden_share",
          "hidden")  # fmt: skip
 _MOCK = ("pairs", "varied", "extra_lines", "jitter", "snr", "snr_share")
 _SECTIONS = ("folder", "start", "model", "data", "mock", "mixture", "training", "validation")
@@ -50,7 +52,8 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     }
     _check(path, "the recipe", recipe, _SECTIONS)
     _drop_balance(path, recipe.get("training", {}))
-    _rename_strange(path, recipe.get("mock", {}))
+    _rename(path, recipe, "mock", "strange", "extra_lines")
+    _rename(path, recipe, "data", "together", "draw_batches")
     for section, keys in known.items():
         _check(path, f"[{section}]", recipe.get(section, {}), keys)
     if "mixture" not in recipe:
@@ -78,13 +81,21 @@ def _drop_balance(path: str | Path, training: dict[str, Any]) -> None:
         )
 
 
-def _rename_strange(path: str | Path, mock: dict[str, Any]) -> None:
-    """Recipes of 0.1 call ``extra_lines`` strange."""
-    if "strange" not in mock:
+def _rename(path: str | Path, recipe: dict[str, Any], section: str, old: str, new: str) -> None:
+    """Give a key of a recipe of 0.1 its name of today."""
+    found = recipe.get(section, {})
+    if old not in found:
         return
-    if "extra_lines" in mock:
-        raise ValueError(f"{path}: [mock] has extra_lines and strange, its old name: take one out")
-    mock["extra_lines"] = mock.pop("strange")
+    if new in found:
+        raise ValueError(
+            f"{path}: [{section}] has {new} and {old}, its old name: take one of them out"
+        )
+    warn_deprecated(
+        f"{path}: {old} in [{section}] is called {new} since spectok 0.2; the old name goes "
+        "with 0.3",
+        stacklevel=3,
+    )
+    found[new] = found.pop(old)
 
 
 def pretrain(
@@ -128,7 +139,7 @@ def pretrain(
     recipe, base = read_recipe(path), Path(path).parent
     options = {**recipe["training"], **{k: v for k, v in changes.items() if v is not None}}
     folder = Path(folder or base / recipe.get("folder", Path(path).stem))
-    data = {"tokens": 1024, "together": 1, "seed": 1, **recipe.get("data", {})}
+    data = {"tokens": 1024, "draw_batches": 1, "seed": 1, **recipe.get("data", {})}
     torch.manual_seed(data["seed"])
     if "start" in recipe:
         model = load_model(_from(base, recipe["start"]) or recipe["start"])
@@ -139,14 +150,14 @@ def pretrain(
         model = SpectralTokenizer(ModelConfig.of_size(sizes.pop("size", "base"), **sizes))
     sources = sources_of(recipe, base, _device_of(options.get("accelerator", "auto")))
 
-    def batches(mixture: dict[str, Any], seed: int, tokens: int, together: int) -> Batches:
+    def batches(mixture: dict[str, Any], seed: int, tokens: int, draw_batches: int) -> Batches:
         return Batches(
             sources,
             mixture,
             patch_size=model.config.patch_size,
             n_tokens=tokens,
             seed=seed,
-            together=together,
+            draw_batches=draw_batches,
             **{k: data[k] for k in ("seen_weight", "hidden_share", "hidden") if k in data},
         )
 
@@ -168,7 +179,7 @@ def pretrain(
 
     fit(
         model,
-        batches(recipe["mixture"], data["seed"], data["tokens"], data["together"]),
+        batches(recipe["mixture"], data["seed"], data["tokens"], data["draw_batches"]),
         folder,
         validate=validate,
         progress=progress,
@@ -209,12 +220,12 @@ def sources_of(recipe: dict[str, Any], base: Path, device: str) -> dict[str, Any
     used = {name for shares in recipe["mixture"].values() for name in shares}
     if "mock" in used:
         templates = data.get("templates")
-        lessons = {k: mock.pop(k) for k in ("pairs", "varied", "extra_lines") if k in mock}
+        curriculum = {k: mock.pop(k) for k in ("pairs", "varied", "extra_lines") if k in mock}
         simulators = training_simulators(
             simulate.load_templates(_from(base, templates) or templates) if templates else None,
             surveys=tuple(s for s, shares in recipe["mixture"].items() if "mock" in shares),
             device=device,
-            **lessons,
+            **curriculum,
         )
         if "snr" in mock:
             mock["snr"] = tuple(mock["snr"])

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from astropy.table import QTable, Table
 
 __all__ = [
-    "check_output", "check_picture", "is_token_table", "read_table", "refuse_existing",
-    "table_or_none", "write_table",
+    "check_output", "check_picture", "first_table", "is_token_table", "read_table",
+    "refuse_existing", "table_or_none", "write_table",
 ]  # fmt: skip
 
 _TABLES = (".fits", ".ecsv", ".parquet", ".hdf5", ".h5")
@@ -130,17 +130,36 @@ def table_or_none(path: str | os.PathLike) -> QTable | None:
     return table if "token_index" in table.colnames else None
 
 
-def is_token_table(path: str | os.PathLike) -> bool:
-    """Whether a file holds tokens, as far as possible from its header alone."""
+def is_token_table(path: str | os.PathLike, first: tuple[str, list[str]] | None = None) -> bool:
+    """Whether a file holds tokens, as far as possible from its header (`first_table`) alone."""
     if Path(path).suffix.lower() != ".fits":
         return table_or_none(path) is not None
+    return {"token_index", "token"} <= set((first or first_table(path))[1])
+
+
+def first_table(path: str | os.PathLike) -> tuple[str, list[str]]:
+    """TELESCOP of a FITS file and the columns of its first table, from headers alone.
+
+    Both are empty where it has none, or is no FITS. Tables of some hundred columns take astropy
+    longer to look through than all else that is done with a spectrum: no more is read than asked.
+    """
     from astropy.io import fits
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = fits.getheader(path, 1)
-    except Exception:  # no FITS, or nothing but an image
-        return False
-    names = {str(value) for key, value in header.items() if key.startswith("TTYPE")}
-    return {"token_index", "token"} <= names
+            # Opened here, because astropy leaves files open that it cannot read.
+            with open(path, "rb") as file, fits.open(file, memmap=False) as hdus:
+                mission = str(hdus[0].header.get("TELESCOP", ""))
+                number = 1
+                while True:
+                    header = hdus[number].header  # the next one is read when it is asked for
+                    if header.get("XTENSION", "").strip() in ("BINTABLE", "TABLE"):
+                        n_columns = int(header.get("TFIELDS", 0))
+                        return mission, [
+                            str(header.get(f"TTYPE{k}", "")).strip()
+                            for k in range(1, n_columns + 1)
+                        ]
+                    number += 1
+    except Exception:  # no FITS, damaged, or nothing but images
+        return "", []

@@ -85,6 +85,7 @@ def test_encode_then_decode(mock_files, model, tmp_path, capsys, suffix):
     assert not table["mask"].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["fits", "ecsv", "parquet", "hdf5"])
 def test_encode_then_embed(mock_files, tmp_path, capsys, suffix):
     tokens, output = (str(tmp_path / f"{name}.{suffix}") for name in ("tokens", "vectors"))
@@ -258,6 +259,7 @@ def printed(capsys):
     ], said
 
 
+@pytest.mark.slow
 def test_demo_reads_errors_in_their_own_unit(noisy, capsys):
     _there_and_back("mJy", [spectrum_of(noisy, np.full(960, 1000.0) * u.mJy)])
     ((snr, score),), _ = printed(capsys)
@@ -534,3 +536,20 @@ def test_names_that_fits_cannot_hold_are_escaped(tmp_path, tiny, make_arrays):
     assert tokens["object_id"][0] == "β Pic"
     write_table(tokens, str(tmp_path / "t.ecsv"))
     assert QTable.read(tmp_path / "t.ecsv")["object_id"][0] == "β Pic"
+
+
+def test_files_of_another_kind_are_named(mock_files, tmp_path, capsys):
+    spectrum = mock_files[0]
+    assert main(["embed", spectrum, "-o", str(tmp_path / "v.fits")]) == 1
+    said = capsys.readouterr().err
+    assert f"{spectrum}: this is no token table: spectok encode makes one of spectra" in said
+    grid = ["--grid", "4000", "4500", "1"]
+    assert main(["decode", spectrum, "-o", str(tmp_path / "d.fits"), *grid]) == 1
+    said = capsys.readouterr().err
+    assert "it lacks the columns token, spectrum_index" in said and "encode its spectra" in said
+    assert main(["info", str(tmp_path / "nothing.fits")]) == 1
+    assert "nothing.fits: no such file, and no model of this name" in capsys.readouterr().err
+    vectors = QTable({"spectrum_index": [0], "embedding": [[1.0, 2.0]]})
+    vectors.write(tmp_path / "v.ecsv")
+    assert main(["info", str(tmp_path / "v.ecsv")]) == 1
+    assert "this is a table of embeddings, no spectrum" in capsys.readouterr().err

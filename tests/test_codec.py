@@ -7,6 +7,7 @@ from astropy import units as u
 from astropy.nddata import StdDevUncertainty
 from astropy.table import QTable, Table, vstack
 from astropy.utils.exceptions import AstropyUserWarning
+from astropy.wcs import WCS
 from specutils import Spectrum, SpectrumList
 
 import spectok
@@ -151,6 +152,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", [QTable, Table])
 @pytest.mark.parametrize("unit", ["Jy", "1e-17 erg / (s cm2 AA)", "", "2.5e-16 erg / (s cm2 AA)"])
 @pytest.mark.parametrize("extension", WRITERS)
@@ -475,6 +477,35 @@ def test_stacked_tables_are_refused(function, one):
     stacked = vstack([one, one], metadata_conflicts="silent")
     with pytest.raises(ValueError, match="occur more than once: .*joined by spectok.concatenate"):
         function(stacked)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [spectok.pool, spectok.embed, lambda t: spectok.decode(t, [4000.0, 4001.0] * u.AA)],
+)
+def test_tokens_that_another_program_made_nan_are_named(function, one):
+    damaged = one.copy()
+    damaged["token"][3, 2] = np.nan
+    with pytest.raises(ValueError, match="1 valid tokens .*the first is token 3 of spectrum 0"):
+        function(damaged)
+
+
+def test_one_table_is_no_list_to_join(one):
+    with pytest.raises(TypeError, match="expected a list of token tables, got one table"):
+        spectok.concatenate(one)
+
+
+@pytest.mark.parametrize("axis", [None, 4000.0, WCS(naxis=1), [4000.0, 4001.0]])
+def test_what_is_no_axis_is_refused(axis, one, tiny):
+    with pytest.raises(TypeError, match="must be a one-dimensional Quantity, or a list of them"):
+        spectok.decode(one, axis, model=tiny)
+
+
+def test_logarithmic_axes_are_decoded(one, tiny):
+    axis = one["wavelength"][:2].to(u.AA)
+    right = spectok.decode(one, axis, model=tiny)
+    found = spectok.decode(one, u.Dex(np.log10(axis.value), u.dex(u.AA)), model=tiny)
+    np.testing.assert_allclose(found.flux.value, right.flux.value, rtol=1e-4)
 
 
 def test_stacked_and_empty_and_foreign_tables_do_not_decode(one, tiny):

@@ -39,6 +39,7 @@ def table():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["curves.ecsv", "curves.fits"])
 def test_there_and_back(name, table, model, tmp_path, capsys):
     file, tokens, vectors, again = (

@@ -13,7 +13,6 @@ NAMES = [
     ("simulate", "training_simulators", "spectok.training"),
     ("surveys", "SurveyRecord", "spectok.surveys._multimodal_records"),
     ("surveys", "as_arrays", "spectok.surveys._multimodal_records"),
-    ("training", "Drawn", "spectok.training._window"),
     ("training", "Objective", "spectok.training._objective"),
     ("training", "TrainingBatch", "spectok.training._data"),
 ]

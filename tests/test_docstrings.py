@@ -41,6 +41,7 @@ SHOWN = {
     "spectok.bulk.encode": "a source of spectra",
     "spectok.bulk.read_tokens": "what a run has written",
     "spectok.bulk.status": "what a run has written",
+    "spectok.save_hub_card": "an extra that may be absent",
     "spectok.simulate.build_templates": "files of templates",
     "spectok.simulate.label_bounds": "templates with emulators",
     "spectok.surveys.MultimodalUniverse": "partitions of the Multimodal Universe",
@@ -81,9 +82,10 @@ OBJECTS = {name: (public, owner) for name, public, owner in public_objects()}
 
 # Their examples train something or make many mocks.
 SLOW = {
-    "spectok.probes._classifier", "spectok.probes._novelty", "spectok.probes._redshift",
-    "spectok.probes._regressor", "spectok.probes._save", "spectok.probes._simple",
-    "spectok.training._loop",
+    "spectok.plotting._tokens", "spectok.probes._bootstrap", "spectok.probes._classifier",
+    "spectok.probes._first_look", "spectok.probes._neighbours", "spectok.probes._novelty",
+    "spectok.probes._redshift", "spectok.probes._regressor", "spectok.probes._save",
+    "spectok.probes._simple", "spectok.training._loop", "spectok.training._match",
 }  # fmt: skip
 assert set(MODULES) >= SLOW, "a slow module has another name now"
 

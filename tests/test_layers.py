@@ -40,6 +40,7 @@ LAYER = {
     "_cli": TOP,
     "_curve_files": TOP,
     "_demo": TOP,
+    "_file_batches": TOP,
     "_info": TOP,
     "_many_files": TOP,
     "_pack": TOP,

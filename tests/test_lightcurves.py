@@ -100,6 +100,7 @@ def test_a_time_series_and_back(mocks, model):
     np.testing.assert_allclose(other["flux"], again["flux"][order], rtol=1e-3, atol=1e-3 * u.uJy)
 
 
+@pytest.mark.slow
 @given(
     st.floats(-5e4, 5e4), st.sampled_from(["tdb", "utc", "tai"]), st.sampled_from(["jd", "mjd"])
 )
@@ -123,6 +124,7 @@ def test_only_times_from_the_first_point_count(shift, scale, form):
     np.testing.assert_allclose(tokens["token"], plain["token"], atol=1e-3)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 39), max_size=25), st.sampled_from([np.nan, np.inf, 1e30]))
 def test_what_stands_under_bad_points_is_unseen(bad, junk):
     torch.manual_seed(0)
@@ -181,6 +183,7 @@ def test_flux_densities_per_wavelength_become_jansky(mocks, model):
     np.testing.assert_allclose(tokens["scale"].to_value(u.uJy), wanted["scale"].value, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_tables_survive_files(mocks, model, tmp_path):
     tokens = spectok.encode(long_table(mocks), model=model)
     vectors = spectok.embed(tokens, model=model)

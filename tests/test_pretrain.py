@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.utils.exceptions import AstropyDeprecationWarning
 from safetensors.numpy import save_file
 
 pytest.importorskip("lightning", reason="the extra 'training' is not installed")
@@ -143,12 +144,25 @@ def test_recipes_of_0_1_are_read_or_refused_with_the_reason(recipe):
 def test_recipes_of_0_1_may_call_extra_lines_strange(recipe):
     text = recipe.read_text()
     recipe.write_text(text.replace("varied = 1", "varied = 1\nstrange = 0.4"))
-    read = read_recipe(recipe)
+    with pytest.warns(AstropyDeprecationWarning, match="strange in .mock. is called extra_lines"):
+        read = read_recipe(recipe)
     assert "strange" not in read["mock"] and read["mock"]["extra_lines"] == 0.4
     (_, one), *_ = next(iter(sources_of(read, recipe.parent, "cpu")["mock"].simulators.values()))
     assert one.extra_lines == 0.4
     recipe.write_text(text.replace("varied = 1", "varied = 1\nstrange = 0.4\nextra_lines = 0.1"))
     with pytest.raises(ValueError, match="extra_lines and strange, its old name"):
+        read_recipe(recipe)
+
+
+def test_recipes_of_0_1_may_call_draw_batches_together(recipe):
+    text = recipe.read_text()
+    recipe.write_text(text.replace("tokens = 200", "tokens = 200\ntogether = 2"))
+    with pytest.warns(AstropyDeprecationWarning, match="together in .data. is called") as caught:
+        read = read_recipe(recipe)
+    assert read["data"]["draw_batches"] == 2 and "together" not in read["data"]
+    assert {one.filename for one in caught} == {__file__}
+    recipe.write_text(text.replace("tokens = 200", "tokens = 200\ntogether = 2\ndraw_batches = 2"))
+    with pytest.raises(ValueError, match="draw_batches and together, its old name"):
         read_recipe(recipe)
 
 

@@ -195,6 +195,7 @@ def test_a_call_for_another_device_leaves_the_model_where_it_was(encode, tiny_fo
     assert [(p.data_ptr(), p.dtype) for p in model.parameters()] == state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
 def test_a_model_that_was_cast_computes_in_float32(encode, tiny_folder, kind):
     model = spectok.load_model(tiny_folder)

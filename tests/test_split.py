@@ -26,6 +26,7 @@ def test_fixed_for_ever():
     assert list(name_split(names)) == ["train", "train", "test", "train", "train", "train"]
 
 
+@pytest.mark.slow
 def test_fractions():
     rng = np.random.default_rng(0)
     n = 20000
@@ -49,6 +50,7 @@ def _numbers(sets):
     return [SETS.index(s) for s in sets]
 
 
+@pytest.mark.slow
 def test_cells_are_of_equal_width():
     # At the pole all right ascensions are one place: the band there has three cells.
     assert np.count_nonzero(np.diff(_numbers(sky_split(np.arange(0, 360, 0.5), 89.99)))) <= 2

@@ -183,7 +183,7 @@ def main() -> None:
         patch_size=32,
         n_tokens=args.tokens,
         seed=77,
-        together=8,
+        draw_batches=8,
     )
     kept = kept_batches(args.folder, batches, args.steps)
     sets, real = (

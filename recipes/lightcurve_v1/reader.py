@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 
 import spectok
 from spectok.simulate import lightcurves
-from spectok.training import Curve, fit_reader, open_views
-from spectok.training._lightcurves import batch_of_curves, some_points
+from spectok.training import Curve, degrade_curve, fit_reader, open_views
+from spectok.training._lightcurves import batch_of_curves
 
 SHARE = (0.45, 0.95)  # of an object's points in a view
 BATCH = 128
@@ -65,7 +65,7 @@ def views_of(model, curves, number, seed):
     arrays = {}
     for view in range(number):
         rng = np.random.default_rng((seed, view))
-        seen = [some_points(rng, one, SHARE) for one in curves]
+        seen = [degrade_curve(one, rng, share=SHARE) for one in curves]
         own = tokens_of(model, seen)
         arrays |= {f"view{view}.{key}": array.contiguous() for key, array in own.items()}
     return arrays

@@ -20,9 +20,9 @@ from spectok.training import LightCurveBatches, fit
 
 CONFIG = spectok.ModelConfig(
     coordinate_unit="d", patch_size=4, token_size=16, context_size=11,
-    width=96, heads=3, encoder_blocks=2, decoder_blocks=1,
+    width=128, heads=4, encoder_blocks=3, decoder_blocks=2,
     n_periods=16, min_period=0.25, max_period=4096.0,
-    embedding_size=64, reader_width=96, reader_heads=3, reader_blocks=2, reader_queries=4,
+    embedding_size=64, reader_width=128, reader_heads=4, reader_blocks=2, reader_queries=4,
     reader_group=1,
 )  # fmt: skip
 
@@ -57,7 +57,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--snpcc", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1100)
+    parser.add_argument("--steps", type=int, default=5500)
     parser.add_argument("--curves", type=int, default=64)
     parser.add_argument("--precision", default="bf16-mixed")
     options = parser.parse_args()
@@ -68,7 +68,7 @@ def main():
     checked = [curves[k] for k in mine[:300]]
     learned = [curves[k] for k in mine[300:]]
     common = {"patch_size": CONFIG.patch_size, "real_share": 0.6}
-    batches = LightCurveBatches(real=learned, n_curves=options.curves, seed=1, **common)
+    batches = LightCurveBatches(real=learned, n_curves=options.curves, seed=11, **common)
     check = Check(LightCurveBatches(real=checked, n_curves=32, seed=99, **common), range(5))
     model = fit(
         spectok.SpectralTokenizer(CONFIG),
@@ -77,8 +77,9 @@ def main():
         steps=options.steps,
         accumulate=1,
         learning_rate=4e-3,
-        warmup=50,
+        warmup=100,
         ema_decay=0.98,
+        degrees_of_freedom=4.0,  # the height of a maximum that was missed is anybody's guess
         precision=options.precision,
         accelerator="cpu",
         checkpoint_every=50,

@@ -1,10 +1,11 @@
 """Measure the noise of four surveys on real training spectra, for the simulator.
 
-    python recipes/measured/measure.py --data DIR --out spectok/simulate/measured.safetensors
+    python recipes/measured/measure.py --data DIR --more DIR2 \
+        --out spectok/simulate/measured.safetensors
 
-DIR (or the environment variable SPECTOK_DATA) holds the spectra listed in its MANIFEST.md.
-Takes a minute on two cores. Only objects of the training set of the project's one split are
-used. Per survey, on its native pixels:
+DIR (or the environment variable SPECTOK_DATA) and DIR2 hold the spectra listed in their
+MANIFEST.md. Takes some minutes on one core. Only objects of the training set of the project's one
+split are used. Per survey, on its native pixels:
 
 ``floor``, ``line``
     variance without an object: its lower envelope (read-out and smooth sky) and what stands
@@ -16,6 +17,8 @@ used. Per survey, on its native pixels:
 ``telluric``
     optical depth of the air as the survey's own files give it (GALAH, APOGEE)
 
+for SDSS's two spectrographs, ``sdss`` and ``boss``, apart, what ``spectrographs.py`` measures on
+the coadds of both sets beside that (``nights``, ``wrong``, ``shared``, ``lost``);
 and the coefficients of redrock's quasar bases that fit SDSS's models of training quasars.
 In the metadata, ``traits``: signal to noise (mean and standard deviation of its log10), scatter
 of the noise from spectrum to spectrum, how far the true noise departs from the stated one, and
@@ -31,13 +34,15 @@ import warnings
 from pathlib import Path
 
 import astropy.units as u
+import coadds
 import coefficients
 import noise
 import numpy as np
 import real
+import spectrographs
 from astropy.io import fits
 from safetensors.numpy import save_file
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import median_filter
 
 from spectok import surveys
 
@@ -131,28 +136,6 @@ def snr_of(spectra):
     return [float(np.mean(value)), float(np.std(value))]
 
 
-def sdss(data, spectra):
-    wavelength, sky, source = noise.sdss(spectra)
-    sky, source, scatter = terms(spectra, wavelength, sky, source)
-    floor, line = split_sky(sky, [(0, len(sky))])
-    widths = []
-    for e in spectra:
-        path = next((data / "sdss/real").glob(f"*{e['record']['id']}*"), None)
-        if path is None:
-            continue
-        with fits.open(path, memmap=False) as hdus:
-            column = {n.lower(): n for n in hdus[1].columns.names}
-            table = hdus[1].data
-            width = table[column["wdisp"]].astype(float)
-            width[width <= 0] = np.nan
-            widths.append(
-                np.interp(np.log10(wavelength), table[column["loglam"]], width, np.nan, np.nan)
-            )
-    lsf = np.nanmedian(widths, 0) * np.log(10) * 1e-4 * LIGHT
-    lsf = np.interp(wavelength, wavelength[np.isfinite(lsf)], lsf[np.isfinite(lsf)])
-    return wavelength, floor, line, source, gaussian_filter1d(lsf, 30), scatter
-
-
 def desi(data, spectra):
     full = [e for e in spectra if e["valid"].mean() > 0.9]
     ends = full[0]["segments"]
@@ -213,11 +196,22 @@ def apogee(data, spectra):
     return wavelength, mean(floors), mean(lines), mean(sources), lsf, np.mean(depth, 0)
 
 
+def packed(name, found):
+    """Arrays as the file keeps them: wavelengths in float64, the rest in float32."""
+    return {
+        f"{name}.{key}": np.ascontiguousarray(
+            value, {"wavelength": np.float64, "group": np.int64}.get(key, np.float32)
+        )
+        for key, value in found.items()
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=os.environ.get("SPECTOK_DATA"))
+    parser.add_argument("--more", type=Path, help="folder of the second set")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     if options.data is None or not Path(options.data).is_dir():
@@ -227,7 +221,13 @@ def main():
     entries = [absolute(e) for e in real.read_all(data) if e is not None and e["split"] == "train"]
     by = [[e for e in entries if e["survey"] == k] for k in range(4)]
     arrays, traits = {}, {}
-    for number, measure in enumerate((sdss, desi, galah, apogee)):
+    everything = [one for one in coadds.read(data, options.more) if one.split == "train"]
+    for name in ("sdss", "boss"):
+        spectra = [one for one in everything if one.spectrograph == name]
+        found, traits[name] = spectrographs.measure(spectra)
+        arrays |= packed(name, found)
+        print(name, json.dumps(traits[name]))
+    for number, measure in enumerate((desi, galah, apogee), 1):
         name, spectra = measure.__name__, by[number]
         wavelength, floor, line, source, lsf, rest = measure(data, spectra)
         found = {"wavelength": wavelength, "floor": floor, "line": line, "source": source}
@@ -242,15 +242,13 @@ def main():
             trait |= {"error": error, "taps": taps(rho1, rho2), "rho": [rho1, rho2], "faint": n}
             trait["error_scatter"] = spread
         trait["rough"] = roughness(spectra, np.sqrt(floor + line))
-        if number < 2:
+        if name == "desi":
             trait["scatter"] = rest
         else:
             found["telluric"] = rest
         bad = [1 - e["valid"].mean() for e in spectra if e["valid"].mean() > 0.8]
         trait["bad"] = float(np.median(bad)) if bad else 0.0
-        for key, value in found.items():
-            kind = np.float64 if key == "wavelength" else np.float32
-            arrays[f"{name}.{key}"] = np.ascontiguousarray(value, kind)
+        arrays |= packed(name, found)
         traits[name] = trait
         print(name, json.dumps(trait))
     arrays |= coefficients.quasars(data, by[0])

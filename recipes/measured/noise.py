@@ -20,11 +20,9 @@ def separate(variance, flux, *, smooth, segments, rounds=12):
     good = np.isfinite(variance) & np.isfinite(flux) & (variance > 0)
     v = np.where(good, variance, 1.0)
     f = np.where(good, np.maximum(flux, 0), 0.0)
+    level = v / np.median(v[good])
     sky = np.array(
-        [
-            np.median((v / np.median(v[good]))[:, j][good[:, j]]) if good[:, j].any() else 1.0
-            for j in range(length)
-        ]
+        [np.median(level[good[:, j], j]) if good[:, j].any() else 1.0 for j in range(length)]
     )
     source = np.ones(length)
     a = np.array([np.median(v[i][good[i]]) for i in range(n)]) / np.median(sky)
@@ -76,30 +74,6 @@ def _smooth(values, width, segments):
         part = median_filter(part, width, mode="nearest")
         out[start:stop] = uniform_filter1d(part, width, mode="nearest")
     return out
-
-
-def sdss(spectra):
-    """From many spectra on one log grid, with sky lines at native sampling."""
-    loglam = np.arange(3.5500, 4.0180, 1e-4)
-    shape = (len(spectra), len(loglam))
-    variance, flux = np.full(shape, np.nan), np.full(shape, np.nan)
-    for i, s in enumerate(spectra):
-        index = np.rint((np.log10(s["wavelength"]) - loglam[0]) / 1e-4).astype(int)
-        use = (index >= 0) & (index < len(loglam)) & s["valid"]
-        variance[i, index[use]] = s["sigma"][use].astype(float) ** 2
-        model = np.where(np.isfinite(s["model"]), s["model"], median_filter(s["flux"], 51))
-        flux[i, index[use]] = model[use]
-    covered = np.isfinite(variance).sum(axis=0) >= 15
-    first, last = np.flatnonzero(covered)[[0, -1]]
-    cut = slice(first, last + 1)
-    sky, source = separate(
-        variance[:, cut], flux[:, cut], smooth=151, segments=[(0, last + 1 - first)]
-    )
-    # One spectrum's broken pixel is no sky line: 5577 A itself is 100 times its surroundings.
-    top = np.where(loglam[cut] < 3.9, 150.0, 30.0)
-    sky = np.minimum(sky, top * median_filter(sky, 151, mode="nearest"))
-    sky = np.minimum(sky, 300 * np.median(sky))
-    return 10.0 ** loglam[cut], sky, source
 
 
 def stacked(spectra, arms, *, smooth):

@@ -114,6 +114,8 @@ def decode(
     from specutils import SpectrumList
 
     decoder = _Decoder(tokens, model, medium, device)
+    # Logarithmic quantities, such as those in dex(AA).
+    spectral_axis = getattr(spectral_axis, "physical", spectral_axis)
     if isinstance(spectral_axis, u.Quantity) and spectral_axis.ndim < 2:
         axis = spectral_axis.reshape(1) if spectral_axis.isscalar else spectral_axis
         (spectrum,) = decoder.spectra_on([(decoder.spectra, axis)], _shape_of(tokens, decoder))
@@ -265,7 +267,10 @@ class _Decoder:
 
 
 def _quantities(spectral_axis: Any) -> list[u.Quantity]:
-    axes = list(spectral_axis)
+    try:
+        axes = list(spectral_axis)
+    except TypeError:  # a number, None, a WCS
+        axes = [spectral_axis]
     if not all(isinstance(axis, u.Quantity) and axis.ndim == 1 for axis in axes):
         raise TypeError(
             "spectral_axis must be a one-dimensional Quantity, or a list of them: give the "

@@ -7,21 +7,24 @@ from spectok._convert._filters import filter_wavelengths
 from spectok._convert._flux import FluxUnit
 from spectok._convert._lightcurves import (
     curve_count,
+    curve_name,
     is_curve,
     stream_curve_arrays,
     stream_curves,
 )
 from spectok._convert._masks import own_mask
 from spectok._convert._medium import header_medium, text_medium, wcs_medium
-from spectok._convert._names import as_name, as_names, identifiers, mapping_of
+from spectok._convert._names import as_name, as_names, identifiers, mapping_of, names_of
+from spectok._convert._order import order_of_pixels
 from spectok._convert._photometry import CurveUnit
 from spectok._convert._rows import Rows
 from spectok._convert._spectra import convert_spectra, stream_spectra
 from spectok._convert._times import Clockwork, to_days
 from spectok._convert._units import AxisUnit, parse_axis_unit, parse_unit
-from spectok._convert._wavelength import Grid, check_medium, to_grid
+from spectok._convert._wavelength import AIR_STARTS, Grid, check_medium, to_grid
 
 __all__ = [
+    "AIR_STARTS",
     "AxisUnit",
     "Clockwork",
     "CurveUnit",
@@ -36,12 +39,15 @@ __all__ = [
     "convert_spectra",
     "count_of",
     "curve_count",
+    "curve_name",
     "filter_wavelengths",
     "header_medium",
     "identifiers",
     "is_curve",
     "mapping_of",
+    "names_of",
     "numbers_of",
+    "order_of_pixels",
     "own_mask",
     "parse_axis_unit",
     "parse_unit",

@@ -87,12 +87,20 @@ def stream_arrays(
     tolerant = errors == "row"
     faults: dict[int, str] | None = {} if tolerant else None
     wavelength, flux, ivar, mask = map(as_rows, (wavelength, flux, ivar, mask))
+    wavelength = getattr(wavelength, "physical", wavelength)  # logarithmic quantities: dex(AA)
+    _check_kinds(flux, ivar)
     flux_rows, unit = _ragged(flux, "flux", faults)
     unit = u.dimensionless_unscaled if unit is None else check_flux_unit(unit, "flux")
     flux_unit = FluxUnit(unit, "flux")
     if any(np.any(rows) for rows in _own_mask(wavelength) or ()):
         raise ValueError("wavelength has masked values: drop these pixels from all arrays")
     grids, axis_unit = _ragged(wavelength, "wavelength", faults)
+    shape: tuple[int, ...] = getattr(wavelength, "shape", ())
+    if len(shape) == 2 and shape[0] > shape[1] == 1:
+        raise ValueError(
+            f"wavelength has the shape {shape}, {len(grids)} grids of one pixel: "
+            "arrays are (spectra, pixels), so pass columns as wavelength.ravel(), flux.T"
+        )
     if axis_unit is None:
         axis_unit = u.AA
         _warn_of_unit(grids)
@@ -105,6 +113,11 @@ def stream_arrays(
     ):
         raise ValueError(
             f"ivar is in {ivar_unit}, but flux has no unit: give flux its unit too, or neither"
+        )
+    if ivar_unit is not None and ivar_unit.is_equivalent(unit) and unit.bases:
+        raise ValueError(
+            f"ivar is in {ivar_unit}, as errors are; an inverse variance is in 1 / ({unit})**2: "
+            "pass errors as ivar=1 / error**2"
         )
     mask_rows = None if mask is None else _ragged(mask, "mask", faults)[0]
     own_masks = [own for own in (_own_mask(flux), _own_mask(ivar)) if own is not None]
@@ -196,6 +209,17 @@ def stream_arrays(
         refusals.check()
 
     return parts()
+
+
+def _check_kinds(flux: Any, ivar: Any) -> None:
+    """Truths in place of numbers are a slip: a mask where the inverse variance belongs."""
+    for name, values in (("flux", flux), ("ivar", ivar)):
+        rows = values if isinstance(values, (list, tuple)) else [values]
+        if any(getattr(row, "dtype", None) == np.bool_ for row in rows[:1]):
+            raise ValueError(
+                f"{name} is True or False for each pixel, as a mask is; the order is wavelength, "
+                "flux, ivar, mask in this order, so pass a mask as mask="
+            )
 
 
 def _holed(

@@ -17,7 +17,8 @@ def as_rows(values: Any) -> Any:
     do; torch tensors; numpy's arrays of arrays. Anything else is returned as it is.
     """
     if hasattr(values, "detach"):  # a tensor that may need a gradient, or be on another device
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
     if isinstance(values, (list, tuple)):
         return [as_rows(row) for row in values] if any(map(_is_foreign, values)) else values
     if _is_foreign(values):

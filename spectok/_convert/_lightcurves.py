@@ -20,7 +20,7 @@ from spectok._convert._times import Clockwork, to_days
 from spectok._convert._wavelength import NoDataError
 from spectok._flags import TokenFlag
 
-__all__ = ["curve_count", "is_curve", "stream_curve_arrays", "stream_curves"]
+__all__ = ["curve_count", "curve_name", "is_curve", "stream_curve_arrays", "stream_curves"]
 
 # What columns are called where nobody says so; the first that is there is taken.
 _USUAL = {
@@ -43,6 +43,17 @@ def is_curve(value: Any) -> bool:
         return False
     timed = isinstance(getattr(value, "time", None), Time)
     return timed or ("flux" in names and any(name in names for name in _USUAL["time"]))
+
+
+def curve_name(table: Any) -> Any:
+    """What a table calls its one light curve, or ""; None where it has a column of names."""
+    if any(name in table.colnames for name in _USUAL["object_id"]):
+        return None
+    return _name_in(mapping_of(table.meta)) or ""
+
+
+def _name_in(meta: Mapping[str, Any]) -> Any:
+    return next((meta[k] for k in ("object_id", "OBJECT", "LABEL") if meta.get(k)), None)
 
 
 def curve_count(curves: Any) -> int | None:
@@ -245,7 +256,7 @@ class _Reader:
             if band is None:
                 self._needed(None, "band", table, where)
         if name is None:
-            name = next((meta[k] for k in ("object_id", "OBJECT", "LABEL") if meta.get(k)), None)
+            name = _name_in(meta)
         kept = {}
         for key in self.keep:
             value = meta.get(key)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from astropy.utils.exceptions import AstropyUserWarning
+
+from spectok._convert._masks import own_mask
 
 __all__ = ["as_name", "as_names", "identifiers", "mapping_of", "names_of"]
 
@@ -19,13 +23,51 @@ def as_name(value: Any) -> str:
     >>> as_name(b"J1"), as_name(39628427912810449)
     ('J1', '39628427912810449')
     """
+    value = _plain(value)
+    if isinstance(value, (bytes, bytearray)):
+        value = bytes(value).decode("utf-8", "replace")
+    return str(value).rstrip("\x00 ") if isinstance(value, str) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """A number or text of Python; floats that are whole as integers, nothing as the empty text.
+
+    Tables in which an identifier is missing hold integers as floats, or masked.
+    """
+    if value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):
+        return ""
+    if getattr(value, "mask", None) is not None and np.size(value) == 1 and np.all(value.mask):
+        return ""
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, (bytes, bytearray)):
-        value = bytes(value).decode("utf-8", "replace")
-    return str(value).rstrip("\x00 ") if isinstance(value, str) else str(value)
+    if isinstance(value, float):
+        if np.isnan(value):
+            return ""
+        if value.is_integer():
+            if abs(value) > 2**53:
+                warnings.warn(
+                    f"the identifier {value:.17g} is a floating-point number and has lost digits: "
+                    "read the identifiers as integers or as text",
+                    AstropyUserWarning,
+                    stacklevel=2,
+                )
+            return int(value)
+    return value
+
+
+def _members(values: Any) -> list[Any]:
+    """Identifiers one by one, whatever they stand in; masked ones as None."""
+    mask = own_mask(values)
+    if hasattr(values, "to_pylist"):
+        return list(values.to_pylist())
+    if hasattr(values, "to_numpy") and not isinstance(values, np.ndarray):
+        return list(values)  # of pandas, whose own arrays know what is missing
+    if mask is not None:
+        flat = np.asarray(getattr(values, "unmasked", values)).ravel()
+        return [None if bad else one for one, bad in zip(flat, mask.ravel(), strict=True)]
+    return list(np.ravel(values))
 
 
 def as_names(values: Any) -> list[str]:
@@ -53,13 +95,12 @@ def identifiers(names: Any) -> list[int | str]:
         listed = not isinstance(names, (str, bytes, bytearray, np.generic, np.ndarray))
         names = list(names) if listed and hasattr(names, "__iter__") else [names]
     elif not isinstance(names, (list, tuple)):
-        names = np.ravel(names)
+        names = _members(names)
     return [_identifier(name) for name in names]
 
 
 def _identifier(name: Any) -> int | str:
-    if isinstance(name, (np.generic, np.ndarray)) and np.size(name) == 1:
-        name = name.item()
+    name = _plain(name)
     return name if isinstance(name, int) and not isinstance(name, bool) else as_name(name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -109,7 +110,8 @@ def stream_spectra(
         raise TypeError(
             f"expected a specutils Spectrum, a SpectrumCollection, a SpectrumList or an iterable "
             f"of spectra, got {type(spectra).__name__}; plain arrays go to spectok.encode_arrays"
-            + (" and files to spectok.surveys.read" if isinstance(spectra, (str, bytes)) else "")
+            + (" and files to spectok.surveys.read" if _is_path(spectra) else "")
+            + (", column by column" if hasattr(spectra, "colnames") else "")
         )
     return reader.all_arms_of(spectra) if arms else reader.all_of(spectra)
 
@@ -238,6 +240,13 @@ class _Reader:
             hint = "; did you mean arms=True?" if isinstance(spectrum, (list, tuple)) else ""
             if hasattr(spectrum, "header"):
                 hint = "; spectok.surveys.read makes spectra of an open HDUList"
+            elif _is_path(spectrum):
+                hint = (
+                    "; spectok.surveys.read makes spectra of files, and columns of tables go to "
+                    "spectok.encode_arrays(wavelength, flux, ivar)"
+                )
+            elif isinstance(spectrum, np.ndarray):
+                hint = "; plain arrays go to spectok.encode_arrays(wavelength, flux, ivar)"
             raise TypeError(
                 f"{where}: expected a specutils Spectrum, got {type(spectrum).__name__}{hint}"
             )
@@ -326,6 +335,10 @@ class _Reader:
             )
             kept_here = {key: column[some] for key, column in kept.items()}
             yield replace(rows, kept=kept_here, shape=self.shape)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, bytes, os.PathLike))
 
 
 def _is_spectrum(value: Any) -> bool:

@@ -14,20 +14,21 @@ __all__ = ["AxisUnit", "check_flux_unit", "parse_axis_unit", "parse_unit"]
 _WORDS = {
     "a": "Angstrom", "aa": "Angstrom", "ang": "Angstrom", "angs": "Angstrom", "å": "Angstrom",
     "angstrom": "Angstrom", "angstroms": "Angstrom", "angstroem": "Angstrom",
-    "ångström": "Angstrom", "0.1nm": "Angstrom",
+    "ångström": "Angstrom", "ångströms": "Angstrom", "0.1nm": "Angstrom",
     "micron": "um", "microns": "um", "micrometer": "um", "micrometers": "um", "mum": "um",
-    "micrometre": "um", "micrometres": "um", "um": "um", "µm": "um", "μm": "um",
+    "micrometre": "um", "micrometres": "um", "microm": "um", "um": "um", "µm": "um", "μm": "um",
     "nm": "nm", "nanometer": "nm", "nanometers": "nm", "nanometre": "nm", "nanometres": "nm",
     "mm": "mm", "cm": "cm", "m": "m", "meter": "m", "meters": "m", "metre": "m", "metres": "m",
     "s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s",
     "erg": "erg", "ergs": "erg", "w": "W", "watt": "W", "watts": "W",
-    "hz": "Hz", "hertz": "Hz", "khz": "kHz", "ghz": "GHz", "jy": "Jy", "jansky": "Jy",
-    "janskys": "Jy", "janskies": "Jy", "ujy": "uJy", "njy": "nJy",
+    "hz": "Hz", "hertz": "Hz", "khz": "kHz", "ghz": "GHz", "mhz": "MHz", "thz": "THz",
+    "km": "km", "jy": "Jy", "jansky": "Jy",
+    "janskys": "Jy", "janskies": "Jy", "ujy": "uJy", "microjy": "uJy", "njy": "nJy",
     "ev": "eV", "kev": "keV",
     "ct": "ct", "cts": "ct", "count": "ct", "counts": "ct", "adu": "adu", "adus": "adu",
     "dn": "DN", "du": "DN", "electron": "electron", "electrons": "electron", "el": "electron",
-    "elec": "electron", "photon": "ph", "photons": "ph", "phot": "ph", "ph": "ph",
-    "pix": "pix", "pixel": "pix", "pixels": "pix", "spaxel": "pix", "spaxels": "pix",
+    "elec": "electron", "e": "electron", "photon": "ph", "photons": "ph", "phot": "ph", "ph": "ph",
+    "pix": "pix", "px": "pix", "pixel": "pix", "pixels": "pix", "spaxel": "pix", "spaxels": "pix",
     "fiber": "pix", "fibre": "pix", "bin": "pix", "beam": "beam", "sr": "sr",
     "arcsec": "arcsec", "arcseconds": "arcsec", "arcsecond": "arcsec", "asec": "arcsec",
     "nmgy": "nmgy", "nanomaggies": "nmgy", "nanomaggy": "nmgy", "maggies": "mgy",
@@ -41,11 +42,14 @@ _WHOLE = {
     **dict.fromkeys(
         ("none", "unitless", "dimensionless", "relative", "normalized", "normalised", "adim",
          "arbitrary", "arb", "n/a", "relative flux", "arbitrary units", "rel. flux",
-         "normalized flux", "normalised flux", "relative units", "rel", "-"), ""),
+         "normalized flux", "normalised flux", "relative units", "rel", "-", "a.u.", "a.u", "arb.",
+         "arb. units", "arb. unit", "arb.units", "arbitrary unit", "arbitrary flux units",
+         "normalized intensity", "normalised intensity", "continuum normalized"), ""),
 }  # fmt: skip
 _LEADING = re.compile(
-    r"""^(?P<factor>\(?\s*10\s*(?:\*\*|\^)\s*\(?\s*(?P<power>[+-]?\d+)\s*\)?\s*\)?
-         |(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?))\s*[*.]?\s*(?P<rest>[^\d\s*.^/].*)$""",
+    r"""^(?:x\s*)?(?P<factor>\(?\s*10\s*(?:\*\*|\^|(?=[+-]\d|\([+-]\d))\s*\(?\s*(?P<power>[+-]?\d+)\s*\)?\s*\)?
+         |[eE](?P<exponent>[+-]\d+)(?=\s)
+         |(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?))\s*[*.]?\s*(?P<rest>[^-+(\d\s*.^/].*)$""",
     re.VERBOSE,
 )
 _WORD = re.compile(r"[A-Za-zÅåµμö_]+")
@@ -94,11 +98,14 @@ def parse_unit(text: Any, where: str = "the file") -> u.UnitBase | None:
     squared = re.match(r"^\((.+)\)\s*(?:\*\*|\^)\s*\(?([+-]?\d)\)?$", text)
     if squared and _closes_at_end(f"({squared[1]})"):  # (1e-20 erg/s/cm2/A)**2, of variances
         return u.Unit(parse_unit(squared[1], where)) ** int(squared[2])
-    for candidate in filter(str.strip, (_respelt(text), text)):
+    for scale, candidate in (_respelt(text), (1.0, text)):
+        if not candidate.strip():
+            continue
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", u.UnitsWarning)  # "multiple slashes"
                 unit = u.Unit(candidate)
+            unit = unit if scale == 1.0 else u.Unit(scale * unit)
         except (ValueError, TypeError):
             continue
         if u.A not in getattr(unit, "bases", ()):
@@ -109,16 +116,17 @@ def parse_unit(text: Any, where: str = "the file") -> u.UnitBase | None:
     )
 
 
-def _respelt(text: str) -> str:
-    """The text in astropy's spelling: words replaced, the leading power of ten a number."""
-    scale = ""
-    body = text
+def _respelt(text: str) -> tuple[float, str]:
+    """The leading power of ten, and the rest in astropy's spelling: words replaced."""
+    scale = 1.0
+    body = re.sub(r"[{}$]|\\(?:math)?rm\b|\\,", "", text)  # LaTeX
+    body = re.sub(r"\s+per\s+", " / ", body)
     while body.startswith("(") and body.endswith(")") and _closes_at_end(body):
         body = body[1:-1].strip()
     match = _LEADING.match(body)
     if match:
-        power = match["power"]
-        scale = f"1e{int(power)} " if power else f"{float(match['number']):g} "
+        power = match["power"] or match["exponent"]
+        scale = float(f"1e{int(power)}") if power else float(match["number"])
         body = match["rest"].strip()
     body = re.sub(r"\be-(?![\d])", "electron", body)
     body = re.sub(r"(?<=[A-Za-zÅ])\.(?=\s|/|$|\))", "", body)  # "Ang."
@@ -126,8 +134,10 @@ def _respelt(text: str) -> str:
 
     def replaced(match: re.Match) -> str:
         word = match[0]
-        if word in ("mJy", "MJy", "Mpc", "M_sun"):
+        if word in ("mJy", "MJy", "mHz", "Mpc", "M_sun"):
             return word
+        if word == "MJY" and re.search(r"\bsr\b", body, re.IGNORECASE):
+            return "MJy"  # of images; alone it might be mJy
         lower = word.lower()
         if lower in ("flam", "fnu", "photlam", "photnu"):
             return f"({_WHOLE[lower]})"
@@ -135,7 +145,9 @@ def _respelt(text: str) -> str:
 
     body = _WORD.sub(replaced, body)
     body = re.sub(r"\bsq(?:uare)?\s+arcsec\b", "arcsec2", body)
-    return f"{scale}{body}"
+    if body.startswith("(") and _closes_at_end(body):  # astropy reads no unit that is bracketed
+        body = body[1:-1]
+    return scale, body
 
 
 def _closes_at_end(text: str) -> bool:
@@ -156,7 +168,13 @@ class AxisUnit(NamedTuple):
     medium: str | None = None
 
 
-_LOG_UNIT = re.compile(r"^(?P<kind>log_?10|log|lg|ln|dex)[\s_(\[]*(?P<rest>.*?)[\])]*$", re.I)
+_LOG_UNIT = re.compile(
+    r"^(?P<kind>natural log|log_?10|log|lg|ln|dex)[\s_(\[-]*(?P<rest>.*?)[\])]*$", re.I
+)
+# "Angstrom (log10)"
+_LOG_AFTER = re.compile(
+    r"^(?P<rest>\S+)\s*[\[(]\s*(?P<kind>log_?10|log|lg|ln|dex)\s*[\])]*$", re.I
+)
 
 
 def parse_axis_unit(text: Any, where: str = "the file") -> AxisUnit:
@@ -179,10 +197,11 @@ def parse_axis_unit(text: Any, where: str = "the file") -> AxisUnit:
             medium, text = means, (text[: found.start()] + " " + text[found.end() :]).strip()
             break
     text = re.sub(r"^wavelengths?\s*", "", text, flags=re.I).strip(" ()[]:")
-    match = _LOG_UNIT.match(text)
+    text = re.sub(r"^lambda\s*[\[(]\s*", "", text, flags=re.I)
+    match = _LOG_AFTER.match(text) or _LOG_UNIT.match(text)
     if match:
-        kind = "ln" if match["kind"].lower() == "ln" else "log10"
-        rest = re.sub(r"^(lambda|wave(length)?)\s*/?\s*", "", match["rest"], flags=re.I)
+        kind = "ln" if match["kind"].lower() in ("ln", "natural log") else "log10"
+        rest = re.sub(r"^(lambda|lam|wave(length)?)\b\s*/?\s*", "", match["rest"], flags=re.I)
         return AxisUnit(parse_unit(rest, where) or u.AA, kind, medium)
     return AxisUnit(parse_unit(text, where), None, medium)
 

@@ -8,14 +8,13 @@ import numpy as np
 from astropy import units as u
 
 from spectok._convert._masks import own_mask
+from spectok._convert._order import order_of_pixels
 
-__all__ = ["Grid", "NoDataError", "check_medium", "in_angstrom", "to_grid"]
+__all__ = ["AIR_STARTS", "Grid", "NoDataError", "check_medium", "in_angstrom", "to_grid"]
 
 _PLAUSIBLE = "give it in a unit of wavelength, frequency, wavenumber or energy"
-# By convention wavelengths below 2000 Angstrom are vacuum wavelengths, in air tables too.
-_AIR_STARTS = 2000.0
-# Orders have at least so many pixels on average; what turns about more often is shuffled.
-_ORDER_PIXELS = 16
+# By convention wavelengths [Angstrom] below it are vacuum wavelengths, in air tables too.
+AIR_STARTS = 2000.0
 
 
 class NoDataError(ValueError):
@@ -118,7 +117,7 @@ def to_grid(axis: u.Quantity, *, medium: str, where: str) -> Grid:
         )
     order, n_orders = None, 1
     if wavelength.size > 1 and not (np.diff(wavelength) > 0).all():
-        order, n_orders = _sorted(wavelength)
+        order, n_orders = order_of_pixels(wavelength)
         wavelength = wavelength[order]
         same = np.flatnonzero(np.diff(wavelength) == 0)
         if same.size:
@@ -126,42 +125,19 @@ def to_grid(axis: u.Quantity, *, medium: str, where: str) -> Grid:
                 f"{where}: {same.size} wavelengths occur more than once (the first is "
                 f"{wavelength[same[0]]:.4f} Angstrom); merge or drop these pixels, or, where "
                 "several arms overlap, pass the arms as a list with arms=True"
+                f"{_rounded(axis, same.size / wavelength.size)}"
             )
     if medium == "air":
         wavelength = _air_to_vacuum(wavelength)
     return Grid(wavelength, order, n_orders)
 
 
-def _sorted(wavelength: np.ndarray) -> tuple[np.ndarray, int]:
-    """The order of the pixels by wavelength, and how many overlapping orders they form.
-
-    Overlapping orders laid end to end must not be interleaved pixel by pixel: neighbours would
-    come from different orders. Each stays whole, and they follow by their first wavelength.
-    """
-    by_wavelength = np.argsort(wavelength, kind="stable")
-    sign = np.sign(np.diff(wavelength)).astype(int)
-    runs = _runs(sign)
-    if not sign.all() or len(runs) == 1 or len(wavelength) < _ORDER_PIXELS * len(runs):
-        return by_wavelength, 1
-    runs.sort(key=lambda run: wavelength[run[0]])
-    if all(wavelength[a[-1]] < wavelength[b[0]] for a, b in zip(runs, runs[1:], strict=False)):
-        return by_wavelength, 1
-    return np.concatenate(runs), len(runs)
-
-
-def _runs(sign: np.ndarray) -> list[np.ndarray]:
-    """Pixels of each run along which the wavelength rises or falls, ascending in wavelength."""
-    turns = np.flatnonzero(sign[1:] != sign[:-1]) + 1
-    runs, first, last = [], 0, len(sign)
-    while first < last:
-        after = turns[np.searchsorted(turns, first, side="right") :]
-        stop = int(after[0]) if after.size else last
-        run = np.arange(first, stop + 1)
-        runs.append(run if sign[first] > 0 else run[::-1])
-        first = stop + 1
-    if first == last:
-        runs.append(np.arange(first, last + 1))
-    return runs
+def _rounded(axis: Any, share: float) -> str:
+    """What may have made many wavelengths equal."""
+    kind = getattr(axis, "dtype", np.dtype(float))
+    if share < 0.1 or kind.kind == "f" and kind.itemsize > 4:
+        return ""
+    return f"; numbers of the type {kind} are too coarse for these steps: compute them in float64"
 
 
 def in_angstrom(axis: u.Quantity, where: str) -> np.ndarray:
@@ -197,7 +173,7 @@ def _air_to_vacuum(wavelength: np.ndarray) -> np.ndarray:
     from specutils.utils.wcs_utils import air_to_vac
 
     out = wavelength.copy()
-    air = wavelength >= _AIR_STARTS
+    air = wavelength >= AIR_STARTS
     if air.any():
         # The iterative scheme is the exact inverse of vacuum to air.
         out[air] = air_to_vac(wavelength[air] * u.AA, scheme="iteration").to_value(u.AA)

@@ -1,7 +1,7 @@
 """The token table, and what is made from it (layer 1)."""
 
 from spectok._tokens._embeddings import to_embedding_table
-from spectok._tokens._refusals import reasons_to_text, refusals
+from spectok._tokens._refusals import reasons_of, reasons_to_text, refusals
 from spectok._tokens._summary import concatenate, group, pool
 from spectok._tokens._table import (
     COLUMNS,
@@ -32,6 +32,7 @@ __all__ = [
     "meta_entry",
     "meta_of",
     "pool",
+    "reasons_of",
     "reasons_to_text",
     "refusals",
     "sequences",

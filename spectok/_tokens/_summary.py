@@ -230,6 +230,8 @@ def concatenate(tables: Sequence[Table]) -> QTable:
     >>> len(spectok.pool(spectok.concatenate([tokens, tokens])))
     4
     """
+    if isinstance(tables, Table):
+        raise TypeError("expected a list of token tables, got one table: there is nothing to join")
     tables = list(tables)
     if not tables:
         raise ValueError("there is no table to concatenate")

@@ -143,9 +143,22 @@ def check_table(table: Table) -> None:
     wanted = CURVE_COLUMNS if is_of_curves(table) else COLUMNS
     missing = [name for name in wanted if name not in table.colnames]
     if missing:
-        raise ValueError(f"this is no token table: it lacks the columns {', '.join(missing)}")
+        remedy = "encode its spectra first (spectok.encode)"
+        if "embedding" in table.colnames:
+            remedy = "it holds embeddings, which cannot be turned back: use the tokens they are of"
+        lacks = ", ".join(sorted(missing, key="token".__ne__)[:4]) + ", ..." * (len(missing) > 4)
+        raise ValueError(f"this is no token table: it lacks the columns {lacks}; {remedy}")
     if len(table) == 0:
         raise ValueError("the token table is empty: there is nothing in it to work on")
+    finite = np.isfinite(np.asarray(table["token"], dtype=np.float64)).all(-1)
+    damaged = ~finite & np.asarray(table["valid"], dtype=bool)
+    if damaged.any():
+        row = int(damaged.argmax())
+        raise ValueError(
+            f"{int(damaged.sum())} valid tokens are not finite (the first is token "
+            f"{table['token_index'][row]} of spectrum {table['spectrum_index'][row]}): another "
+            "program has changed the table; encode these spectra again"
+        )
     keys = np.stack([np.asarray(table[c]) for c in ("spectrum_index", "token_index")], axis=1)
     if len(np.unique(keys, axis=0)) != len(keys):
         raise ValueError(

@@ -19,6 +19,7 @@ __all__ = [
     "KEY",
     "OWN",
     "SPATIAL_INDEX",
+    "UNITS",
     "about",
     "kept_columns",
     "own_fields",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 KEY = b"spectok"  # of the schema's metadata
+UNITS = b"spectok_flux_units"  # of one part of a file; its tally has those of all
 SPATIAL_INDEX = "_healpix_29"  # which HATS catalogues are sorted by
 OWN = (
     "embedding", "n_tokens", "n_valid", "flags", "status", "scale", "scale_unit", "flux_unit",
@@ -118,9 +120,10 @@ def to_table(
         ]
     names = [*kept, *(field.name for field in fields)]
     types = [*(column.type for column in kept.values()), *(field.type for field in fields)]
+    units = [] if encoded is None else sorted({unit for unit in encoded.unit if unit})
     schema = pa.schema(
         [pa.field(name, kind) for name, kind in zip(names, types, strict=True)],
-        metadata={KEY: json.dumps(about(network, options))},
+        metadata={KEY: json.dumps(about(network, options)), UNITS: json.dumps(units)},
     )
     return pa.table([*kept.values(), *own], schema=schema)
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from spectok._progress import progress_bar
 from spectok.bulk._columns import SPATIAL_INDEX, about
-from spectok.bulk._folder import begin, is_whole, make_file
+from spectok.bulk._computed import OutputError, compute
+from spectok.bulk._folder import begin, is_whole, make_file, note_failure
 from spectok.bulk._hats import finish_catalogue
 from spectok.bulk._options import Options
 from spectok.bulk._partition import encode_chunks, frame_to_table, partition
@@ -60,6 +61,7 @@ def encode_collection(
 
     folder = Path(output)
     network = network_of(options)
+    _check(source, options)
     parts = source.to_delayed()
     targets = _targets(source, len(parts))
     begin(
@@ -73,23 +75,38 @@ def encode_collection(
     )
     number, count = shard
     own = list(zip(parts, targets, strict=True))[number - 1 :: count]
-    todo = [(part, target) for part, target in own if not is_whole(folder / target)]
+    todo = [(part, folder / target) for part, target in own if not is_whole(folder / target)]
     # Workers write into the folder themselves, which all of them see.
     write = dask.delayed(_write_partition, pure=False)
-    tasks = [write(part, str(folder / target), options) for part, target in todo]
+    shared = dask.delayed(options, traverse=False)
+    tasks = {target: write(part, str(target), shared) for part, target in todo}
     bar = progress_bar(
         "bulk encoding", total=len(own), initial=len(own) - len(todo), unit="partition",
         progress=progress,
     )  # fmt: skip
+
+    def done(target: Path, error: Exception | None) -> None:
+        bar.update()
+        if error is None:
+            return
+        if options.errors == "raise" or isinstance(error, OutputError):
+            raise error
+        note_failure(target, error)
+
     with bar:
-        if tasks:
-            dask.compute(*tasks)
-        bar.update(len(tasks))
+        compute(tasks, done)
     report = report_of(folder, len(parts))
     catalogue = getattr(source, "hc_structure", None)
     if catalogue is not None and report.finished:
-        finish_catalogue(catalogue.catalog_info, folder, report.rows)
+        finish_catalogue(catalogue.catalog_info, folder, report.rows, report.flux_units)
     return report
+
+
+def _check(source: Any, options: Options) -> None:
+    """Refuse options that do not fit the columns, where these are known before."""
+    kind = _kind_of(source)
+    if kind != "bag":
+        partition(source.meta if kind == "catalogue" else source._meta, options)
 
 
 def _lazy(source: Any, options: Options) -> Any:
@@ -134,7 +151,10 @@ def _targets(source: Any, number: int) -> Sequence[str]:
 def _write_partition(part: Any, path: str, options: Options) -> None:
     """Encode one partition into its file, on a worker."""
     target = Path(path)
-    make_file(target, _tables(part, target.name, options), errors=options.errors)
+    try:
+        make_file(target, _tables(part, target.name, options), errors=options.errors)
+    except OSError as error:
+        raise OutputError(str(error)) from error
 
 
 def _tables(part: Any, where: str, options: Options) -> Iterator[pa.Table]:

@@ -13,13 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spectok.bulk._columns import KEY
+from spectok.bulk._columns import KEY, UNITS
+from spectok.bulk._partial import partial_of, remove_abandoned
 from spectok.bulk._rows import NO_TOKEN, OK, reason_of
 
 __all__ = [
     "begin",
     "is_whole",
     "make_file",
+    "note_failure",
     "read_failures",
     "read_manifest",
     "read_tally",
@@ -43,6 +45,7 @@ def begin(folder: Path, made_with: Mapping[str, Any], *, resume: bool) -> None:
         Where a run lies there that was begun with something else.
     """
     before = read_manifest(folder)
+    remove_abandoned(folder)
     if before is None:
         if folder.exists() and any(not p.name.endswith(".part") for p in folder.iterdir()):
             raise FileExistsError(
@@ -50,9 +53,7 @@ def begin(folder: Path, made_with: Mapping[str, Any], *, resume: bool) -> None:
             )
         folder.mkdir(parents=True, exist_ok=True)
         # Several shards begin at once: each writes the same, and the last one stays.
-        partial = folder / f"{_MANIFEST}.{os.getpid()}.part"
-        partial.write_text(json.dumps(made_with, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, folder / _MANIFEST)
+        _put(folder / _MANIFEST, json.dumps(made_with, indent=1) + "\n")
         return
     if not resume:
         raise FileExistsError(
@@ -105,26 +106,40 @@ def make_file(
         ours = isinstance(error, OSError) and not any(str(one) in str(error) for one in sources)
         if errors == "raise" or ours:
             raise
-        path.parent.mkdir(parents=True, exist_ok=True)
-        noted.write_text(json.dumps(reason_of(error)), encoding="utf-8")
+        note_failure(path, error)
         return
     noted.unlink(missing_ok=True)
+
+
+def note_failure(path: Path, error: BaseException) -> None:
+    """Note beside the place of a file why it could not be made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _put(path.with_name(path.name + _FAILED), json.dumps(reason_of(error)))
+
+
+def _put(path: Path, text: str) -> None:
+    partial = partial_of(path)
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
 
 
 def _write(path: Path, tables: Iterable[pa.Table]) -> None:
     """Write tables as one Parquet file that is whole or not there.
 
-    Under a name of its own, then renamed: whoever is killed on the way leaves what nobody takes
-    for a file, and what the next one writes over.
+    Under a name that is this process's own, then renamed: whoever is killed on the way leaves what
+    nobody takes for a file, and the next call removes; and where two tasks were given the same
+    file by mistake, the later one replaces it by its equal.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
+    partial = partial_of(path)
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    units: set[str] = set()
     begun = time.monotonic()
     writer: Any = None
     try:
         for table in tables:
+            units.update(json.loads((table.schema.metadata or {}).get(UNITS, "[]")))
             if writer is None:
                 writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
             if table.num_rows:
@@ -140,6 +155,7 @@ def _write(path: Path, tables: Iterable[pa.Table]) -> None:
             "errors": counts["errors"],
             "seconds": time.monotonic() - begun,
             "reasons": dict(reasons.most_common(_MOST_REASONS)),
+            "flux_units": sorted(units),
         }
         writer.add_key_value_metadata({_TALLY: json.dumps(tally)})
     except BaseException:
@@ -177,7 +193,13 @@ def targets_of(folder: Path) -> Iterator[Path]:
 
 def read_failures(folder: Path) -> dict[str, str]:
     """Files that could not be made, and why."""
-    return {
-        str(path.relative_to(folder)).removesuffix(_FAILED): json.loads(path.read_text())
-        for path in sorted(folder.rglob(f"*{_FAILED}"))
-    }
+    found = {}
+    for path in sorted(folder.rglob(f"*{_FAILED}")):
+        target = path.with_name(path.name.removesuffix(_FAILED))
+        try:
+            reason = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:  # it has been made meanwhile
+            continue
+        if not is_whole(target):
+            found[str(target.relative_to(folder))] = reason
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ def check_hats(folder: Path) -> None:
         )
 
 
-def finish_catalogue(source: Any, folder: Path, n_rows: int) -> None:
+def finish_catalogue(source: Any, folder: Path, n_rows: int, flux_units: Sequence[str]) -> None:
     """Write what `lsdb.open_catalog` needs beside the partitions of a finished run.
 
     Parameters
@@ -42,6 +44,8 @@ def finish_catalogue(source: Any, folder: Path, n_rows: int) -> None:
     folder : `pathlib.Path`
         The output; written again where it was finished before.
     n_rows : int
+    flux_units : sequence of str
+        Of the fluxes that came in; empty where they were relative.
     """
     import pyarrow.parquet as pq
     from hats.catalog import PartitionInfo, TableProperties
@@ -60,6 +64,8 @@ def finish_catalogue(source: Any, folder: Path, n_rows: int) -> None:
         "spectok_model": about["model"],
         "spectok_sha256": about["sha256"],
         "spectok_version": about["version"],
+        "spectok_flux_unit": ", ".join(flux_units) or "relative",
+        "spectok_options": json.dumps(about["options"]),
     }
     pixels = [get_healpix_from_path(str(file)) for file in files]
     write_parquet_metadata(folder, create_metadata=True)

@@ -80,7 +80,7 @@ def read_tokens(path: str | os.PathLike, ids: Iterable[Any] | None = None) -> QT
         if wanted is not None:
             table = _of_ids(table, wanted)
         if table.num_rows:
-            parts.append(table)
+            parts.append(_without_types(table))
     if len({one["sha256"] for one in said}) > 1:
         raise ValueError(
             f"the files were made by {', '.join(sorted({one['model'] for one in said}))}: read "
@@ -96,6 +96,14 @@ def read_tokens(path: str | os.PathLike, ids: Iterable[Any] | None = None) -> QT
     return _as_tokens(pa.concat_tables(parts, promote_options="default"), said[0], place)
 
 
+def _without_types(table: pa.Table) -> pa.Table:
+    """Kept columns of which nothing is known in a file take the type of the other files."""
+    for number, name in enumerate(table.column_names):
+        if name not in OWN and table.column(name).null_count == len(table):
+            table = table.set_column(number, name, pa.nulls(len(table)))
+    return table
+
+
 def _of_ids(table: pa.Table, wanted: list[Any]) -> pa.Table:
     if "object_id" not in table.column_names:
         raise ValueError("no object_id was kept, so spectra cannot be asked for by it")
@@ -104,8 +112,12 @@ def _of_ids(table: pa.Table, wanted: list[Any]) -> pa.Table:
 
 
 def _as_tokens(table: pa.Table, about: dict[str, Any], place: Path) -> QTable:
+    status = table.column("status").to_pylist()
+    # What could not be used has no unit, and goes with any.
+    used = np.array([not text.startswith("error") for text in status])
+    with_units = table.filter(pa.array(used)) if used.any() else table
     units, scale_units = (
-        sorted(set(table.column(name).to_pylist())) for name in ("flux_unit", "scale_unit")
+        sorted(set(with_units.column(name).to_pylist())) for name in ("flux_unit", "scale_unit")
     )
     if len(units) > 1:
         raise ValueError(
@@ -122,7 +134,6 @@ def _as_tokens(table: pa.Table, about: dict[str, Any], place: Path) -> QTable:
     }
     rows = lists["token"].flatten()
     columns["token"] = rows.flatten().to_numpy().reshape(len(rows), -1)
-    status = table.column("status").to_pylist()
     names = (
         table.column("object_id").to_pylist()
         if "object_id" in table.column_names

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from spectok.bulk._folder import read_failures, read_manifest, read_tally, targets_of
+from spectok.bulk._partial import unfinished
 
 __all__ = ["BulkReport", "report_of", "status"]
 
@@ -32,6 +33,11 @@ class BulkReport:
         Files that could not be made, and why; they are tried again by the next call.
     seconds : float
         Spent on all files, summed over workers.
+    flux_units : list of str
+        Of the fluxes that came in.
+    unfinished : dict of str to str
+        Partial files, which are no part of the result, and who writes them. Those of processes
+        that are gone are removed by the next call.
 
     Examples
     --------
@@ -50,6 +56,8 @@ class BulkReport:
     reasons: dict[str, int] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
+    flux_units: list[str] = dataclasses.field(default_factory=list)
+    unfinished: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def finished(self) -> bool:
@@ -64,6 +72,7 @@ class BulkReport:
     def __str__(self) -> str:
         lines = [
             f"{self.output}: {self.files_done:,} of {self.files:,} files, {self.rows:,} spectra",
+            f"  files to do          {self.files - self.files_done:,}",
             f"  with tokens          {self.ok:,}",
             f"  no valid token       {self.no_valid_token:,}",
             f"  errors               {self.errors:,}",
@@ -75,6 +84,10 @@ class BulkReport:
         lines += [f"  failed: {name}: {why}" for name, why in list(self.failed.items())[:_SHOWN]]
         if len(self.failed) > _SHOWN:
             lines.append(f"  and {len(self.failed) - _SHOWN} more failed files: report.failed")
+        lines += [f"  unfinished: {k}: {why}" for k, why in list(self.unfinished.items())[:_SHOWN]]
+        if len(self.unfinished) > _SHOWN:
+            more = len(self.unfinished) - _SHOWN
+            lines.append(f"  and {more} more unfinished files: report.unfinished")
         return "\n".join(lines)
 
 
@@ -112,6 +125,7 @@ def report_of(folder: Path, n_pieces: int) -> BulkReport:
     """The report of the files that are there now."""
     report = BulkReport(folder, files=n_pieces)
     reasons: Counter[str] = Counter()
+    units: set[str] = set()
     for file in targets_of(folder):
         tally = read_tally(file)
         if tally is None:
@@ -123,6 +137,12 @@ def report_of(folder: Path, n_pieces: int) -> BulkReport:
         report.errors += tally["errors"]
         report.seconds += tally["seconds"]
         reasons.update(tally["reasons"])
+        units.update(tally["flux_units"])
     report.reasons = dict(reasons.most_common())
+    report.flux_units = sorted(units)
     report.failed = read_failures(folder)
+    report.unfinished = {
+        name: said + ("; the next call removes it" if abandoned else "")
+        for name, (said, abandoned) in unfinished(folder).items()
+    }
     return report

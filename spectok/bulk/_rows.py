@@ -17,6 +17,7 @@ from spectok._codec import embed
 from spectok._codec._run import encode_rows
 from spectok._convert import Rows, parse_unit, stream_arrays
 from spectok._convert._rows import join_arms
+from spectok._file_batches import in_halves
 from spectok._flags import TokenFlag
 from spectok._tokens import refusals
 from spectok.bulk._cells import Cell
@@ -121,27 +122,18 @@ def encode_some(
     """
     if not len(given):
         return None
-    return Encoded(list(_bisect(given, encode, network, options)))
 
+    def work(some: Sequence[Any]) -> dict[str, Any]:
+        return _columns(encode(some), network, options)
 
-def _bisect(
-    given: Sequence[Any],
-    encode: Callable[[Sequence[Any]], QTable],
-    network: SpectralTokenizer,
-    options: Options,
-) -> Iterator[dict[str, Any]]:
-    try:
-        yield _columns(encode(given), network, options)
-        return
-    except Exception as error:
-        if options.errors == "raise":
-            raise
-        if len(given) == 1:
-            yield _failed(reason_of(error), network, options)
-            return
-    half = len(given) // 2
-    yield from _bisect(given[:half], encode, network, options)
-    yield from _bisect(given[half:], encode, network, options)
+    if options.errors == "raise":
+        return Encoded([work(given)])
+    return Encoded(
+        [
+            _failed(reason_of(made), network, options) if isinstance(made, Exception) else made
+            for _, made in in_halves(given, work)
+        ]
+    )
 
 
 def reason_of(error: BaseException) -> str:

@@ -157,11 +157,12 @@ def encode(
     )  # fmt: skip
     with bar:
         for piece in todo:
-            _encode_piece(piece, found, folder, options)
+            if not is_whole(folder / piece.target):  # another task may have made it meanwhile
+                _encode_piece(piece, found, folder, options)
             bar.update()
     report = report_of(folder, len(found.pieces))
     if found.root is not None and report.finished:
-        finish_catalogue(found.root, folder, report.rows)
+        finish_catalogue(found.root, folder, report.rows, report.flux_units)
     return report
 
 

@@ -160,8 +160,8 @@ class Attention(nn.Module):
             # One product instead of two is faster, and the same to rounding.
             weight = torch.cat([self.query.weight, self.key_value.weight])
             bias = torch.cat([self.query.bias, self.key_value.bias])
-            together = functional.linear(x, weight, bias)
-            q, k, v = together.chunk(3, -1)
+            qkv = functional.linear(x, weight, bias)
+            q, k, v = qkv.chunk(3, -1)
         else:
             q = self.query(x.to(kind))
             k, v = self.key_value(context.to(kind)).chunk(2, -1)

@@ -12,6 +12,7 @@ from ._shipped import catalogue as catalogue
 from ._shipped import load_head as load_head
 from ._simple import knn_probe as knn_probe
 from ._simple import linear_probe as linear_probe
+from ._transients import transient_features as transient_features
 
 __all__ = [
     "ProbeClassifier",
@@ -28,4 +29,5 @@ __all__ = [
     "novelty",
     "novelty_reference",
     "save_probe",
+    "transient_features",
 ]

@@ -55,7 +55,7 @@ def to_axis(
     if unit == u.dimensionless_unscaled:
         unit = None
     log = log or said_log
-    good = values[np.isfinite(values) & (values > 0)]
+    good = values[np.isfinite(values) & ((values > 0) | bool(log))]  # log10 of metres: -6.4
     if not good.size:
         raise ValueError(f"{where}: {what} holds no positive wavelength; it is no spectrum")
     low, high = float(good.min()), float(good.max())
@@ -122,6 +122,18 @@ _SPECTRAL = re.compile(
 )
 
 
+_CELESTIAL = re.compile(r"^(RA|DEC|GLON|GLAT|ELON|ELAT)(---?|-)[A-Z]{3}$")
+
+
+def _number(header: Any, key: str, default: float, where: str) -> float:
+    """A card's number, which some write as text."""
+    value = header.get(key, default)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: {key} in the header is {value!r}, no number") from None
+
+
 def spectral_number(header: Any) -> int | None:
     """Number of the FITS axis that is spectral, from CTYPE and DISPAXIS; None if none says so."""
     number = int(header.get("NAXIS", 0) or 0)
@@ -151,22 +163,26 @@ def header_axis(
         If the header has no wavelengths, or its unit is not known.
     """
     kind = str(header.get(f"CTYPE{number}", "")).strip().upper()
+    if _CELESTIAL.match(kind):
+        raise ValueError(f"{where}: a picture of the sky (CTYPE{number} is {kind}), no spectrum")
+
+    def card(key: str, default: float = 0.0) -> float:
+        return _number(header, key, default, where)
+
     if "COEFF0" in header and "COEFF1" in header:
-        values = header["COEFF0"] + header["COEFF1"] * np.arange(n_pixels)
+        values = card("COEFF0") + card("COEFF1") * np.arange(n_pixels)
         return 10.0**values * u.AA, None
-    step = next(
-        (header[key] for key in (f"CD{number}_{number}", f"CDELT{number}") if key in header), None
-    )
+    step = card(f"CD{number}_{number}") or card(f"CDELT{number}")
     if f"CDELT{number}" in header and f"PC{number}_{number}" in header:
-        step = header[f"CDELT{number}"] * header[f"PC{number}_{number}"]
+        step = card(f"CDELT{number}") * card(f"PC{number}_{number}")
     if f"CRVAL{number}" not in header or not step:
         raise ValueError(
             f"{where}: no wavelengths: neither a table nor keywords (CRVAL{number} and "
             f"CDELT{number}, or COEFF0 and COEFF1) say what the pixels are; {_REMEDY}"
         )
     unit_text = str(header.get(f"CUNIT{number}", "") or "").strip() or iraf_unit(header)
-    pixel = np.arange(n_pixels) + 1.0 - header.get(f"CRPIX{number}", 1.0)
-    values = header[f"CRVAL{number}"] + step * pixel
+    pixel = np.arange(n_pixels) + 1.0 - card(f"CRPIX{number}", 1.0)
+    values = card(f"CRVAL{number}") + step * pixel
     if kind.startswith(("VOPT", "VRAD", "VELO", "ZOPT", "BETA")) or re.match(
         r"^\w{4}-\w{3}$", kind
     ):
@@ -174,7 +190,7 @@ def header_axis(
             return _by_astropy(header, n_pixels, number, where, hdus), None
     medium = text_medium(header.get(f"CTYPE{number}"))
     if kind.endswith("-LOG") and kind[:4] in ("WAVE", "AWAV", "FREQ", "ENER", "WAVN"):
-        start = float(header[f"CRVAL{number}"])
+        start = card(f"CRVAL{number}")
         if start > 12.0:  # FITS paper III: the step is that of the first pixel
             values = start * np.exp(step * pixel / start)
             log = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +12,20 @@ from astropy import units as u
 from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
 from specutils import Spectrum
 
-from spectok._convert import as_name, header_medium, parse_unit, text_medium
+from spectok._convert import as_name, header_medium, order_of_pixels, parse_unit, text_medium
 
 from ._axis import to_axis, warn
 from ._quality import bad_pixels
-from ._roles import Roles, find_roles
+from ._roles import Roles, find_roles, split_name
 
-__all__ = ["flux_unit", "make_spectrum", "read_columns"]
+__all__ = ["flux_unit", "make_spectrum", "read_columns", "refuse_own"]
 
 _KINDS = {"std": StdDevUncertainty, "var": VarianceUncertainty, "ivar": InverseVariance}
 _POWER = {"std": 1, "var": 2, "ivar": -2}
 # How many of the values each row really has: STIS, IUE.
 _LENGTHS = ("NELEM", "NPOINTS")
+# Not known as an error by its name, and hardly anything else.
+_MAY_BE_ERROR = re.compile(r"err|unc|sigma|std|ivar|varian|noise|^snr?$|^s[_/]?n$", re.I)
 _ORDERS = ("SPORDER", "ORDER", "ECH_ORDER", "SEGMENT")
 
 
@@ -32,6 +35,27 @@ class _Known(Roles):
 
     wave: str = ""
     flux: str = ""
+
+
+def refuse_own(names: Iterable[str], where: str) -> None:
+    """Refuse the tables that spectok itself writes, which hold no spectrum.
+
+    Raises
+    ------
+    ValueError
+        For a table of tokens or of embeddings.
+    """
+    names = set(names)
+    if {"token_index", "spectrum_index"} <= names:
+        raise ValueError(
+            f"{where}: this is a token table, no spectrum: read it with astropy.table.QTable.read "
+            "and pass it to spectok.decode or spectok.embed"
+        )
+    if {"embedding", "spectrum_index"} <= names:
+        raise ValueError(
+            f"{where}: this is a table of embeddings, no spectrum: read it with "
+            "astropy.table.QTable.read"
+        )
 
 
 def read_columns(
@@ -57,6 +81,7 @@ def read_columns(
     ValueError
         If there is no column of wavelengths or fluxes, named so that it is known.
     """
+    table, units = _bare_names(table, units)
     names = list(table)
     roles = _roles(names, units, header, where)
     medium = _column_medium(roles.wave, header)
@@ -65,6 +90,8 @@ def read_columns(
     _warn_of_unused(roles, names, units, where)
     if not cells:
         columns = {k: np.asarray(table[name])[None] for k, name in _used(roles).items()}
+        for k in columns.keys() - {"mask"}:
+            columns[k] = _numbers(columns[k], f"{where}: column {_used(roles)[k]}")
         return _rows(columns, [where], roles, units, header, medium, where, [None], None)
     lengths = next((np.asarray(table[n]) for n in names if n.upper() in _LENGTHS), None)
     orders = next((np.asarray(table[n]) for n in names if n.upper() in _ORDERS), None)
@@ -81,6 +108,51 @@ def read_columns(
         arms = [f"order {as_name(it)}" for it in orders]
     wheres = [where if n_rows == 1 else f"{where}, row {i}" for i in range(n_rows)]
     return _rows(columns, wheres, roles, units, header, medium, where, arms, lengths, ids)
+
+
+class _Renamed(dict):
+    """Columns by new names, decoded when asked for."""
+
+    def __init__(self, table: Mapping[str, Any], own: dict[str, str]) -> None:
+        super().__init__(own)
+        self._table = table
+
+    def __getitem__(self, name: str) -> Any:
+        return self._table[super().__getitem__(name)]
+
+
+def _bare_names(
+    table: Mapping[str, Any], units: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Columns and units by names from which the units that stood in them are taken out."""
+    own: dict[str, str] = {}
+    told: dict[str, Any] = {}
+    for name in table:
+        bare, unit = split_name(name)
+        if bare != name and (bare in table or bare in own):
+            bare, unit = name, None
+        own[bare] = name
+        told[bare] = units.get(name) or unit
+    return _Renamed(table, own), told
+
+
+# What stands in a text where there is no number; IRAF and SDSS have words of their own.
+_NO_NUMBER = ("", "--", "-", "INDEF", "NULL", "NONE", "NA", "N/A", "NAN", "MASKED", "...")
+
+
+def _numbers(values: np.ndarray, what: str) -> np.ndarray:
+    """Numbers of a column of texts, Fortran's exponents and words for nothing included."""
+    if values.dtype.kind == "c":
+        raise ValueError(f"{what} holds complex numbers; take their real part or their modulus")
+    if values.dtype.kind not in "USO":
+        return values
+    texts = np.char.upper(np.char.strip(values.astype(str)))
+    texts = np.where(np.isin(texts, _NO_NUMBER), "NAN", np.char.replace(texts, "D", "E"))
+    try:
+        return texts.astype(np.float64)
+    except ValueError as error:
+        text = str(error).rpartition("float:")[2].removeprefix(" np.str_(").rstrip(")").strip()
+        raise ValueError(f"{what} holds {text}, which is no number") from error
 
 
 def _rows(
@@ -172,6 +244,8 @@ def make_spectrum(
     uncertainty = None
     if error is not None:
         error = _native(error)[..., usable]
+        if error_unit == u.percent and kind == "std" and error.shape == flux.shape:
+            error, error_unit = np.abs(flux) * error / 100.0, None
         if error_unit is not None:
             error_unit = _error_unit(error_unit, unit, kind, where)
         if error.shape == flux.shape:
@@ -184,19 +258,18 @@ def make_spectrum(
     if medium is not None:
         meta = {**meta, "medium": medium}
     axis = axis[usable]
-    order = np.argsort(axis.value, kind="stable")
-    falls = np.count_nonzero(np.diff(axis.value) < 0)
-    if 0 < falls < axis.size - 1:  # neither ascending nor descending
-        turns = min(falls, axis.size - 1 - falls)  # orders may descend, too
-        if turns <= axis.size / 64:
+    if falls := np.count_nonzero(np.diff(axis.value) < 0):
+        order, n_orders = order_of_pixels(axis.value)
+        if n_orders > 1:
             raise ValueError(
-                f"{where}: the wavelengths turn back {turns} times, as where orders or arms stand "
-                "one after the other; pass each of them as a spectrum of its own in a list with "
-                "arms=True"
+                f"{where}: the wavelengths turn back {n_orders - 1} times, as where overlapping "
+                "orders or arms stand one after the other; pass each of them as a spectrum of its "
+                "own in a list with arms=True"
             )
-        axis, flux, mask = axis[order], flux[..., order], mask[..., order]
-        if uncertainty is not None:
-            uncertainty = _KINDS[kind](uncertainty.array[..., order], unit=error_unit)
+        if falls < axis.size - 1:  # one that falls from end to end stays as it is
+            axis, flux, mask = axis[order], flux[..., order], mask[..., order]
+            if uncertainty is not None:
+                uncertainty = _KINDS[kind](uncertainty.array[..., order], unit=error_unit)
     return Spectrum(
         flux=flux * unit, spectral_axis=axis, uncertainty=uncertainty, mask=mask, meta=meta
     )
@@ -218,8 +291,10 @@ def _error_unit(unit: u.UnitBase, flux: u.UnitBase, kind: str, where: str) -> u.
     if unit == u.dimensionless_unscaled or unit.is_equivalent(wanted):
         return None if unit == u.dimensionless_unscaled else unit
     if not unit.is_equivalent(flux):
+        told = f"in {flux}" if str(flux) else "without a unit"
         warn(
-            f"{where}: the error's unit {unit} does not fit the flux in {flux}: taken as {wanted}"
+            f"{where}: the error's unit {unit} does not fit the flux {told}: the numbers are "
+            f"taken as {wanted if str(wanted) else 'of the same kind as the flux'}"
         )
     return None
 
@@ -260,7 +335,10 @@ def _warn_of_unused(roles: _Known, names: list[str], units: Mapping[str, Any], w
         return
     known = set(_used(roles).values()) | {roles.name}
     unit = str(units.get(roles.flux) or "")
-    others = [n for n in names if n not in known and str(units.get(n) or "") == unit and unit]
+    others = [
+        n for n in names
+        if n not in known and (str(units.get(n) or "") == unit and unit or _MAY_BE_ERROR.search(n))
+    ]  # fmt: skip
     if others:
         warn(
             f"{where}: no column is named as an error; {', '.join(others)} "

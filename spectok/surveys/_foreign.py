@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy import units as u
-from astropy.utils.exceptions import AstropyWarning
 from specutils import Spectrum, SpectrumCollection, SpectrumList
 
-from spectok._convert import header_medium, mapping_of, wcs_medium
+from spectok._convert import AIR_STARTS, header_medium, mapping_of, wcs_medium
 
 from ._axis import check_plausible, warn
-from ._columns import flux_unit, read_columns
+from ._columns import flux_unit, read_columns, refuse_own
 from ._fits import stem_of
 from ._images import read_images
 from ._iraf import is_multispec
 from ._lamost import is_lamost, read_lamost
-from ._roles import find_roles
+from ._roles import find_roles, split_name
 from ._table import FitsTable, is_table
 
-__all__ = ["gate", "needs_a_loader", "read_foreign", "read_text", "read_with_specutils"]
+__all__ = ["gate", "needs_a_loader", "read_foreign", "read_with_specutils"]
 
 # Their wavelengths are in vacuum, whatever the header does not say.
 _SPACE = ("HST", "JWST", "FUSE", "IUE", "GALEX", "SPITZER", "HERSCHEL", "ROMAN", "EUCLID", "GAIA",
           "CHANDRA", "XMM", "NUSTAR", "AKARI", "ISO")  # fmt: skip
-_AIR_STARTS = 2000.0  # Angstrom; below, wavelengths are vacuum's by convention
 # Loaders of specutils for one instrument each, whose files need more than names; the generic
 # ones guess (any column in the flux's unit is an error to them) and are never asked.
 _LOADERS = (
@@ -49,13 +46,12 @@ def read_foreign(hdus: Any, where: str) -> list[Spectrum]:
     """
     if is_lamost(hdus):
         return read_lamost(hdus, stem_of(where))
-    tables = [hdu for hdu in hdus if is_table(hdu) and FitsTable(hdu).n_rows]
+    if not len(hdus):
+        raise ValueError(f"{where}: it is closed or empty: nothing can be read from it")
+    every = [hdu for hdu in hdus if is_table(hdu)]
+    tables = [hdu for hdu in every if FitsTable(hdu).n_rows]
     for hdu in tables:
-        if "token_index" in FitsTable(hdu) and "spectrum_index" in FitsTable(hdu):
-            raise ValueError(
-                f"{where}: this is a token table, no spectrum: read it with "
-                "astropy.table.QTable.read and pass it to spectok.decode or spectok.embed"
-            )
+        refuse_own(FitsTable(hdu).names, where)
     readable = [hdu for hdu in tables if _has_spectra(hdu)]
     if readable:
         return [
@@ -69,11 +65,13 @@ def read_foreign(hdus: Any, where: str) -> list[Spectrum]:
         return read_images(hdus, where)
     if tables:
         return _from_table(tables[0], hdus, where)  # says which columns it lacks
+    if every:
+        raise ValueError(f"{where}: its table has no row; it is no spectrum")
     raise ValueError(f"{where}: it holds no table and no image with data; it is no spectrum")
 
 
 def _has_spectra(hdu: Any) -> bool:
-    roles = find_roles(FitsTable(hdu).names)
+    roles = find_roles(split_name(name)[0] for name in FitsTable(hdu).names)
     return roles.wave is not None and roles.flux is not None
 
 
@@ -106,88 +104,18 @@ class _Lazy(dict):
         self._table = table
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._table[name]
+        values = self._table[name]
+        null = self._table.nulls.get(name)
+        if null is None or values.dtype.kind not in "iu":
+            return values
+        missing = values == null
+        # Identifiers of 64 bits keep their digits: float64 has 53.
+        if not missing.any() or np.abs(values[~missing].astype(float)).max(initial=0) > 2**53:
+            return values
+        return np.where(missing, np.nan, values)
 
 
-def read_text(path: Path) -> list[Spectrum]:
-    """Read a table that is text, Parquet, VOTable or HDF5.
-
-    Raises
-    ------
-    ValueError
-        If it is no table, or has no columns of a spectrum.
-    """
-    table = _read_table(path)
-    names = list(table.colnames)
-    header = {str(key).upper(): value for key, value in table.meta.items()}
-    if {"token_index", "spectrum_index"} <= set(names):
-        raise ValueError(
-            f"{path}: this is a token table, no spectrum: read it with astropy.table.QTable.read "
-            "and pass it to spectok.decode or spectok.embed"
-        )
-    if all(name == f"col{i}" for i, name in enumerate(names, 1)) and len(names) in (2, 3):
-        new = ("wavelength", "flux", "error")[: len(names)]
-        warn(f"{path}: its columns have no names; they are taken as {', '.join(new)}")
-        table.rename_columns(names, list(new))
-        names = list(new)
-    columns, units = {}, {}
-    for name in names:
-        column = table[name]
-        units[name] = str(column.unit) if getattr(column, "unit", None) is not None else None
-        if units[name] is None and "[" in name and name.rstrip().endswith("]"):
-            units[name] = name[name.index("[") + 1 : -1]  # "wave [nm]"
-        elif units[name] is None and "(" in name and name.rstrip().endswith(")"):
-            units[name] = name[name.index("(") + 1 : -1]
-        values = getattr(column, "value", column)
-        if hasattr(values, "filled") and values.dtype.kind == "f":
-            values = values.filled(np.nan)
-        elif hasattr(values, "unmasked") and np.asarray(values.unmasked).dtype.kind == "f":
-            values = np.where(values.mask, np.nan, values.unmasked)
-        columns[name] = np.asarray(values)
-    stripped = {name: name.split("[")[0].split("(")[0].strip() or name for name in names}
-    return read_columns(
-        {stripped[name]: columns[name] for name in names},
-        {stripped[name]: units[name] for name in names},
-        header,
-        str(path),
-    )
-
-
-def _read_table(path: Path) -> Any:
-    from astropy.io import ascii
-    from astropy.table import QTable, Table
-
-    suffix = path.suffix.lower()
-    with open(path, "rb") as file:
-        start = file.read(1024)
-    suffix = {b"PAR1": ".parquet", b"\x89HDF": ".h5"}.get(start[:4], suffix)
-    if b"\x00" in start and suffix not in (".parquet", ".pq", ".h5", ".hdf5"):
-        raise ValueError(f"{path}: neither FITS nor a table: fetch it again, or name its format=")
-    if start.lstrip()[:1] == b"<" and b"votable" not in start.lower():
-        raise ValueError(f"{path}: a web page instead of a spectrum: fetch it again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            if suffix in (".parquet", ".pq"):
-                return Table.read(path, format="parquet")
-            if suffix in (".vot", ".xml"):
-                return Table.read(path, format="votable")
-            if suffix in (".h5", ".hdf5"):
-                return QTable.read(path)
-            if suffix == ".ecsv":
-                return QTable.read(path, format="ascii.ecsv")
-            return ascii.read(path)
-    except Exception as error:  # readers of tables raise anything at all
-        if isinstance(error, ImportError):
-            raise
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise ValueError(
-            f"{path}: neither FITS nor a table that can be read ({type(error).__name__}: "
-            f"{first:.150})"
-        ) from error
-
-
-def read_with_specutils(path: Path, format: str | None = None) -> list[Spectrum] | None:
+def read_with_specutils(path: Any, format: str | None = None) -> list[Spectrum] | None:
     """Read a file with a loader of specutils: the one named, or the one that recognises it.
 
     Returns
@@ -293,4 +221,4 @@ def _may_be_air(axis: Any, header: Any) -> bool:
         return False
     if not axis.unit.is_equivalent(u.AA):  # frequencies and energies are of vacuum
         return False
-    return bool(np.nanmax(axis.to_value(u.AA)) > _AIR_STARTS)
+    return bool(np.nanmax(axis.to_value(u.AA)) > AIR_STARTS)

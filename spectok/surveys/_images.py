@@ -11,7 +11,7 @@ from specutils import Spectrum
 
 from spectok._convert import header_medium
 
-from ._axis import header_axis, iraf_unit, spectral_number, to_axis
+from ._axis import header_axis, iraf_unit, spectral_number, to_axis, warn
 from ._columns import flux_unit, make_spectrum
 from ._iraf import aperture_axes, are_orders, is_multispec
 from ._quality import bad_pixels
@@ -74,6 +74,12 @@ def _read_set(images: list[Any], hdus: Any, where: str) -> list[Spectrum]:
         if own.mask is not None:
             bad = bad_pixels(bands[own.mask], own.mask, header, where, inverse=own.inverse)
         flux = bands[str(own.flux)]  # it has one: _row_roles saw to it
+    for found in (roles.error, roles.mask):
+        if found is not None and by_name[found].shape != shape:
+            warn(
+                f"{where}: the image {found} has the shape {by_name[found].shape}, the flux "
+                f"{shape}: ignored"
+            )
     if roles.error is not None and by_name[roles.error].shape == shape:
         error = np.moveaxis(np.asarray(by_name[roles.error].data), place, -1)
     if roles.mask is not None and by_name[roles.mask].shape == shape:

@@ -35,19 +35,18 @@ def bad_pixels(values: Any, name: str, header: Any, where: str, *, inverse: bool
         if plain(name) == "dataqual" and not _mostly_one(values):
             return values != 0
         return values == 0
-    if values.dtype.kind == "b":
-        return values
-    bits = np.nan_to_num(values, nan=1.0)
-    if telescope.startswith(("JWST", "ROMAN")):
-        return bits.astype(np.int64) & 1 != 0
-    if telescope == "HST" and isinstance(header.get("SDQFLAGS"), int):
-        return bits.astype(np.int64) & np.int64(header["SDQFLAGS"]) != 0
-    if telescope == "LAMOST":
-        return broken(bits, LAMOST_BITS)
-    if telescope.startswith("SDSS") and plain(name) == "andmask":
-        return broken(bits, BAD_BITS)
-    bad = bits != 0
-    if bad.mean() > 0.9 and set(np.unique(bits)[:3].tolist()) <= {0.0, 1.0}:
+    if values.dtype.kind != "b":  # a truth for each pixel has no bits
+        values = np.nan_to_num(values, nan=1.0)
+        if telescope.startswith(("JWST", "ROMAN")):
+            return values.astype(np.int64) & 1 != 0
+        if telescope == "HST" and isinstance(header.get("SDQFLAGS"), int):
+            return values.astype(np.int64) & np.int64(header["SDQFLAGS"]) != 0
+        if telescope == "LAMOST":
+            return broken(values, LAMOST_BITS)
+        if telescope.startswith("SDSS") and plain(name) == "andmask":
+            return broken(values, BAD_BITS)
+    bad = values != 0
+    if bad.mean() > 0.9 and set(np.unique(values)[:3].tolist()) <= {0.0, 1.0}:
         warn(
             f"{where}: {name} marks {bad.mean():.0%} of the pixels as bad (1, as in astropy); "
             "if 1 means good in it, invert the mask of the spectrum"

@@ -13,9 +13,10 @@ from specutils import SpectrumList
 
 from . import apogee, desi, galah
 from ._fits import Source, open_fits, path_of
-from ._foreign import gate, needs_a_loader, read_foreign, read_text, read_with_specutils
+from ._foreign import gate, needs_a_loader, read_foreign, read_with_specutils
 from ._kinds import galah_kind, survey_of
 from ._sdss import read_sdss
+from ._text import read_text
 
 __all__ = ["distinct_files", "one_of_a_star", "read"]
 
@@ -94,7 +95,9 @@ def distinct_files(path: Source | Iterable[Source]) -> list[Any]:
     FileNotFoundError
         If a file does not exist, or a pattern matches none.
     """
-    given: list[Any] = [path] if isinstance(path, (str, os.PathLike, HDUList)) else list(path)
+    given: list[Any] = [path]
+    if not isinstance(path, (str, bytes, os.PathLike, HDUList)):
+        given = list(path) if type(path) in (list, tuple, set) or _is_iterator(path) else [path]
     files = one_of_a_star(file for one in given for file in _matching(one))
     if not files:
         raise FileNotFoundError("no file is given: there is nothing to read")
@@ -124,6 +127,17 @@ def _is_camera(file: Source) -> bool:
 def _matching(one: Any) -> list[Any]:
     if isinstance(one, HDUList):
         return [one]
+    if not isinstance(one, (str, bytes, os.PathLike)):
+        raise TypeError(
+            f"expected the path of a file, a pattern, an open HDUList or a list of them, not "
+            f"{type(one).__name__}{_hint(one)}"
+        )
+    one = os.fsdecode(one)
+    if one.startswith(("http://", "https://", "ftp://")):
+        raise FileNotFoundError(
+            f"{one}: an address, no file; fetch it first, for instance by "
+            "astropy.utils.data.download_file"
+        )
     path = Path(one)
     if path.is_file():
         return [path]
@@ -135,6 +149,22 @@ def _matching(one: Any) -> list[Any]:
     if not found:
         raise FileNotFoundError(f"{path}: no such file; check the path")
     return [Path(name) for name in found]
+
+
+def _is_iterator(value: Any) -> bool:
+    """Several files: an array or column of their names, a generator; no table and no file."""
+    return hasattr(value, "__iter__") and not (hasattr(value, "read") or hasattr(value, "columns"))
+
+
+def _hint(value: Any) -> str:
+    """What to do with what is no file."""
+    if hasattr(value, "header"):
+        return ": give the HDUList that it is of, or astropy.io.fits.HDUList([PrimaryHDU(), it])"
+    if hasattr(value, "columns"):
+        return ": pass its columns to spectok.encode_arrays"
+    if hasattr(value, "read"):
+        return ": open it with astropy.io.fits.open"
+    return ""
 
 
 def _read_one(source: Any, format: str | None, medium: str | None) -> SpectrumList:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Roles", "find_roles", "plain"]
+__all__ = ["Roles", "find_roles", "plain", "split_name"]
 
 _WAVE = (
     "wavelength", "wavelengths", "wave", "lambda", "lam", "wl", "wlen", "wvl", "wvln", "waves",
@@ -47,13 +47,48 @@ _NAMES = (
     "specid",
     "catalogid",
     "mangaid",
+    "objid",
+    "specobjid",
+    "gaiaid",
+    "starid",
     "id",
+    "object",
+    "objname",
+    "objectname",
+    "target",
+    "targname",
+    "targetname",
+    "starname",
+    "name",
+)
+# Units that stand in names: wave_nm, WAVELENGTH (A), flux[mJy].
+_BRACKETED = re.compile(r"^(?P<name>[^\[(]*[^\[(\s])\s*[\[(](?P<unit>.*)[\])]\s*$")
+_ENDING = re.compile(
+    r"^(?P<name>.+)_(?P<unit>nm|um|micron|microns|angstroms?|ang|aa|a|ghz|hz)$", re.IGNORECASE
 )
 
 
 def plain(name: str) -> str:
     """A name without case, blanks and signs."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """A column's name and the unit that stands in it: ``wave [nm]``, ``wavelength_um``.
+
+    Examples
+    --------
+    >>> from spectok.surveys._roles import split_name
+    >>> split_name("WAVELENGTH (A)"), split_name("wave_nm"), split_name("flux_a")
+    (('WAVELENGTH', 'A'), ('wave', 'nm'), ('flux_a', None))
+    """
+    match = _BRACKETED.match(name)
+    if match:
+        return match["name"].strip(), match["unit"].strip() or None
+    match = _ENDING.match(name)
+    if match and plain(match["name"]) in _WAVE:
+        return match["name"], match["unit"]
+    return name, None
 
 
 @dataclass

@@ -45,6 +45,8 @@ class FitsTable:
         As the file spells them.
     units : dict
         {name: text of its unit}.
+    nulls : dict
+        {name: the integer that stands for no value}.
     n_rows : int
     """
 
@@ -58,6 +60,11 @@ class FitsTable:
             name: cards[("TUNIT", i)]
             for i, name in enumerate(self.names, 1)
             if ("TUNIT", i) in cards
+        }
+        self.nulls = {
+            name: int(cards["TNULL", i])
+            for i, name in enumerate(self.names, 1)
+            if ("TNULL", i) in cards
         }
         self._places: dict[str, tuple[int, str, str]] = {}
         binary = isinstance(hdu, fits.BinTableHDU)
@@ -122,7 +129,7 @@ class FitsTable:
 
 
 _CARD = re.compile(
-    r"^(TTYPE|TFORM|TUNIT|TSCAL|TZERO|TDIM|NAXIS|TFIELDS)(\d*) *= *('(?:[^']|'')*'|[^/]*)"
+    r"^(TTYPE|TFORM|TUNIT|TNULL|TSCAL|TZERO|TDIM|NAXIS|TFIELDS)(\d*) *= *('(?:[^']|'')*'|[^/]*)"
 )
 
 

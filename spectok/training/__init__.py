@@ -9,10 +9,6 @@ __getattr__ = _deprecated_names(
     __name__,
     _attribute,
     {
-        "Drawn": (
-            "spectok.training._window",
-            "sources of one's own import it from spectok.training._window",
-        ),
         "Objective": ("spectok.training._objective", "spectok.training.fit makes it"),
         "TrainingBatch": ("spectok.training._data", "take what spectok.training.Batches gives"),
     },

@@ -1,6 +1,6 @@
 from ._curriculum import training_simulators
 from ._data import Batches, Source
-from ._lightcurves import Curve, LightCurveBatches
+from ._lightcurves import Curve, LightCurveBatches, degrade_curve
 from ._loop import fit
 from ._loss import gaussian_loss
 from ._match import fit_reader
@@ -9,16 +9,19 @@ from ._packed import open_pack, pack_spectra
 from ._real import RealSpectra
 from ._validation import Validation
 from ._views import ViewPack, open_views
+from ._window import Drawn
 
 __all__ = [
     "Batches",
     "Curve",
+    "Drawn",
     "LightCurveBatches",
     "MockSpectra",
     "RealSpectra",
     "Source",
     "Validation",
     "ViewPack",
+    "degrade_curve",
     "fit",
     "fit_reader",
     "gaussian_loss",

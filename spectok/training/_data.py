@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spectok._batch import SpectrumBatch
+from spectok._deprecated import renamed_argument
 from spectok.training._hide import HIDDEN_SHARE, check_hidden, hide, hide_more
 from spectok.training._window import Drawn
 
@@ -21,7 +22,7 @@ __all__ = ["Batches", "Source", "TrainingBatch"]
 # Parts of a whole spectrum that a batch holds: few, so that few shapes are compiled.
 _PARTS = (1.0, 1.0, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18)
 _GOOD = 0.1  # least share of good pixels
-# Batches that are drawn together come in the order of this many draws, shuffled.
+# Batches that are drawn at once come in the order of this many draws, shuffled.
 _SHUFFLED = 64
 
 
@@ -32,21 +33,29 @@ class Source(Protocol):
 
     See Also
     --------
+    Drawn : What it hands out.
     RealSpectra : Real spectra, augmented.
     MockSpectra : Mock observations.
 
     Examples
     --------
-    >>> import torch
-    >>> from spectok._batch import SpectrumBatch
-    >>> from spectok.training._window import Drawn
-    >>> class Noise:
+    A source of one's own: spectra in memory, here made up, of an instrument "mine".
+
+    >>> import numpy as np
+    >>> from spectok.training import Batches, Drawn
+    >>> class Mine:
+    ...     def __init__(self):
+    ...         self.wavelength = np.linspace(4000.0, 7000.0, 3200)
+    ...         self.flux = np.random.default_rng(0).normal(1.0, 0.1, (50, 3200))
     ...     def draw(self, rng, survey, n, n_patches, patch_size):
-    ...         shape = (n, n_patches * patch_size)
-    ...         flux = torch.from_numpy(rng.normal(1.0, 0.1, shape)).float()
-    ...         wavelength = 4000.0 + torch.arange(shape[1]).double().expand(shape)
-    ...         seen = SpectrumBatch(flux, torch.full(shape, 0.1), wavelength, flux > -9)
-    ...         return Drawn(seen, seen, noiseless=False)
+    ...         flux = self.flux[rng.integers(0, len(self.flux), n)]
+    ...         sigma, valid = np.full(flux.shape, 0.1), np.isfinite(flux)
+    ...         return Drawn.of(self.wavelength, flux, sigma, valid, patch_size=patch_size,
+    ...                         window=(rng, n_patches))
+    >>> batches = Batches({"mine": Mine()}, {"mine": {"mine": 1.0}}, patch_size=32,
+    ...                   n_tokens=400, seed=1, patches={"mine": 100})
+    >>> batches[0].seen.flux.shape[1] <= 3200
+    True
     """
 
     def draw(
@@ -69,7 +78,7 @@ class Source(Protocol):
         Returns
         -------
         drawn : Drawn
-            The spectra, on any device.
+            The spectra, on any device, as `Drawn.of` makes them of arrays.
         """
 
 
@@ -163,7 +172,7 @@ class Batches(Dataset):
         hidden but for ``visible`` pixels in each; of the spectrum one stretch that covers a
         ``share``, like an arm; and ``{"lines": {"number": (1, 12), "pixels": (8, 48)}}`` hides
         so many windows as wide as lines.
-    together : int
+    draw_batches : int
         Batches whose spectra are drawn at once, which then come apart among those of other
         draws. Small batches on a CPU are made faster so; more ranks than one draw for each
         other what they do not need.
@@ -189,6 +198,7 @@ class Batches(Dataset):
     True
     """
 
+    @renamed_argument("together", "draw_batches")
     def __init__(
         self,
         sources: Mapping[str, Source],
@@ -200,7 +210,7 @@ class Batches(Dataset):
         seen_weight: float = 0.2,
         hidden_share: tuple[float, float] = HIDDEN_SHARE,
         hidden: Mapping[str, Mapping[str, Any]] | None = None,
-        together: int = 1,
+        draw_batches: int = 1,
         patches: Mapping[str, int] | None = None,
     ) -> None:
         self.patches = {**_PATCHES, **(patches or {})}
@@ -225,24 +235,24 @@ class Batches(Dataset):
                 )
         if not mixture:
             raise ValueError("the mixture names no survey: there is nothing to learn from")
-        if together < 1:
-            raise ValueError(f"together must be at least 1, not {together}")
+        if draw_batches < 1:
+            raise ValueError(f"draw_batches must be at least 1, not {draw_batches}")
         self.patch_size, self.n_tokens, self.seed = patch_size, n_tokens, seed
         self.seen_weight = seen_weight
         self.hidden_share = (hidden_share[0], hidden_share[1])
-        self.together, self.hidden = together, check_hidden(hidden)
+        self.draw_batches, self.hidden = draw_batches, check_hidden(hidden)
         self._kept: OrderedDict[int, Drawn] = OrderedDict()
 
     def __getitem__(self, number: int) -> TrainingBatch:
-        block, place = divmod(number, self.together * _SHUFFLED)
-        if self.together > 1:
+        block, place = divmod(number, self.draw_batches * _SHUFFLED)
+        if self.draw_batches > 1:
             order = np.random.default_rng((self.seed, 2, block)).permutation(
-                self.together * _SHUFFLED
+                self.draw_batches * _SHUFFLED
             )
             place = int(order[place])
-        draw, part = divmod(place, self.together)
+        draw, part = divmod(place, self.draw_batches)
         drawn = self._drawn(block * _SHUFFLED + draw)
-        n = -(-len(drawn.seen.flux) // self.together)
+        n = -(-len(drawn.seen.flux) // self.draw_batches)
         first = min(part * n, len(drawn.seen.flux) - n)
         return self._hide(np.random.default_rng((self.seed, 1, number)), drawn[first : first + n])
 
@@ -263,7 +273,7 @@ class Batches(Dataset):
         """What belongs to batches that are drawn at once; the last ones are kept."""
         if number not in self._kept:
             self._kept[number] = self._draw(number)
-            while len(self._kept) > (_SHUFFLED if self.together > 1 else 1):
+            while len(self._kept) > (_SHUFFLED if self.draw_batches > 1 else 1):
                 self._kept.popitem(last=False)
         self._kept.move_to_end(number)
         return self._kept[number]
@@ -275,13 +285,13 @@ class Batches(Dataset):
         names = list(self.mixture[survey])
         name = str(rng.choice(names, p=_normalised(self.mixture[survey].values())))
         patches = max(round(self.patches[survey] * rng.choice(_PARTS)), 1)
-        n = max(round(self.n_tokens / patches), 1) * self.together
+        n = max(round(self.n_tokens / patches), 1) * self.draw_batches
         for _ in range(1 + 1000 // n):
             drawn = self.sources[name].draw(rng, survey, n, patches, self.patch_size)
             # A window without a good pixel teaches nothing.
             parts = (drawn.seen.valid, drawn.target.valid)
             good = torch.stack([v.float().mean(1) > _GOOD for v in parts]).all(0)
-            if good.sum() >= min(n, self.together):
+            if good.sum() >= min(n, self.draw_batches):
                 return drawn if bool(good.all()) else drawn[good]
         raise ValueError(
             f"of {n * (1 + 1000 // n)} {survey} spectra in a row hardly one has one good pixel "

@@ -14,7 +14,7 @@ from spectok._curves import curve_layout
 from spectok.simulate.lightcurves import SURVEYS, observe
 from spectok.training._data import TrainingBatch
 
-__all__ = ["Curve", "LightCurveBatches", "batch_of_curves", "some_points"]
+__all__ = ["Curve", "LightCurveBatches", "batch_of_curves", "degrade_curve"]
 
 _VARIED = 0.3  # share of mock batches whose filters no survey has
 _LEAST = 4  # points that stay
@@ -161,11 +161,44 @@ class LightCurveBatches(Dataset):
         return [_stretch(rng, Curve(*one)) for one in zip(*parts, strict=True)]
 
 
-def some_points(rng: np.random.Generator, curve: Curve, share: tuple[float, float]) -> Curve:
-    """The curve with a random share of its points, and noise added to them.
+def degrade_curve(
+    curve: Curve, rng: np.random.Generator, *, share: tuple[float, float] = (0.6, 1.0)
+) -> Curve:
+    """The same object, observed worse: some of its points, half of the time with more noise.
 
-    As a worse observation of the same object would be.
+    What pretraining sees of an object again and again, and a way to more examples of the few
+    objects that have labels.
+
+    Parameters
+    ----------
+    curve : Curve
+        At least one point; of up to four points none is left out.
+    rng : `numpy.random.Generator`
+        Decides which points stay, and draws the noise.
+    share : tuple of float
+        Least and largest share of the points that stay, each point by chance.
+
+    Returns
+    -------
+    curve : Curve
+        With errors that include the added noise.
+
+    Raises
+    ------
+    ValueError
+        For shares that do not ascend between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectok.training import Curve, degrade_curve
+    >>> curve = Curve(np.arange(90.0), np.full(90, 6200.0), np.ones(90), np.ones(90))
+    >>> worse = degrade_curve(curve, np.random.default_rng(1), share=(0.5, 0.5))
+    >>> 20 < worse.time.size < 70
+    True
     """
+    if not 0 <= share[0] <= share[1] <= 1:
+        raise ValueError(f"share must be two ascending numbers between 0 and 1, not {share}")
     kept = rng.random(curve.time.size) < rng.uniform(*share)
     if kept.sum() < _LEAST:
         kept = np.zeros(curve.time.size, bool)
@@ -197,7 +230,7 @@ def batch_of_curves(
 
 def _again(rng: np.random.Generator, curve: Curve) -> Curve:
     """A real curve as it is, or a worse observation of it."""
-    return curve if rng.random() < 0.4 else some_points(rng, curve, (0.5, 1.0))
+    return curve if rng.random() < 0.4 else degrade_curve(curve, rng, share=(0.5, 1.0))
 
 
 def _stretch(rng: np.random.Generator, curve: Curve) -> Curve:

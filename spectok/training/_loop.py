@@ -43,6 +43,7 @@ def fit(
     ema_decay: float = 0.999,
     clip: float = 1.0,
     model_error: bool = True,
+    degrees_of_freedom: float | None = None,
     accelerator: str = "auto",
     devices: int | str | list[int] = 1,
     num_nodes: int = 1,
@@ -90,6 +91,9 @@ def fit(
         Largest norm of a gradient.
     model_error : bool
         False for the paper's loss; see `gaussian_loss`.
+    degrees_of_freedom : float, optional
+        Of Student's t distribution instead of the Gaussian one, for targets with outliers that
+        nothing foretells, as light curves have; see `gaussian_loss`.
     accelerator : str
         Passed to `lightning.fabric.Fabric`.
     devices, num_nodes, strategy : int or str or list of int, int, str
@@ -119,8 +123,9 @@ def fit(
     ------
     ValueError
         For an unknown precision, optimizer or schedule; for ``steps``, ``accumulate`` or
-        ``checkpoint_every`` below 1, and ``warmup`` or ``num_workers`` below 0; where the
-        checkpoint in ``folder`` is damaged, or of another model or optimizer.
+        ``checkpoint_every`` below 1, ``warmup`` or ``num_workers`` below 0, and
+        ``degrees_of_freedom`` that are not positive or stand beside ``model_error=False``; where
+        the checkpoint in ``folder`` is damaged, or of another model or optimizer.
     FloatingPointError
         On all ranks, where the loss is no longer finite; the last checkpoint is kept.
     OSError
@@ -150,11 +155,16 @@ def fit(
     for (name, low), count in zip(least.items(), counts, strict=True):
         if count < low:
             raise ValueError(f"{name} must be at least {low}, not {count}")
+    if degrees_of_freedom is not None and not (degrees_of_freedom > 0 and model_error):
+        raise ValueError(
+            f"degrees_of_freedom must be positive, and need model_error=True; they are "
+            f"{degrees_of_freedom}, and model_error is {model_error}"
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = start(accelerator, devices, num_nodes, strategy, precision)
     model.train().requires_grad_(True)  # a loaded model is frozen
-    objective = Objective(model, model_error=model_error)
+    objective = Objective(model, model_error=model_error, degrees_of_freedom=degrees_of_freedom)
     objective, *optimizers = fabric.setup(
         objective,
         *optimizers_of(

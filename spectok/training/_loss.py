@@ -17,10 +17,11 @@ def gaussian_loss(
     *,
     weight: Tensor | None = None,
     noiseless: Tensor | None = None,
+    degrees_of_freedom: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sum of the pixels' negative log likelihoods, and their number.
 
-    With variance ``v = sigma^2 + model_sigma^2`` a pixel costs
+    With variance ``v = sigma^2 + model_sigma^2`` the loss of a pixel is
     ``(flux - predicted)^2 / v + ln(v / sigma^2)``. Without ``model_sigma`` this is the paper's
     loss, ``(flux - predicted)^2 / sigma^2``. Sum and number come apart, because the mean over
     several devices or several batches is the ratio of the sums, not the mean of the means.
@@ -42,11 +43,15 @@ def gaussian_loss(
         by its expectation over the noise of an observation, ``(flux - predicted)^2 + sigma^2``:
         the same mean gradient as from noisy fluxes that the network has not seen, without
         their scatter.
+    degrees_of_freedom : float, optional
+        Of Student's t distribution instead of the Gaussian one, with the same ``v``: a few
+        pixels that nothing foretells (the maximum of a transient that was not observed) then
+        pull less. Without ``model_sigma`` it means nothing.
 
     Returns
     -------
     total, count : `torch.Tensor`, scalars
-        Weighted sum of the costs, and sum of the weights.
+        Weighted sum of the pixels' losses, and sum of the weights.
 
     References
     ----------
@@ -67,9 +72,12 @@ def gaussian_loss(
     if noiseless is not None:
         square = square + noiseless.to(square.dtype)
     if model_sigma is None:
-        cost = square
+        loss = square
     else:
         ratio = 1.0 + (torch.where(valid, model_sigma, 0.0) / sigma) ** 2
-        cost = square / ratio + ratio.log()
-    counted = valid.to(cost.dtype) if weight is None else torch.where(valid, weight, 0.0)
-    return (cost * counted).sum(), counted.sum()
+        loss = square / ratio
+        if degrees_of_freedom is not None:
+            loss = (degrees_of_freedom + 1.0) * torch.log1p(loss / degrees_of_freedom)
+        loss = loss + ratio.log()
+    counted = valid.to(loss.dtype) if weight is None else torch.where(valid, weight, 0.0)
+    return (loss * counted).sum(), counted.sum()

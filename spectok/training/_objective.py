@@ -1,4 +1,4 @@
-"""Network and cost as one module, so that Lightning Fabric wraps both."""
+"""Network and loss as one module, so that Lightning Fabric wraps both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Objective", "Opaque"]
 
 
 class Objective(torch.nn.Module):
-    """Network and cost as one module: encode what is visible, decode the target, compare.
+    """Network and loss as one module: encode what is visible, decode the target, compare.
 
     Parameters
     ----------
@@ -22,6 +22,8 @@ class Objective(torch.nn.Module):
         The network; it is trained in place.
     model_error : bool
         False holds the model's own error at zero: the paper's loss.
+    degrees_of_freedom : float, optional
+        Of Student's t distribution instead of the Gaussian one.
 
     References
     ----------
@@ -36,12 +38,19 @@ class Objective(torch.nn.Module):
     False
     """
 
-    def __init__(self, model: SpectralTokenizer, *, model_error: bool = True) -> None:
+    def __init__(
+        self,
+        model: SpectralTokenizer,
+        *,
+        model_error: bool = True,
+        degrees_of_freedom: float | None = None,
+    ) -> None:
         super().__init__()
         self.model, self.model_error = model, model_error
+        self.degrees_of_freedom = degrees_of_freedom
 
     def forward(self, opaque: Opaque) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cost of a batch.
+        """Loss of a batch.
 
         Parameters
         ----------
@@ -50,7 +59,7 @@ class Objective(torch.nn.Module):
 
         Returns
         -------
-        cost : `torch.Tensor`, scalar
+        loss : `torch.Tensor`, scalar
             Weighted sum over the pixels of the target that count.
         weight : `torch.Tensor`, scalar
             Sum of their weights.
@@ -68,6 +77,7 @@ class Objective(torch.nn.Module):
             model_sigma if self.model_error else None,
             weight=batch.weight,
             noiseless=batch.noiseless,
+            degrees_of_freedom=self.degrees_of_freedom,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from numpy.polynomial import chebyshev
 
 from spectok._batch import find_segments
 
-__all__ = ["open_pack", "pack_spectra"]
+__all__ = ["first_of_segments", "open_pack", "pack_spectra"]
 
-_ARRAYS = ("flux", "sigma", "offset", "survey", "piece", "grid")
+_ARRAYS = ("flux", "sigma", "offset", "survey", "segment", "grid")
+# What packs of 0.1 call the segments.
+_SEGMENT, _OLD = "spectra.segment", "spectra.piece"
 _NUMPY = {"F16": "<f2", "F64": "<f8", "I64": "<i8", "U8": "u1"}
 
 # Wavelengths are kept as polynomials of this degree, true to this part of a pixel: SDSS's files,
@@ -41,9 +43,10 @@ def pack_spectra(
         precision, over each one's median absolute flux (or its median sigma where that is 0);
         sigma is 0 where a pixel is not valid, not finite, or beyond half precision (65,504 times
         the median; a sigma under 3e-8 of it). ``spectra.offset``: pixels
-        [offset[i]:offset[i + 1]] are spectrum i. ``spectra.survey``. ``spectra.piece`` and
-        ``spectra.grid``: the first pixel of every stretch of wavelengths, and the Chebyshev
-        coefficients of the wavelength's logarithm over it, true to 0.003 of a pixel.
+        [offset[i]:offset[i + 1]] are spectrum i. ``spectra.survey``. ``spectra.segment``
+        and ``spectra.grid``: the first pixel of every segment of the wavelengths, where one
+        polynomial does not follow it of every part, and the Chebyshev coefficients of the
+        wavelength's logarithm over it, true to 0.003 of a pixel.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def pack_spectra(
     >>> sum(array.nbytes for array in arrays.values()) / 7781 < 5
     True
     """
-    flux_, sigma_, offset, survey_, piece, grid = [], [], [0], [], [], []
+    flux_, sigma_, offset, survey_, segment, grid = [], [], [0], [], [], []
     for number, (survey, wavelength, flux, sigma, valid) in enumerate(spectra):
         good = valid & np.isfinite(flux) & (sigma > 0) & np.isfinite(sigma)
         if not good.any():
@@ -74,7 +77,7 @@ def pack_spectra(
         start = find_segments(wavelength)
         for first, last in zip(start, np.append(start[1:], len(wavelength)), strict=True):
             for begin, coefficients in _fit(np.log(wavelength[first:last])):
-                piece.append(offset[-1] + first + begin)
+                segment.append(offset[-1] + first + begin)
                 grid.append(coefficients)
         offset.append(offset[-1] + len(wavelength))
         survey_.append(survey)
@@ -83,13 +86,13 @@ def pack_spectra(
         "spectra.sigma": np.concatenate(sigma_),
         "spectra.offset": np.array(offset, np.int64),
         "spectra.survey": np.array(survey_, np.uint8),
-        "spectra.piece": np.array(piece, np.int64),
+        "spectra.segment": np.array(segment, np.int64),
         "spectra.grid": np.array(grid, np.float64),
     }
 
 
 def _fit(logarithm: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """First pixel and coefficients of the pieces that a stretch of wavelengths needs."""
+    """First pixel and coefficients of the parts into which a segment of the grid is cut."""
     n = len(logarithm)
     x = np.linspace(-1, 1, n)
     coefficients = np.zeros(_DEGREE + 1)
@@ -147,6 +150,8 @@ def open_pack(path: str | PathLike[str]) -> dict[str, np.ndarray]:
             header = None
     if not isinstance(header, dict):
         raise ValueError(f"{path} is no safetensors file: make a pack with `spectok pack`")
+    if _OLD in header:
+        header[_SEGMENT] = header.pop(_OLD)
     missing = [name for name in _ARRAYS if f"spectra.{name}" not in header]
     if missing:
         raise ValueError(
@@ -167,6 +172,11 @@ def open_pack(path: str | PathLike[str]) -> dict[str, np.ndarray]:
         for name in _ARRAYS
     }
     return _OnDisk(path, arrays)
+
+
+def first_of_segments(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """First pixel of each segment of a pack's spectra; packs of 0.1 have it by another name."""
+    return arrays[_SEGMENT if _SEGMENT in arrays else _OLD]
 
 
 class _OnDisk(dict[str, np.ndarray]):

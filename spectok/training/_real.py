@@ -9,6 +9,7 @@ import torch
 from numpy.polynomial import chebyshev
 
 from spectok._batch import PatchLayout, Prepared, SpectrumBatch
+from spectok.training._packed import first_of_segments
 from spectok.training._window import Drawn, choose_window
 
 __all__ = ["RealSpectra"]
@@ -50,8 +51,9 @@ class RealSpectra:
         self.arrays, self.device = arrays, torch.device(device)
         code = np.asarray(arrays["spectra.survey"])
         self.rows = {name: np.flatnonzero(code == k) for k, name in enumerate(surveys)}
-        # Where the pieces of each spectrum begin among all pieces.
-        self.pieces = np.searchsorted(arrays["spectra.piece"], arrays["spectra.offset"])
+        # Where the segments of each spectrum begin among all segments.
+        self.first = first_of_segments(arrays)
+        self.segments = np.searchsorted(self.first, arrays["spectra.offset"])
 
     def spectrum(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """One spectrum as it was observed.
@@ -69,8 +71,8 @@ class RealSpectra:
             True for good pixels.
         """
         start, stop = (int(n) for n in self.arrays["spectra.offset"][row : row + 2])
-        first, last = self.pieces[row : row + 2]
-        ends = np.append(self.arrays["spectra.piece"][first:last], stop)
+        first, last = self.segments[row : row + 2]
+        ends = np.append(self.first[first:last], stop)
         wavelength = [
             np.exp(chebyshev.chebval(np.linspace(-1, 1, n), coefficients))
             for n, coefficients in zip(

@@ -1,5 +1,7 @@
 """Catalogues of LSDB and collections of Dask."""
 
+import contextlib
+import json
 import warnings
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 import spectok
 from spectok import bulk
-from spectok.bulk import _worker
+from spectok.bulk import _distributed, _worker
 from spectok.bulk._options import Options
 
 pytest.importorskip("dask.dataframe", reason="the extra 'bulk' is not installed")
@@ -92,6 +94,7 @@ def test_map_partitions_as_it_stands(catalogue, expected):
     assert str(found["embedding"].dtype) == "fixed_size_list<item: float>[128][pyarrow]"
 
 
+@pytest.mark.slow
 def test_a_lazy_catalogue_joins_and_is_searched(catalogue, frame):
     opened = lsdb.open_catalog(catalogue)
     lazy = bulk.encode(opened)
@@ -107,6 +110,7 @@ def test_a_lazy_catalogue_joins_and_is_searched(catalogue, frame):
         bulk.encode(opened, keep=["object_id"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", [True, False], ids=["catalogue", "path"])
 def test_a_catalogue_to_a_catalogue(opened, catalogue, expected, frame, tmp_path):
     source = lsdb.open_catalog(catalogue) if opened else catalogue
@@ -116,7 +120,10 @@ def test_a_catalogue_to_a_catalogue(opened, catalogue, expected, frame, tmp_path
     check(again.compute(), expected)
     info = again.hc_structure.catalog_info
     assert info.catalog_name == "vectors" and info.total_rows == len(frame)
-    assert info.model_dump()["spectok_sha256"] == spectok.load_model().origin.sha256
+    told = info.model_dump()
+    assert told["spectok_sha256"] == spectok.load_model().origin.sha256
+    assert told["spectok_flux_unit"] == "relative"
+    assert json.loads(told["spectok_options"])["write"] == "both"
     cone = again.cone_search(ra=11.0, dec=0.0, radius_arcsec=1800.0).compute()
     away = np.hypot((frame["ra"] - 11.0) * np.cos(np.radians(frame["dec"])), frame["dec"])
     assert sorted(cone["object_id"]) == sorted(frame["object_id"][away < 0.5])
@@ -175,17 +182,94 @@ def test_a_dataframe_and_a_bag(frame, expected, parquet, tmp_path):
     assert report.finished and report.files == 3
 
 
-def test_a_partition_that_cannot_be_computed(parquet, tmp_path):
-    given = dataframe.read_parquet(parquet)
+@pytest.fixture(params=["synchronous", "threads", "distributed"])
+def scheduler(request):
+    if request.param != "distributed":
+        with config.set(scheduler=request.param, num_workers=2):
+            yield request.param
+        return
+    distributed = pytest.importorskip("distributed")
+    with (
+        config.set(scheduler=None),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=None,
+            protocol="tcp://",  # of which tests know that it stays on this machine
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
+        yield request.param
+
+
+@pytest.fixture
+def good(frame, tmp_path):
+    """A dataframe of rows with nothing wrong, in two partitions."""
+    (tmp_path / "good").mkdir()
+    rows = frame[frame["expected"] == "ok"]
+    for k, part in enumerate((rows[:8], rows[8:])):
+        table = pa.Table.from_pandas(part, preserve_index=False)
+        pq.write_table(table, tmp_path / f"good/{k}.parquet")
+    return dataframe.read_parquet(tmp_path / "good")
+
+
+@pytest.fixture
+def broken(good):
+    """The same, but one partition of the two cannot be computed."""
 
     def breaks(part):
         if len(part) and part["object_id"].iloc[0] != "obj000":
             raise RuntimeError("lost")
         return part
 
-    broken = given.map_partitions(breaks, meta=given._meta)
+    return good.map_partitions(breaks, meta=good._meta)
+
+
+def test_a_partition_that_cannot_be_computed(scheduler, broken, good, tmp_path):
+    """It costs itself, says why, and is tried again; or stops all."""
+    report = bulk.encode(broken, tmp_path / "out")
+    assert report.files == 2 and report.files_done == 1
+    assert report.failed == {"part-000001.parquet": "RuntimeError: lost"}
+    assert bulk.status(tmp_path / "out").failed == report.failed
+    assert bulk.encode(good, tmp_path / "out").finished
     with pytest.raises(RuntimeError, match="lost"):
-        bulk.encode(broken, tmp_path / "out")
+        bulk.encode(broken, tmp_path / "raised", errors="raise")
+
+
+def test_progress_moves_as_partitions_are_done(scheduler, frame, tmp_path, monkeypatch):
+    seen = []
+
+    class Bar(contextlib.nullcontext):
+        def update(self, number=1):
+            seen.append((number, len(list((tmp_path / "out").glob("part-*.parquet")))))
+
+    monkeypatch.setattr(_distributed, "progress_bar", lambda *_, **__: Bar())
+    records = bag.from_sequence(frame.to_dict("records"), npartitions=6)
+    assert bulk.encode(records, tmp_path / "out").finished
+    assert [number for number, _ in seen] == [1] * 6
+    assert seen[0][1] < 6, "the bar waited for the last one"
+
+
+def test_an_output_that_cannot_be_written_stops_all(scheduler, frame, tmp_path, monkeypatch):
+    calls = []
+
+    def full(*args, **options):
+        calls.append(1)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(_distributed, "make_file", full)
+    records = bag.from_sequence(frame.to_dict("records"), npartitions=16)
+    with pytest.raises(OSError, match="no space left"):
+        bulk.encode(records, tmp_path / "out")
+    assert not bulk.status(tmp_path / "out").failed
+
+
+def test_columns_that_are_not_there_stop_before_anything(parquet, catalogue, tmp_path):
+    for source in (dataframe.read_parquet(parquet), lsdb.open_catalog(catalogue)):
+        with pytest.raises(ValueError, match="no column 'spec'"):
+            bulk.encode(source, tmp_path / "out", spectrum="spec")
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

@@ -180,6 +180,26 @@ def test_it_travels():
     assert pickle.loads(pickle.dumps(encode_partition)) is encode_partition
 
 
+def test_wavelengths_in_any_order(make_row):
+    row = make_row(1)
+    mixed = np.random.default_rng(0).permutation(640)
+    twice = np.r_[row["lambda"][:1], row["lambda"][:-1]]
+    rows = [
+        row,
+        {name: values[::-1] for name, values in row.items()},
+        {name: values[mixed] for name, values in row.items()},
+        {**row, "lambda": twice},
+        {**row, "lambda": -row["lambda"]},
+    ]
+    found = encode_partition(pd.DataFrame({"spectrum": rows}))
+    assert list(found["status"])[:3] == ["ok"] * 3
+    vectors = dense(found["embedding"])
+    assert np.allclose(vectors[1:3], vectors[:1], atol=1e-4)
+    assert found["status"].iloc[3].startswith("error: 1 wavelengths occur more than once")
+    # Pixels below zero are padding where others are above; here all are.
+    assert found["status"].iloc[4].startswith("error: 640 of 640 wavelengths are not finite")
+
+
 def test_one_row_that_breaks_a_batch_is_found(frame, monkeypatch):
     """What no check foresaw: an error in the middle of a batch costs one row."""
     import spectok.bulk._rows as rows

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 
 import spectok
 from spectok import bulk, simulate
+from spectok._cli import main
+from spectok.bulk import _partial
 
 
 def rows_of(folder):
@@ -143,10 +146,92 @@ def test_killed_at_any_point_it_goes_on_to_the_same(module, where, whole, parque
     arguments = [sys.executable, "-c", code, str(parquet), str(folder), where]
     done = subprocess.run(arguments, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
     assert done.returncode == -signal.SIGKILL
+    left = list(folder.glob("*.part"))
+    if (folder / "spectok_bulk.json").exists():  # what was begun, and by whom, is said
+        said = bulk.status(folder).unfinished
+        assert sorted(said) == sorted(path.name for path in left)
+        assert all("which is gone; the next call removes it" in why for why in said.values())
     report = bulk.encode(parquet, folder, write="both", rows_per_file=5,
+                         keep=["object_id", "ra"])  # fmt: skip
+    assert report.finished and not report.unfinished
+    same(rows_of(folder), rows_of(expected))
+    assert not [path for path in folder.iterdir() if path.name.endswith(".part") and path in left]
+
+
+TOGETHER = """
+import os, sys, time
+from pathlib import Path
+import spectok.bulk
+from spectok.bulk import _folder
+source, output = sys.argv[1:]
+real, met = _folder.pq.ParquetWriter, []
+def opens(path, *args, **options):
+    writer = real(path, *args, **options)
+    if not met:  # neither goes on before both have the first file open
+        met.append(1)
+        folder = Path(output).parent
+        (folder / f"open-{os.getpid()}").touch()
+        until = time.monotonic() + 200
+        while len(list(folder.glob("open-*"))) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+    return writer
+_folder.pq.ParquetWriter = opens
+report = spectok.bulk.encode(source, output, write="both", rows_per_file=5, shard="1/2",
+                             keep=["object_id", "ra"], progress=False)
+print(report)
+"""
+
+
+def test_two_tasks_at_once_on_one_share(whole, parquet, tmp_path):
+    """By mistake the same array index twice: both end well, and nothing is there twice."""
+    expected, _ = whole
+    folder = tmp_path / "out"
+    command = [sys.executable, "-c", TOGETHER, str(parquet), str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    tasks = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [task.wait(300) for task in tasks] == [0, 0]
+    assert len(list(tmp_path.glob("open-*"))) == 2, "they did not meet"
+    assert not list(folder.glob("*.part"))
+    report = bulk.encode(parquet, folder, write="both", rows_per_file=5, shard="2/2",
                          keep=["object_id", "ra"])  # fmt: skip
     assert report.finished
     same(rows_of(folder), rows_of(expected))
+
+
+def test_partial_files_are_no_result(whole, parquet, tmp_path, capsys):
+    """Of a process that is gone, of one elsewhere, and of one elsewhere long ago."""
+    expected, report = whole
+    folder = tmp_path / "out"
+    shutil.copytree(expected, folder)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = {
+        "dead": _partial.partial_of(folder / "part-000001.parquet").name.replace(
+            f".{os.getpid()}.", f".{gone.pid}."
+        ),
+        "ours before": f"part-000001.parquet.{_partial._HOST}.{os.getpid()}.0123abcd-0.part",
+        "elsewhere": "part-000002.parquet.node7.12.0123abcd-0.part",
+        "long ago": "part-000002.parquet.node8.12.0123abcd-0.part",
+        "ours": _partial.partial_of(folder / "part-000003.parquet").name,
+    }
+    for name in names.values():
+        (folder / name).write_bytes(b"PAR1 and so on")
+    os.utime(folder / names["long ago"], (0, 0))
+    download = folder / "survey.fits.part"  # of somebody else, who may go on with it
+    download.write_bytes(b"half of it")
+    os.utime(download, (0, 0))
+    status = bulk.status(folder)
+    assert status.rows == report.rows and status.files_done == report.files
+    assert set(status.unfinished) == set(names.values())
+    assert main(["bulk", "--status", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert f"unfinished: {names['elsewhere']}: process 12 on node7, 0 min ago\n" in said
+    assert f"process {gone.pid} on {_partial._HOST}, which is gone; the next call removes" in said
+    assert len(bulk.read_tokens(folder)) == len(bulk.read_tokens(expected))
+    options = {"write": "both", "rows_per_file": 5, "keep": ["object_id", "ra"]}
+    assert bulk.encode(parquet, folder, **options).rows == report.rows
+    left = {path.name for path in folder.glob("*.part")}
+    assert left == {names["elsewhere"], names["ours"], download.name}
 
 
 def test_a_file_cut_short_is_made_again(whole, parquet, tmp_path):
@@ -276,6 +361,24 @@ def test_spectrum_files(files, tmp_path):
     assert len(spectok.group(bulk.read_tokens(tmp_path / "out", ids=["star0", "star2"]))) == 2
 
 
+def test_kept_texts_beside_files_that_cannot_be_read(shared_data, tmp_path):
+    """Of a file that is damaged no class is known: the column is of texts all the same."""
+    source = tmp_path / "in"
+    source.mkdir()
+    for path in sorted((shared_data / "sdss/real").glob("spec-*.fits"))[:2]:
+        shutil.copy(path, source)
+    (source / "a.fits").write_bytes(b"SIMPLE  =                    T" + b" " * 50)
+    report = bulk.encode(source, tmp_path / "out", write="tokens", keep=["object_id", "class"],
+                         rows_per_file=1)  # fmt: skip
+    assert report.finished and report.rows == 3 and report.errors == 1
+    report = bulk.encode(source, tmp_path / "one", write="tokens", keep=["object_id", "class"])
+    assert report.finished and report.rows == 3 and report.errors == 1
+    for folder in (tmp_path / "out", tmp_path / "one"):
+        tokens = bulk.read_tokens(folder)
+        kept = dict(zip(tokens["object_id"], tokens["class"], strict=True))
+        assert len(kept) == 3 and set(kept.values()) <= {"STAR", "GALAXY", "QSO", "", None, "None"}
+
+
 def test_real_files_of_several_surveys(shared_data, desi_data, tmp_path):
     """DESI's arms and SDSS's spectra, in one batch after the other."""
     some = sorted((shared_data / "sdss/real").glob("spec-*.fits"))[:3]
@@ -348,8 +451,6 @@ def test_the_cameras_of_a_star_are_one_object(shared_data, tmp_path):
 
 
 def test_a_folder_of_weights_that_has_changed_is_read_again(parquet, tiny_folder, tmp_path):
-    import shutil
-
     import torch
 
     folder = tmp_path / "mine"

@@ -1,6 +1,7 @@
 """Containers of other hands: pandas, Arrow, masked errors and axes, metadata of any type."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -274,3 +275,55 @@ def test_no_row_is_no_spectrum():
         empty = Spectrum(flux=np.zeros(shape) * u.Jy, spectral_axis=WAVE * u.AA)
         with pytest.raises(ValueError, match="spectrum 0: there is no spectrum to encode"):
             convert_spectra(empty)
+
+
+def test_logarithmic_quantities_are_wavelengths():
+    (rows,) = rows_of(u.Dex(np.log10(WAVE), u.dex(u.AA)), FLUX, np.ones(N))
+    np.testing.assert_allclose(rows.wavelength, WAVE, rtol=1e-12)
+
+
+def test_brain_floats_are_numbers():
+    flux = torch.tensor(FLUX).bfloat16()
+    (rows,) = rows_of(WAVE, flux, torch.ones(N, dtype=torch.bfloat16))
+    np.testing.assert_array_equal(rows.flux[0], flux.double().numpy())
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, lambda bad: [bad, bad]])
+def test_a_mask_in_the_place_of_the_inverse_variance_is_refused(kind):
+    flux = np.stack([FLUX, FLUX])
+    with pytest.raises(ValueError, match="ivar is True or False .* pass a mask as mask="):
+        rows_of(WAVE, flux, kind(BAD if isinstance(kind(BAD), list) else np.stack([BAD, BAD])))
+    with pytest.raises(ValueError, match="flux is True or False"):
+        rows_of(WAVE, kind(BAD), np.ones(N))
+
+
+def test_errors_in_the_place_of_the_inverse_variance_are_refused():
+    with pytest.raises(ValueError, match="ivar is in Jy, as errors are; .* pass errors as"):
+        rows_of(WAVE, FLUX * u.Jy, np.ones(N) * u.Jy)
+
+
+def test_columns_of_one_pixel_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(200, 1\), 200 grids of one pixel: .* flux.T"):
+        rows_of(WAVE[:, None], FLUX[:, None], np.ones((N, 1)))
+
+
+def test_wavelengths_of_single_precision_that_are_equal_are_explained():
+    with pytest.raises(ValueError, match="more than once .* type float32 are too coarse"):
+        rows_of((16000 + 1e-4 * np.arange(N)).astype("f4"), FLUX, np.ones(N))
+    with pytest.raises(ValueError, match="more than once") as refused:
+        rows_of(np.repeat(WAVE[: N // 2], 2), FLUX, np.ones(N))
+    assert "coarse" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ([WAVE, FLUX], r"got ndarray; plain arrays go to spectok.encode_arrays\(wavelength"),
+        (["a.fits"], "got str; spectok.surveys.read makes spectra of files"),
+        ({"wave": WAVE, "flux": FLUX}, "columns of tables go to spectok.encode_arrays"),
+        (Path("a.fits"), "got PosixPath; .* and files to spectok.surveys.read"),
+    ],
+)
+def test_what_is_no_spectrum_is_pointed_to_its_door(given, hint):
+    with pytest.raises(TypeError, match=hint):
+        convert_spectra(given)

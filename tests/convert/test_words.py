@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
+from astropy.table import MaskedColumn
+from astropy.utils.exceptions import AstropyUserWarning
 from astropy.wcs import WCS
 
 from spectok._convert import (
     as_name,
     as_names,
     header_medium,
+    identifiers,
     parse_axis_unit,
     parse_unit,
     text_medium,
@@ -47,6 +50,18 @@ DENSITY = u.erg / u.s / u.cm**2 / u.AA
         ("MJy/sr", u.MJy / u.sr),
         ("W m-2 um-1", u.W / u.m**2 / u.um),
         ("unitless", u.dimensionless_unscaled),
+        ("a.u.", u.dimensionless_unscaled),
+        ("Arb. units", u.dimensionless_unscaled),
+        ("E-17 erg/cm^2/s/A", 1e-17 * DENSITY),
+        ("x10^-17 erg/s/cm2/A", 1e-17 * DENSITY),
+        ("10(-17) erg/cm2/s/A", 1e-17 * DENSITY),
+        (r"10^{-17} erg s^{-1} cm^{-2} \AA^{-1}", 1e-17 * DENSITY),
+        ("1e-17 FLAM", 1e-17 * DENSITY),
+        ("1e-17 erg/s/cm^2/A per spaxel", 1e-17 * DENSITY / u.pix),
+        ("counts s-1 px-1", u.ct / u.s / u.pix),
+        ("e/s", u.electron / u.s),
+        ("microJy", u.uJy),
+        ("MJY/SR", u.MJy / u.sr),
         (b"Jy", u.Jy),
         (u.Unit("ANGSTROMS", parse_strict="silent"), u.AA),
         ("", None),
@@ -77,6 +92,13 @@ def test_unknown_units_are_named(text):
         ("Angstrom (air)", u.AA, None, "air"),
         ("vacuum Angstroms", u.AA, None, "vacuum"),
         ("Wavelength (nm)", u.nm, None, None),
+        ("lambda [A]", u.AA, None, None),
+        ("Ångströms", u.AA, None, None),
+        ("THZ", u.THz, None, None),
+        ("Angstrom (log)", u.AA, "log10", None),
+        ("natural log Angstrom", u.AA, "ln", None),
+        ("log-Angstrom", u.AA, "log10", None),
+        ("loglam", u.AA, "log10", None),
         (u.dex(u.AA), u.AA, "log10", None),
         (u.um, u.um, None, None),
         (None, None, None, None),
@@ -129,3 +151,35 @@ def test_names_of_any_type():
     assert as_names(4611686018427387905) == ["4611686018427387905"]
     assert as_names(name for name in ("a", b"b")) == ["a", "b"]
     assert as_names("whole") == ["whole"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([1.0, 2.0], [1, 2]),  # a column of integers with missing ones becomes one of floats
+        ([np.float32(3), b"a "], [3, "a"]),
+        ([np.nan, None, "c"], ["", "", "c"]),
+        (np.ma.array([5, 6], mask=[True, False]), ["", 6]),
+        (MaskedColumn([39628427912810449, 6], mask=[False, True]), [39628427912810449, ""]),
+        (MaskedColumn(["a", "b"], mask=[False, True]), ["a", ""]),
+        ([1.5], ["1.5"]),
+        (np.array([2**63 + 5], np.uint64), [2**63 + 5]),
+        (np.ma.masked, [""]),
+    ],
+)
+def test_identifiers_that_are_missing_or_floats(given, expected):
+    found = identifiers(given)
+    assert found == expected and [type(one) for one in found] == [type(one) for one in expected]
+    assert as_name(given[0] if np.ndim(given) else given) == str(expected[0])
+
+
+def test_identifiers_of_pandas_that_are_missing():
+    pd = pytest.importorskip("pandas")
+    assert identifiers(pd.Series([39628427912810449, None], dtype="Int64")) == [
+        39628427912810449, "",
+    ]  # fmt: skip
+
+
+def test_identifiers_that_lost_digits_are_said():
+    with pytest.warns(AstropyUserWarning, match="39628427912810448 .* has lost digits"):
+        assert identifiers([39628427912810449.0]) == [39628427912810448]

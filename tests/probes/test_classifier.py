@@ -55,6 +55,7 @@ def test_a_planted_line_is_found(probe, planted):
     assert len(probe.history_["held_out"]) == len(probe.history_["loss"]) <= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [{"reading": 0}, {"blocks": 0}])
 def test_a_line_that_may_stand_anywhere(shape, make_items, small):
     """A pair of high tokens next to each other, at any place."""
@@ -68,6 +69,7 @@ def test_a_line_that_may_stand_anywhere(shape, make_items, small):
     assert probe.classes_.dtype == bool
 
 
+@pytest.mark.slow
 def test_real_mocks_end_to_end(small):
     spectra = spectok.simulate.observe("sdss", 100, seed=3, snr=20)
     tokens = spectok.encode(spectra, progress=False)
@@ -126,6 +128,7 @@ def test_fitting_changes_no_parameter(few, small):
     assert probe.get_params() == before
 
 
+@pytest.mark.slow
 def test_cross_validation(few, small):
     probe = ProbeClassifier(**{**small, **QUICK})
     scores = cross_val_score(probe, *few, cv=3, error_score="raise")
@@ -345,6 +348,7 @@ def test_parameters_that_are_refused(parameters, words, few):
         ProbeClassifier(**parameters).fit(*few)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [[3, 7], [False, True], [0.0, 1.0], [b"a", b"b"]])
 def test_kinds_of_classes(classes, few, small):
     y = np.array(classes * 20)

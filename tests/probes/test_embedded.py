@@ -143,6 +143,7 @@ def test_what_embeddings_are_not_judged_by(tokens, embeddings, reads):
         novelty(spectok.group(tokens), reference=embeddings)
 
 
+@pytest.mark.slow
 def test_spectra_are_judged_by_their_embeddings(reads, tmp_path):
     ordinary = novelty_reference(simulate.observe("sdss", 60, seed=1, snr=10), model=reads)
     assert ordinary["embedding"].shape == (60, reads.config.embedding_size)

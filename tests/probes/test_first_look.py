@@ -33,6 +33,7 @@ def test_spectra_tokens_and_embeddings_say_the_same(spectra):
         assert np.allclose(tables[0]["probability"], other["probability"], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_where_no_class_was_learned_it_is_silent():
     table = probes.first_look(simulate.observe("apogee", 2, seed=1, snr=100))
     assert set(table["class"]) == {""} and np.isnan(table["probability"]).all()

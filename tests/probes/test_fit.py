@@ -51,6 +51,7 @@ def loss_on(network, data, rows):
     return float(squares(outputs(network, items[rows], 16), target[rows]).mean())
 
 
+@pytest.mark.slow
 def test_it_learns(data):
     network, history = fit(data, max_epochs=10)
     assert len(history["loss"]) == 10 and history["held_out"] == []
@@ -60,6 +61,7 @@ def test_it_learns(data):
     assert not network.training
 
 
+@pytest.mark.slow
 def test_patience_waits_until_the_fit_has_begun(data):
     """A rate that still warms up says nothing of what is to come."""
     items, target = data
@@ -105,6 +107,7 @@ def test_held_out_rows_are_not_trained_on(data):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_weights_count(data):
     items, target = data
     weight = torch.ones(120)

@@ -31,6 +31,7 @@ def test_the_only_one_of_a_class_is_trained_on():
     assert less_the_only(np.array([1, 4]), known, None).tolist() == [1, 4]
 
 
+@pytest.mark.slow
 def test_a_rare_class_is_never_held_out_whole():
     items = items_at(5000.0, 200)
     drawn = []

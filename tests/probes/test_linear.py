@@ -88,6 +88,7 @@ def test_classes_are_those_of_scikit_learn(class_weight, classes, vectors):
     assert probe.classes_.tolist() == model.classes_.tolist()
 
 
+@pytest.mark.slow
 def test_labels_and_their_widths(vectors):
     """Ridge regression, and the rms of what each spectrum's label is off when it is left out."""
     x, _, number = vectors
@@ -144,6 +145,7 @@ def beside(items, vector):
     return both
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["linear", "attention"])
 def test_tokens_and_vectors_are_read_together(method, planted, small):
     """One class differs in a token, another in the vector: who reads one only is half blind."""
@@ -219,6 +221,7 @@ def test_vectors_that_mean_nothing(vectors):
 # ------------------------------------------------------------------ one class only
 
 
+@pytest.mark.slow
 def test_rare_classes_are_predicted():
     """130 labels, of which 72 % are quasars, as people keep them: no probe says QSO always."""
     parts = {"quasar": (94, 60), "galaxy": (20, 60), "star": (16, 60)}

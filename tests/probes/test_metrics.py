@@ -19,6 +19,7 @@ def median(values):
     return (values[(n - 1) // 2] + values[n // 2]) / 2
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.sampled_from(["galaxy", "quasar", "star"]),
@@ -107,6 +108,7 @@ def test_calibration(factor, one, two):
     assert found["n"] == 50_000
 
 
+@pytest.mark.slow
 def test_interval_of_a_mean():
     values = np.random.default_rng(2).normal(0.0, 1.0, 400)
     value, low, high = metrics.interval(np.mean, values, n_resamples=2000)
@@ -126,6 +128,7 @@ def test_interval_keeps_units_and_pairs():
     assert [x.to_value(u.K) for x in (value, low, high)] == pytest.approx([10.0] * 3)
 
 
+@pytest.mark.slow
 def test_interval_draws_groups_together():
     values = np.random.default_rng(4).normal(size=200)
     repeated, groups = np.repeat(values, 9), np.repeat(np.arange(200), 9)

@@ -236,6 +236,7 @@ class TestNovelty:
         assert table["p_distance"][3] < 0.01
         assert (table["score"][1:] > 1.3).all()
 
+    @pytest.mark.slow
     def test_embedded_reference(self):
         """Mocks of formulas through the embedded model; errors half of what they were."""
         mocks = simulate.observe("sdss", 4, seed=11, snr=3)

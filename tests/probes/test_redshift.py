@@ -16,7 +16,8 @@ from spectok.probes._redshift_network import RedshiftConfig, RedshiftNetwork
 
 LINES = (3728.0, 4862.0, 5008.0)
 LIGHT = 299792.458
-QUICK = {"max_epochs": 1, "held_out": 0.0}
+# Coarse and of few patterns: what is asked of it does not hang on how well it does.
+QUICK = {"max_epochs": 1, "held_out": 0.0, "step": 1e-3, "kinds": 2, "batch_size": 32}
 
 
 def spectra(n, seed, low=0.02, high=0.45):
@@ -53,6 +54,7 @@ def quick(many):
     return RedshiftProbe(**QUICK).fit(items[:64], z[:64])
 
 
+@pytest.mark.slow
 def test_redshifts_are_found(probe, many):
     items, z = many[0][480:], many[1][480:]
     found, std = probe.predict(items, return_std=True)
@@ -66,6 +68,7 @@ def test_redshifts_are_found(probe, many):
     assert 0.5 < within < 0.85
 
 
+@pytest.mark.slow
 def test_density(probe, many):
     items, z = many[0][480:500], many[1][480:500]
     grid, density = probe.predict_density(items)
@@ -76,6 +79,7 @@ def test_density(probe, many):
     assert np.median(np.abs(best - z)) < 1e-3
 
 
+@pytest.mark.slow
 def test_peaks(probe, many):
     items = many[0][480:500]
     peaks = probe.predict_peaks(items)
@@ -153,6 +157,7 @@ def test_peak_at_an_end(edge):
     assert peaks.place.item() == edge and torch.isfinite(torch.stack(peaks)).all()
 
 
+@pytest.mark.slow
 def test_calibration_finds_the_temperature_and_the_factor():
     rng = np.random.default_rng(2)
     place = torch.arange(600.0)
@@ -175,7 +180,9 @@ def test_loss_is_least_at_the_label():
 
 
 @pytest.mark.parametrize("kind", [
-    list, np.array, Column, lambda z: z * u.dimensionless_unscaled, lambda z: 100 * z * u.percent,
+    list, lambda z: 100 * z * u.percent,
+    *(pytest.param(kind, marks=pytest.mark.slow)
+      for kind in (np.array, Column, lambda z: z * u.dimensionless_unscaled)),
 ])  # fmt: skip
 def test_redshifts_of_every_kind(kind, many, quick):
     items, z = many[0][:64], many[1][:64]
@@ -184,9 +191,10 @@ def test_redshifts_of_every_kind(kind, many, quick):
 
 
 @pytest.mark.parametrize("hide", [
-    lambda z, bad: np.where(bad, np.nan, z),
     lambda z, bad: MaskedColumn(z, mask=bad),
-    lambda z, bad: np.ma.MaskedArray(z, mask=bad),
+    *(pytest.param(hide, marks=pytest.mark.slow)
+      for hide in (lambda z, bad: np.where(bad, np.nan, z),
+                   lambda z, bad: np.ma.MaskedArray(z, mask=bad))),
 ])  # fmt: skip
 def test_unknown_redshifts_teach_nothing(hide, many):
     items, z = many[0][:64], many[1][:64]
@@ -230,6 +238,7 @@ def test_other_wavelengths_are_said(quick, many):
         quick.predict([item])
 
 
+@pytest.mark.slow
 def test_same_seed_same_probe(quick, many):
     items, z = many[0][:64], many[1][:64]
     assert np.array_equal(clone(quick).fit(items, z).predict(items), quick.predict(items))
@@ -250,9 +259,10 @@ def test_saved_and_read(quick, many, tmp_path):
     assert again.tokenizer_ == quick.tokenizer_ and again.history_ == quick.history_
 
 
+@pytest.mark.slow
 def test_range_is_saved(many, tmp_path):
     items, z = many[0][:64], many[1][:64]
-    probe = RedshiftProbe(**QUICK, redshift_range=(0.0, 1.0)).fit(items, z)
+    probe = RedshiftProbe(**{**QUICK, "step": 4e-4}, redshift_range=(0.0, 1.0)).fit(items, z)
     grid, _ = probe.predict_density(items[:1])
     assert grid[0] == pytest.approx(0.0, abs=1e-3) and grid[-1] == pytest.approx(1.0, abs=2e-3)
     again = load_probe(save_probe(probe, tmp_path / "range.safetensors"))

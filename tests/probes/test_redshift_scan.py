@@ -160,6 +160,7 @@ def test_refusals(module, toy, wavelength, ivar, message):
         module.scan(wavelength, np.ones(len(ivar)), np.array(ivar), [toy()])
 
 
+@pytest.mark.slow
 def test_real_galaxies(module, shared_data):
     from spectok import surveys
 

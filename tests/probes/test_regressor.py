@@ -53,6 +53,7 @@ def test_planted_noise_is_what_it_says(probe, planted):
     assert 0.6 < (np.abs(pull) < 1).mean() < 0.76  # 0.68 of a normal distribution
 
 
+@pytest.mark.slow
 def test_a_width_that_depends_on_the_spectrum(planted, small):
     rng = np.random.default_rng(4)
     quiet = np.array([item["token"][1, 2] < 0 for item in planted.items])
@@ -62,6 +63,7 @@ def test_a_width_that_depends_on_the_spectrum(planted, small):
     assert np.median(std[~quiet[800:]]) > 2.5 * np.median(std[quiet[800:]])
 
 
+@pytest.mark.slow
 def test_two_readings(planted, small):
     """A label whose sign no token knows: a mixture puts its peak on one of the two."""
     sign = np.random.default_rng(5).choice([-1, 1], 1000)
@@ -82,6 +84,7 @@ def test_two_readings(planted, small):
     assert many.history_["held_out"][-1] < one.history_["held_out"][-1] - 0.5
 
 
+@pytest.mark.slow
 def test_a_line_of_real_tokens():
     """From pixels to labels: how deep the line at 5000 A is, in spectra of other continua."""
     rng = np.random.default_rng(9)
@@ -156,6 +159,7 @@ def test_logarithmic_units(few, small):
     assert probe.score(few[0], metres) == pytest.approx(probe.score(few[0], label))
 
 
+@pytest.mark.slow
 def test_unknown_labels_are_left_out(few, small):
     items, number = few
     masked = MaskedColumn(number, mask=np.arange(40) % 4 == 0, unit="K")
@@ -226,6 +230,7 @@ def test_score_refuses(label, words, probe, planted):
 # ------------------------------------------------------------------ scikit-learn's ways
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "Quantity", "two"])
 def test_cross_validation(kind, few, small):
     items, number = few
@@ -239,6 +244,7 @@ def test_cross_validation(kind, few, small):
     assert scores.shape == (2,) and np.isfinite(scores).all()
 
 
+@pytest.mark.slow
 def test_search_over_parameters(planted, small):
     search = GridSearchCV(
         ProbeRegressor(**{**small, "held_out": 0.0}), {"max_epochs": [1, 8]},
@@ -255,6 +261,7 @@ def test_pickling(probe, planted):
     assert all(np.array_equal(x, y) and x.unit == y.unit for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.slow
 def test_a_weight_of_zero_is_leaving_out(few, small):
     items, number = few
     weight = np.where(np.arange(40) % 4 == 0, 0.0, 3.0)
@@ -265,6 +272,7 @@ def test_a_weight_of_zero_is_leaving_out(few, small):
     assert np.array_equal(a.predict(items), b.predict(items))
 
 
+@pytest.mark.slow
 def test_weights_count(few, small):
     """The same spectra with two labels: mean and width of the weighted ones."""
     items = np.concatenate([few[0], few[0]])

@@ -65,7 +65,7 @@ LABELS = {
 }
 
 
-@pytest.mark.parametrize("n_components", [1, 5])
+@pytest.mark.parametrize("n_components", [1, pytest.param(5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", LABELS)
 def test_regressor(name, n_components, few, planted, options, path):
     label = LABELS[name](planted.number[:40])

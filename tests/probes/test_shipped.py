@@ -12,6 +12,7 @@ from spectok._split import sky_split
 from spectok.probes._shipped import heads_of
 
 
+@pytest.mark.slow
 def test_a_head_answers_without_any_training():
     found = {}
     for kind in ("galaxy", "quasar", "star"):
@@ -35,6 +36,7 @@ def test_a_model_without_heads_says_so(tiny):
     assert heads_of(tiny) == []
 
 
+@pytest.mark.slow
 def test_a_head_of_other_weights_is_refused(tmp_path, monkeypatch):
     """A model that took the name of the shipped one."""
     model = spectok.load_model()
@@ -59,6 +61,7 @@ def test_the_catalogue_holds_training_spectra_only():
     assert np.isfinite(table["embedding"]).all()
 
 
+@pytest.mark.slow
 def test_its_embeddings_are_those_of_the_weights(shared_data):
     """A spectrum of the catalogue, read from its file, finds itself."""
     table = probes.catalogue()

@@ -84,6 +84,7 @@ def test_knn_probes_learn(planted):
     assert number.named_steps["kneighborsregressor"].n_neighbors == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [linear_probe, knn_probe])
 @pytest.mark.parametrize("how", ["mean", "grid"])
 def test_cross_validation(make, how, planted):
@@ -151,6 +152,7 @@ def test_vectors_are_read(make, planted):
     assert pool.transform(both).shape == (120, 8 * 4 + 5 if make is linear_probe else 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["mean", "grid"])
 def test_noise_does_not_rule_distances(how, planted):
     """The last number of a token, of a large scatter and without meaning."""
@@ -190,6 +192,7 @@ def run(code):
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_without_scikit_learn():
     names = [
         "ProbeClassifier", "ProbeRegressor", "linear_probe", "knn_probe",

@@ -27,7 +27,7 @@ def quiet():
         off = {key: _zero(value) for key, value in instrument.traits.items()}
         kept = {"snr": instrument.traits["snr"], "error": 1.0, "photon_error": 1.0}
         kept["taps"] = (1.0,)
-        return replace(instrument, traits={**off, **kept, **traits})
+        return replace(instrument, traits={**off, **kept, **traits}, detail={})
 
     return make
 

@@ -113,6 +113,7 @@ def by_hand(changed, instrument, snr):
         yield jacobian, covariance[np.ix_(valid, valid)], plain, bayes
 
 
+@pytest.mark.slow
 def test_bounds_are_those_of_brute_force(changed, small):
     assert len(small.arms) == 2 and 0.3 < small.detector.mean() < 0.9
     snr = (10.0, 100.0)
@@ -131,6 +132,7 @@ def test_bounds_are_those_of_brute_force(changed, small):
     assert (np.abs(bounds.plain["teff"] / white.plain["teff"] - 1) > 0.05).all()
 
 
+@pytest.mark.slow
 def test_fits_scatter_by_the_bound(changed, small, generator):
     """Generalised least squares on noise and calibration as the simulator draws them."""
     snr, many = (30.0, 60.0), 3000
@@ -149,6 +151,7 @@ def test_fits_scatter_by_the_bound(changed, small, generator):
         assert scatter[1] == pytest.approx(bounds.plain["logg"][i], rel=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("perturb", "kwargs"),
     [
@@ -200,6 +203,7 @@ def test_smooth_modes_are_the_simulators(changed, small, generator, monkeypatch,
         assert 0.01 < np.abs(weight[0]).mean() / 0.25 < 0.4
 
 
+@pytest.mark.slow
 def test_the_observation_is_the_simulators(changed, small):
     simulator = simulate.Simulator(small, templates=changed(other=True), extra_lines=0.3)
     bounds = simulate.label_bounds(simulator, 70, seed=9, snr=20, labels=LABELS)
@@ -240,6 +244,7 @@ def test_noise_sets_the_bound(changed, small, quiet):
         last = found
 
 
+@pytest.mark.slow
 def test_the_prior_takes_over(changed, small):
     simulator = simulate.Simulator(small, templates=changed())
     bounds = simulate.label_bounds(simulator, N, seed=3, snr=1e-3, labels=LABELS)
@@ -254,6 +259,7 @@ def test_the_prior_takes_over(changed, small):
     np.testing.assert_array_equal(narrow.bound["teff"], narrow.plain["teff"])
 
 
+@pytest.mark.slow
 def test_without_valid_pixels(changed, small):
     blind = replace(small, detector=np.zeros_like(small.detector))
     simulator = simulate.Simulator(blind, templates=changed())

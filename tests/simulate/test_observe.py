@@ -13,6 +13,7 @@ PIXELS = {"sdss": 3840, "boss": 4565, "desi": 7781, "galah": 4 * 4096, "apogee":
 F_LAMBDA = u.Unit("1e-17 erg / (s cm2 AA)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("survey", PIXELS)
 def test_what_comes_along(survey):
     spectra = simulate.observe(survey, 2, seed=9)
@@ -62,6 +63,7 @@ def test_noise_and_truth_agree_with_the_simulator():
         assert label["redshift"] == float(observation.labels["redshift"][i]), "in full precision"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("survey", ["sdss", "galah", "apogee"])
 @pytest.mark.parametrize("snr", [3.0, 100.0])
 def test_signal_to_noise_is_about_what_was_asked_for(survey, snr):
@@ -112,6 +114,7 @@ def test_an_instrument_of_ones_own():
 # arms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("survey", "n_arms"), [("desi-arms", 3), ("galah", 4), ("sdss", 1)])
 def test_arms(survey, n_arms):
     arms = simulate.observe(survey, 3, seed=6, arms=True)
@@ -139,6 +142,7 @@ def test_arms_become_one_sequence_of_tokens(tiny):
     assert np.isfinite(tokens["token"]).all()
 
 
+@pytest.mark.slow
 def test_arms_that_overlap_are_no_one_spectrum():
     with pytest.raises(ValueError, match="arms of desi-arms overlap.*pass arms=True"):
         simulate.observe("desi-arms", 1)

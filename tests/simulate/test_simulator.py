@@ -39,6 +39,7 @@ def rebinned(fine, coarse, flux):
 # seeds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sdss", "galah", "apogee"])
 def test_the_seed_fixes_everything(name):
     (first,), (again,) = (simulate.Simulator(name).observe(5, seed=3) for _ in range(2))
@@ -95,6 +96,7 @@ def test_kinds(kind):
         assert redshift.min() > 0.01 and torch.isnan(seen.labels["teff"]).all()
 
 
+@pytest.mark.slow
 def test_all_kinds_are_mixed():
     (seen,) = simulate.Simulator("desi").observe(640, seed=1)
     share = torch.bincount(seen.labels["kind"].long(), minlength=3) / 640
@@ -104,6 +106,7 @@ def test_all_kinds_are_mixed():
     assert seen.labels["kind"][:64].diff().ne(0).sum() > 20
 
 
+@pytest.mark.slow
 def test_apstar_is_at_rest_and_other_spectra_are_not():
     def spread(name):
         (seen,) = simulate.Simulator(name).observe(256, seed=1)

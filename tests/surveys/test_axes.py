@@ -195,3 +195,31 @@ def test_density_is_no_ampere(tmp_path):
     path = write_image(tmp_path / "a.fits", flux(), {**LINEAR, "BUNIT": "erg/cm2/s/A"})
     spectrum, _ = read_one(path)
     assert spectrum.flux.unit == u.Unit("erg / (s cm2 Angstrom)")
+
+
+def test_numbers_that_are_written_as_text(tmp_path):
+    cards = {**LINEAR, "CRVAL1": "5000.0", "CDELT1": "1.25", "VACUUM": True}
+    spectrum, said = read_one(write_image(tmp_path / "a.fits", flux(), cards))
+    np.testing.assert_allclose(spectrum.spectral_axis.to_value(u.AA), 5000 + 1.25 * np.arange(N))
+    assert not said
+    path = write_image(tmp_path / "b.fits", flux(), {**cards, "CRVAL1": "blue"})
+    with pytest.raises(OSError, match="b.fits: CRVAL1 in the header is 'blue', no number"):
+        surveys.read(path)
+
+
+def test_a_matrix_of_zero_leaves_the_step_to_cdelt(tmp_path):
+    cards = {**LINEAR, "CD1_1": 0.0, "VACUUM": True}
+    spectrum, _ = read_one(write_image(tmp_path / "a.fits", flux(), cards))
+    np.testing.assert_allclose(spectrum.spectral_axis.to_value(u.AA), 5000 + 1.25 * np.arange(N))
+
+
+def test_logarithms_may_be_negative(tmp_path):
+    cards = {"CRVAL1": -6.4, "CDELT1": 1e-4, "CRPIX1": 1.0, "CUNIT1": "log10(m)", "VACUUM": True}
+    spectrum, _ = read_one(write_image(tmp_path / "a.fits", flux(), cards))
+    np.testing.assert_allclose(spectrum.spectral_axis.to_value(u.AA), LOG10)
+
+
+def test_a_picture_of_the_sky_is_no_spectrum(tmp_path):
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 1.0, "CDELT1": 0.1}
+    with pytest.raises(OSError, match="a picture of the sky .CTYPE1 is RA---TAN., no spectrum"):
+        surveys.read(write_image(tmp_path / "a.fits", flux((20, 20)), cards))

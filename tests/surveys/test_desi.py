@@ -157,6 +157,7 @@ def write_overlapping(path, rng, *, arms="BRZ", shift=0.0):
     return path
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=10)
 def test_coadd_of_any_masks_and_weights(tmp_path_factory, seed):

@@ -6,6 +6,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok import surveys
 
@@ -221,3 +222,16 @@ def test_nothing_in_it(tmp_path):
     fits.PrimaryHDU().writeto(tmp_path / "bare.fits")
     with pytest.raises(OSError, match="bare.fits: it holds no table and no image with data"):
         surveys.read(tmp_path / "bare.fits")
+
+
+def test_errors_of_another_shape_are_named(tmp_path):
+    cards = {"CRVAL1": 5000.0, "CDELT1": 1.0, "CUNIT1": "Angstrom", "VACUUM": True}
+    extensions = [("ERR", np.ones(N - 1), ()), ("DQ", np.zeros(N + 1, "i4"), ())]
+    path = write_image(tmp_path / "a.fits", flux(), {**cards, "EXTNAME": "SCI"},
+                       extensions=extensions)  # fmt: skip
+    with pytest.warns(AstropyUserWarning) as said:
+        (spectrum,) = surveys.read(path)
+    assert spectrum.uncertainty is None and not spectrum.mask.any()
+    texts = [str(one.message) for one in said]
+    assert any("the image ERR has the shape (199,), the flux (200,): ignored" in t for t in texts)
+    assert any("the image DQ has the shape (201,)" in t for t in texts)

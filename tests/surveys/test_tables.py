@@ -1,5 +1,6 @@
 """Tables of other hands: which column is what, by its name; rows that are spectra; text."""
 
+import io
 import warnings
 
 import astropy.units as u
@@ -279,10 +280,17 @@ def text_of(wave, names="wave flux err", separator=" "):
         ("a.dat", "# " + text_of(WAVE), "no unit"),
         ("a.csv", text_of(WAVE / 10, "wave_(nm) flux err", ","), ""),
         ("a.txt", text_of(WAVE, ""), "no names; they are taken as wavelength, flux, error"),
+        ("a.csv", text_of(WAVE, separator=";"), "no unit"),
+        ("a.csv", text_of(WAVE, separator=";").replace(".", ","), "no unit"),
+        ("a.csv", "\ufeff" + text_of(WAVE, separator=","), "column wave has no unit"),
+        ("a.txt", "# Wellenlänge in Å\n" + text_of(WAVE), "no unit"),
+        ("a.dat", text_of(WAVE).replace("1.000000\n", "1.0D+00\n"), "no unit"),
+        ("a.csv", text_of(WAVE, separator=",").replace("err\n", "err\nAngstrom,Jy,Jy\n"), ""),
+        ("a.txt", text_of(WAVE / 1e4, "wave_um flux err"), ""),
     ],
 )
 def test_text_tables(tmp_path, name, text, said):
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, "latin-1" if "Å" in text else "utf-8")
     (spectrum,), found = read(tmp_path / name, medium="vacuum")
     np.testing.assert_allclose(spectrum.spectral_axis.to_value(u.AA), WAVE, atol=1e-4)
     np.testing.assert_array_equal(spectrum.uncertainty.array, 1.0)
@@ -311,6 +319,11 @@ def test_tables_of_other_formats(tmp_path, suffix):
         ("page.fits", b"<html>404 not found</html>", "a web page instead of a spectrum"),
         ("noise.fits", bytes(range(256)) * 40, "neither FITS nor a table"),
         ("notes.txt", b"dear reader,\nthis is no table at all\n", "notes.txt: "),
+        ("a.csv", b"wave,flux\n", "the table has no row"),
+        ("a.txt", b"1 2 3 4\n" * 9, "its 4 columns have no names: write a first line"),
+        ("a.csv", b"wave,flux\n4000,1\n4001,few\n", "column flux holds 'FEW', which is no number"),
+        ("a.json", b'{"wave": [1, 2]}', "JSON, no table"),
+        ("a.npy", b"\x93NUMPY\x01\x00" * 9, "arrays of NumPy"),
     ],
 )
 def test_what_is_no_spectrum_is_refused_with_one_reason(tmp_path, name, content, why):
@@ -321,11 +334,115 @@ def test_what_is_no_spectrum_is_refused_with_one_reason(tmp_path, name, content,
     assert len(str(refused.value)) < 500
 
 
+@pytest.mark.parametrize("word", ["INDEF", "--", "nan", "NULL"])
+def test_words_for_no_number(tmp_path, word):
+    lines = text_of(WAVE).split("\n")
+    lines[6] = f"{WAVE[5]} {word} 1.0"
+    (tmp_path / "a.txt").write_text("\n".join(lines))
+    (spectrum,), _ = read(tmp_path / "a.txt", medium="vacuum")
+    assert np.flatnonzero(spectrum.mask).tolist() == [5]
+
+
+@pytest.mark.parametrize("names", [("wave_nm", "flux"), ("WAVELENGTH (nm)", "FLUX (Jy)"),
+                                   ("lambda[nm]", "flux")])  # fmt: skip
+def test_units_in_the_names_of_fits_columns(tmp_path, names):
+    columns = [(names[0], "D", None, WAVE / 10), (names[1], "D", None, flux())]
+    (spectrum,), said = read(write_table(tmp_path / "t.fits", columns, cards=VACUUM))
+    np.testing.assert_allclose(spectrum.spectral_axis.to_value(u.AA), WAVE)
+    assert spectrum.flux.unit == (u.Jy if "Jy" in names[1] else "") and not said
+
+
+def test_integers_that_stand_for_nothing(tmp_path):
+    """TNULL: -999 counts are no counts."""
+    values = np.where(np.arange(N) < 5, -999, 100).astype("i4")
+    columns = [fits.Column("wave", "D", unit="Angstrom", array=WAVE),
+               fits.Column("flux", "J", unit="count", null=-999, array=values)]  # fmt: skip
+    table = fits.BinTableHDU.from_columns(columns)
+    table.header["VACUUM"] = True
+    table.writeto(tmp_path / "t.fits")
+    (spectrum,), _ = read(tmp_path / "t.fits")
+    assert np.flatnonzero(spectrum.mask).tolist() == [0, 1, 2, 3, 4]
+    assert (spectrum.flux.value[5:] == 100).all()
+
+
+def test_errors_in_per_cent(tmp_path):
+    columns = [("wave", "D", "Angstrom", WAVE), ("flux", "D", "Jy", flux())]
+    columns += [("err", "D", "%", np.full(N, 20.0))]
+    (spectrum,), said = read(write_table(tmp_path / "t.fits", columns, cards=VACUUM))
+    np.testing.assert_allclose(spectrum.uncertainty.array, 0.2 * np.abs(flux()))
+    assert not said
+
+
+@pytest.mark.parametrize("name", ["rel_err", "SNR", "flux_err_low", "my_sigma"])
+def test_what_may_be_an_error_is_named(tmp_path, name):
+    columns = [("wave", "D", "Angstrom", WAVE), ("flux", "D", "Jy", flux())]
+    columns += [(name, "D", None, np.ones(N))]
+    (spectrum,), said = read(write_table(tmp_path / "t.fits", columns, cards=VACUUM))
+    assert spectrum.uncertainty is None and f"{name} is not taken for one" in said
+
+
+def test_masks_of_truths_that_are_upside_down_are_doubted(tmp_path):
+    columns = [("wave", "D", "Angstrom", WAVE), ("flux", "D", "Jy", flux())]
+    columns += [("mask", "L", None, np.ones(N, bool))]
+    _, said = read(write_table(tmp_path / "t.fits", columns, cards=VACUUM))
+    assert "mask marks 100% of the pixels as bad" in said
+
+
+def test_names_of_rows(tmp_path):
+    columns = [("wave", f"{N}D", "Angstrom", np.tile(WAVE, (3, 1))),
+               ("flux", f"{N}D", "Jy", flux((3, N))),
+               ("OBJ_ID", "5A", None, np.array(["a", "b", "a"]))]  # fmt: skip
+    (spectra,), _ = read(write_table(tmp_path / "t.fits", columns, cards=VACUUM))
+    assert spectra.meta["object_id"] == ["a", "b", "a"]
+
+
+def test_complex_fluxes_are_refused(tmp_path):
+    columns = [("wave", "D", "Angstrom", WAVE), ("flux", "C", "Jy", flux().astype("c8"))]
+    with pytest.raises(OSError, match="column flux holds complex numbers"):
+        surveys.read(write_table(tmp_path / "t.fits", columns, cards=VACUUM))
+
+
+def test_tables_without_rows_and_closed_files_are_named(tmp_path):
+    columns = [("wave", "D", "Angstrom", WAVE[:0]), ("flux", "D", "Jy", flux()[:0])]
+    path = write_table(tmp_path / "t.fits", columns)
+    with pytest.raises(OSError, match="its table has no row"):
+        surveys.read(path)
+    closed = fits.open(path)
+    closed.close()
+    with pytest.raises(OSError, match="t.fits: "):
+        surveys.read(closed)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "why"),
+    [
+        (io.BytesIO(b"SIMPLE"), TypeError, "not BytesIO: open it with astropy.io.fits.open"),
+        (fits.ImageHDU(flux()), TypeError, "not ImageHDU: give the HDUList"),
+        (Table({"wave": WAVE}), TypeError, "not Table: pass its columns to spectok.encode_arrays"),
+        (None, TypeError, "not NoneType"),
+        ([1], TypeError, "not int"),
+        ("https://example.org/a.fits", FileNotFoundError, "an address, no file; fetch it first"),
+        (b"nothing.fits", FileNotFoundError, "nothing.fits: no such file"),
+    ],
+)
+def test_what_is_no_file_is_pointed_elsewhere(given, error, why):
+    with pytest.raises(error, match=why):
+        surveys.read(given)
+
+
 def test_token_table_is_no_spectrum(tmp_path):
     table = Table({"spectrum_index": [0], "token_index": [0], "wavelength": [1.0], "scale": [1.0]})
     for name in ("t.fits", "t.ecsv"):
         table.write(tmp_path / name)
         with pytest.raises(OSError, match=f"{name}: this is a token table"):
+            surveys.read(tmp_path / name)
+
+
+def test_table_of_embeddings_is_no_spectrum(tmp_path):
+    table = Table({"spectrum_index": [0], "embedding": [[1.0, 2.0]], "n_valid": [3]})
+    for name in ("t.fits", "t.ecsv"):
+        table.write(tmp_path / name)
+        with pytest.raises(OSError, match=f"{name}: this is a table of embeddings, no spectrum"):
             surveys.read(tmp_path / name)
 
 

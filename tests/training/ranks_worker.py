@@ -63,7 +63,7 @@ class Noting(Batches):
 def batches_of(kind=Batches):
     return kind(
         {"w": Uneven()}, {"sdss": {"w": 1.0}},
-        patch_size=32, n_tokens=16, seed=3, patches={"sdss": 8}, together=2,
+        patch_size=32, n_tokens=16, seed=3, patches={"sdss": 8}, draw_batches=2,
     )  # fmt: skip
 
 

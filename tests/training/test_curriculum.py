@@ -48,6 +48,7 @@ def test_coarse_pixels_come_with_a_low_resolution(simulators):
             assert ratio == pytest.approx(max(1.0, np.median(coarser)), rel=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("survey", ["sdss", "desi", "galah", "apogee"])
 def test_every_sort_of_pair_can_be_drawn(simulators, survey):
     found = [simulator for _, simulator in simulators[survey]]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from astropy.utils.exceptions import AstropyDeprecationWarning
 from torch.utils.data import DataLoader
 
 from spectok.training import (
@@ -14,12 +15,12 @@ from spectok.training import (
 )
 from spectok.training._data import _SHUFFLED
 
-EACH_WAY = pytest.mark.parametrize("together", [1, 4])
+EACH_WAY = pytest.mark.parametrize("draw_batches", [1, 4])
 
 
-@pytest.fixture(scope="module", params=[1, 4], ids=["alone", "together"])
+@pytest.fixture(scope="module", params=[1, 4], ids=["alone", "at_once"])
 def batches(request, batches_of):
-    return batches_of(together=request.param)
+    return batches_of(draw_batches=request.param)
 
 
 def test_a_batch_depends_on_its_number_and_the_seed_alone(batches, batches_of, same):
@@ -28,9 +29,9 @@ def test_a_batch_depends_on_its_number_and_the_seed_alone(batches, batches_of, s
     for number in (3, 8, 2000, 5, 64):
         batches[number]
     assert same(first, batches[7])
-    assert same(first, batches_of(together=batches.together)[7])
+    assert same(first, batches_of(draw_batches=batches.draw_batches)[7])
     assert not same(first, batches[8])
-    assert not same(first, batches_of(together=batches.together, seed=4)[7])
+    assert not same(first, batches_of(draw_batches=batches.draw_batches, seed=4)[7])
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -86,10 +87,10 @@ def test_hidden_share_is_passed_on(waves, batches_of):
     assert means[0] < 0.15 < 0.3 < means[1]
 
 
-def test_batches_drawn_together_come_apart_and_none_is_lost(waves, batches_of):
+def test_batches_drawn_at_once_come_apart_and_none_is_lost(waves, batches_of):
     """Each spectrum of so many draws is handed out once, in another order than drawn."""
     source = waves()
-    batches = batches_of(sources={"waves": source}, together=4)
+    batches = batches_of(sources={"waves": source}, draw_batches=4)
     seen = [batches[number] for number in range(4 * _SHUFFLED)]
     first = [float(flux) for batch in seen for flux in batch.seen.flux.sum(1)]
     assert len(source.asked) == _SHUFFLED and sum(source.asked) == len(first) == len(set(first))
@@ -103,7 +104,7 @@ def test_batches_drawn_together_come_apart_and_none_is_lost(waves, batches_of):
 
 
 @EACH_WAY
-def test_spectra_without_good_pixels_are_left_out(together, waves, batches_of):
+def test_spectra_without_good_pixels_are_left_out(draw_batches, waves, batches_of):
     """In either part; all others of the draw stay."""
 
     class Half(waves):
@@ -115,14 +116,14 @@ def test_spectra_without_good_pixels_are_left_out(together, waves, batches_of):
 
     for noiseless in (False, True):
         source = Half(noiseless)
-        batches = batches_of(sources={"half": source}, together=together)
-        found = [batches[number] for number in range(_SHUFFLED * together)]
+        batches = batches_of(sources={"half": source}, draw_batches=draw_batches)
+        found = [batches[number] for number in range(_SHUFFLED * draw_batches)]
         for batch in found:
             for part in (batch.seen, batch.target):
                 assert (part.valid.float().mean(1) > 0.4).all()
         kept = [sum(k % 4 in (0, 3) for k in range(n)) for n in source.asked]
         # The batches of a draw are alike: where they do not come out even, some are in two.
-        expected = sum(together * -(-n // together) for n in kept)
+        expected = sum(draw_batches * -(-n // draw_batches) for n in kept)
         assert sum(len(batch.seen.flux) for batch in found) == expected
 
 
@@ -141,14 +142,17 @@ class Dead:
 
 @EACH_WAY
 @pytest.mark.parametrize("empty", [False, True])
-def test_sources_of_nothing_are_named_and_not_asked_for_ever(together, empty, waves, batches_of):
+def test_sources_of_nothing_are_named_and_not_asked_on_and_on(
+    draw_batches, empty, waves, batches_of
+):
     dead = Dead(waves(), empty)
-    batches = batches_of(sources={"dead": dead}, together=together)
+    batches = batches_of(sources={"dead": dead}, draw_batches=draw_batches)
     with pytest.raises(ValueError, match=r"of \d+ sdss spectra in a row .*: look at .* dead$"):
         batches[0]
     assert 1000 < dead.asked < 1500
 
 
+@pytest.mark.slow
 def test_sources_are_asked_in_proportion(waves):
     """To their shares of tokens, whatever the length of a survey's spectra."""
     sources = {name: waves() for name in "abc"}
@@ -186,13 +190,13 @@ def test_a_source_that_the_mixture_invents_is_named(waves):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("together", [1, 4])
-def test_next_to_nothing_is_padding(padding, together):
+@pytest.mark.parametrize("draw_batches", [1, 4])
+def test_next_to_nothing_is_padding(padding, draw_batches):
     """In batches of all four surveys, on both sides."""
     simulators = training_simulators()
     batches = Batches(
         {"mock": MockSpectra(simulators)}, {name: {"mock": 1.0} for name in simulators},
-        patch_size=32, n_tokens=512, seed=1, together=together,
+        patch_size=32, n_tokens=512, seed=1, draw_batches=draw_batches,
     )  # fmt: skip
     found = [batches[number] for number in range(64)]
     assert padding(found) < 0.05
@@ -228,3 +232,9 @@ def test_few_short_spectra_fill_large_batches():
     batches = Batches(source, {"sdss": {"mine": 1.0}}, patch_size=32, n_tokens=30000, seed=1)
     batch = batches[0]
     assert len(batch.seen.flux) > 100 and batch.seen.flux.isfinite().all()
+
+
+def test_the_old_name_of_draw_batches_warns(batches_of, same):
+    with pytest.warns(AstropyDeprecationWarning, match="together is called draw_batches"):
+        old = batches_of(together=4)
+    assert same(old[3], batches_of(draw_batches=4)[3])

@@ -55,6 +55,7 @@ def blocks_alone(monkeypatch):
     monkeypatch.setattr("spectok.training._hide._SINGLE", (0.0,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6])
 def test_blocks_cover_the_share_that_is_asked_for(share, blocks_alone):
     """Blocks that overlap cover less."""
@@ -77,6 +78,7 @@ def test_six_spectra_in_ten_have_blocks_of_twelve_pixels(blocks_alone):
     assert np.delete(count, 12).max() < 0.15 * count[12]
 
 
+@pytest.mark.slow
 def test_some_spectra_have_a_long_gap_and_some_single_pixels():
     rows = drawn((3000, 4000), share=(0.02, 0.02))
     gaps = np.mean([max(runs_of(row), default=0) > 60 for row in rows])

@@ -7,7 +7,7 @@ import torch
 import spectok
 from spectok.simulate import lightcurves
 from spectok.training import Curve, LightCurveBatches, ViewPack, fit, fit_reader
-from spectok.training._lightcurves import _withheld, batch_of_curves, some_points
+from spectok.training._lightcurves import _withheld, batch_of_curves, degrade_curve
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_something_is_always_seen(curves):
     rng = np.random.default_rng(0)
     for one in curves * 20:
         assert (~_withheld(rng, one)).sum() >= 4
-        assert some_points(rng, one, (0.0, 0.1)).time.size >= 4
+        assert degrade_curve(one, rng, share=(0.0, 0.1)).time.size >= 4
 
 
 def test_noise_that_is_added_is_stated():
@@ -68,9 +68,15 @@ def test_noise_that_is_added_is_stated():
     )
     rng = np.random.default_rng(1)
     for _ in range(6):
-        worse = some_points(rng, many, (0.5, 1.0))
+        worse = degrade_curve(many, rng, share=(0.5, 1.0))
         added = worse.sigma**2 - 1
         assert abs(worse.flux.var() - added.mean()) < 0.1 * max(added.mean(), 1e-9)
+
+
+def test_shares_that_are_none(curves):
+    for share in ((-0.1, 0.5), (0.9, 0.2), (0.5, 1.1)):
+        with pytest.raises(ValueError, match="ascending numbers between 0 and 1"):
+            degrade_curve(curves[0], np.random.default_rng(1), share=share)
 
 
 def test_nothing_to_learn_from():

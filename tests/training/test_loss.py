@@ -32,6 +32,18 @@ def test_it_is_the_likelihood_up_to_a_constant(numbers):
     assert total == pytest.approx(expected[valid].sum()) and count == valid.sum()
 
 
+def test_with_degrees_of_freedom_it_is_students(numbers):
+    flux, sigma, valid, predicted, model_sigma = numbers
+    log_p = stats.t(4.0, predicted, np.hypot(sigma, model_sigma)).logpdf(flux)
+    # A constant of the distribution, and ln sigma^2, do not change with the model.
+    constant = stats.t(4.0).logpdf(0.0)
+    expected = -2 * (log_p - constant) - 2 * np.log(sigma)
+    total, count = loss(*numbers, degrees_of_freedom=4.0)
+    assert total == pytest.approx(expected[valid].sum()) and count == valid.sum()
+    many = loss(*numbers, degrees_of_freedom=1e8)[0]
+    assert many == pytest.approx(loss(*numbers)[0], rel=1e-4)
+
+
 def test_without_model_error_it_is_the_papers(numbers):
     flux, sigma, valid, predicted, _ = numbers
     total, count = loss(flux, sigma, valid, predicted)

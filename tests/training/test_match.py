@@ -110,6 +110,7 @@ def test_only_the_reader_changes(pack, tmp_path):
     assert moved and all(k.startswith("reader.") for k in moved)
 
 
+@pytest.mark.slow
 def test_resumed_is_uninterrupted(pack, tmp_path):
     options = dict(batch=16, accelerator="cpu", progress=False, checkpoint_every=2, warmup=2)
     packs = {"toy": (1.0, pack)}

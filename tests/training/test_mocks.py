@@ -123,6 +123,7 @@ def test_a_share_of_all_draws_is_bright():
     assert np.mean([snr is not None for snr in asked]) == pytest.approx(0.25, abs=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "objects",
     [Objects(SAME, good=0.0), Objects(SAME, PAIR, good=0.0), Objects(SAME, SAME + 1000.0)],
@@ -166,11 +167,11 @@ def mocks():
     )
 
 
-@pytest.fixture(scope="module", params=[1, 3], ids=["alone", "together"])
+@pytest.fixture(scope="module", params=[1, 3], ids=["alone", "at_once"])
 def batches(request, mocks):
     mixture = {"sdss": {"mock": 0.6}, "desi": {"mock": 0.4}}
     return Batches(
-        {"mock": mocks}, mixture, patch_size=32, n_tokens=500, seed=11, together=request.param
+        {"mock": mocks}, mixture, patch_size=32, n_tokens=500, seed=11, draw_batches=request.param
     )
 
 
@@ -182,6 +183,7 @@ def test_a_batch_depends_on_its_number_alone(batches, same):
     assert {len(b.seen.flux) for b in first} != {len(first[0].seen.flux)}
 
 
+@pytest.mark.slow
 def test_neither_threads_nor_workers_change_a_bit_of_it(batches, same):
     """The last bits of matrix products do hang on the number of threads."""
     threads = torch.get_num_threads()
@@ -199,6 +201,7 @@ def test_neither_threads_nor_workers_change_a_bit_of_it(batches, same):
         assert same(one, two) and same(one, three)
 
 
+@pytest.mark.slow
 def test_mocks_are_good_to_learn_from(batches):
     found = [batches[number] for number in range(16)]
     for batch in found:

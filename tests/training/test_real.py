@@ -213,6 +213,17 @@ def test_an_opened_pack_is_what_was_written(packed):
     assert equal(draw(one, 10, survey="galah"), draw(other, 10, survey="galah"))
 
 
+def test_packs_of_0_1_call_a_segment_piece(packed, tmp_path):
+    arrays, _ = packed
+    old = {name.replace("segment", "piece"): array for name, array in arrays.items()}
+    assert "spectra.piece" in old
+    save_file(old, tmp_path / "old.safetensors")
+    opened = open_pack(tmp_path / "old.safetensors")
+    assert set(opened) == set(arrays)
+    for found in (old, opened):
+        assert equal(draw(RealSpectra(arrays), 10), draw(RealSpectra(found), 10))
+
+
 def test_a_file_that_is_no_pack_is_refused(tmp_path):
     save_file({"spectra.flux": np.ones(3, np.float32)}, tmp_path / "weights.safetensors")
     with pytest.raises(ValueError, match="weights.* is no pack .*lacks sigma, offset, survey"):
@@ -239,6 +250,7 @@ def test_half_a_pack_is_refused(packed):
 # ------------------------------------------------------------------ of the four surveys
 
 
+@pytest.mark.slow
 def test_next_to_nothing_is_padding(padding):
     """Spectra that end where their good pixels end, cut to windows of one length."""
     found = []

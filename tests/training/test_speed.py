@@ -30,6 +30,7 @@ def counted(function):
     return counter.get_total_flops()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"width": 64, "heads": 4, "decoder_blocks": 2}])
 def test_operations_are_those_that_pytorch_counts(batches, changes):
     """Apart from the fit of the cosines, which is no part of the network."""
@@ -67,5 +68,6 @@ def test_the_clock_counts_between_two_readings(batches):
     assert clock.read()["tokens_per_s"] == 0
 
 
+@pytest.mark.slow
 def test_the_peak_is_that_of_a_processor():
     assert 1e8 < matmul_peak("cpu", torch.float32, seconds=0.01) < 1e15

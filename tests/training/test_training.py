@@ -1,6 +1,7 @@
 """The loop: it learns, resumes to the last bit, and stops at NaN."""
 
 import csv
+import itertools
 
 import pytest
 import torch
@@ -63,13 +64,22 @@ class Interrupted(Batches):
         return super().__getitem__(number)
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-@pytest.mark.parametrize(("stop_at", "together"), [(8, 1), (11, 1), (8, 3), (11, 3)])
+@pytest.mark.parametrize(
+    ("stop_at", "draw_batches", "optimizer"),
+    [
+        (8, 1, "muon"),  # the others ask the same of other places and rules
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in itertools.product((8, 11), (1, 3), ("muon", "adamw"))
+            if case != (8, 1, "muon")
+        ),
+    ],
+)
 def test_resumed_is_uninterrupted_to_the_last_bit(
-    stop_at, together, optimizer, model, batches_of, tmp_path
+    stop_at, draw_batches, optimizer, model, batches_of, tmp_path
 ):
     options = OPTIONS | {"steps": 6, "checkpoint_every": 2, "optimizer": optimizer}
-    batches = batches_of(together=together)
+    batches = batches_of(draw_batches=draw_batches)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     whole = state_of(fit(model, batches, tmp_path / "whole", **options))
     raw = state_of(model)
@@ -77,12 +87,12 @@ def test_resumed_is_uninterrupted_to_the_last_bit(
     torch.manual_seed(77)  # nothing may hang on the state of the generator
     other = SpectralTokenizer(model.config)
     other.load_state_dict(start)
-    broken = batches_of(Interrupted, together=together)
+    broken = batches_of(Interrupted, draw_batches=draw_batches)
     broken.stop_at = stop_at
     with pytest.raises(KeyboardInterrupt):
         fit(other, broken, tmp_path / "parts", **options)
     fresh = SpectralTokenizer(model.config)
-    again = batches_of(together=together)  # another process keeps no spectra of the first one
+    again = batches_of(draw_batches=draw_batches)  # keeps no spectra of the first
     parts = state_of(fit(fresh, again, tmp_path / "parts", **options))
     assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(raw, state_of(fresh), strict=True))
@@ -100,12 +110,14 @@ def test_a_precision_that_it_does_not_know_is_refused(name, model, batches, tmp_
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_run_again(model, batches, tmp_path):
     trained = state_of(fit(model, batches, tmp_path, steps=2, **OPTIONS))
     again = fit(SpectralTokenizer(model.config), batches, tmp_path, steps=2, **OPTIONS)
     assert all(torch.equal(a, b) for a, b in zip(trained, state_of(again), strict=True))
 
 
+@pytest.mark.slow
 def test_the_logged_loss_of_a_prolonged_run(model, batches, tmp_path):
     """Resumed between checkpoints, the mean is over the steps that it holds."""
     options = OPTIONS | {"warmup": 100, "learning_rate": 1e-9}  # the rate hangs on all steps
@@ -116,6 +128,7 @@ def test_the_logged_loss_of_a_prolonged_run(model, batches, tmp_path):
     assert mean == pytest.approx([(single[0] + single[1]) / 2, single[2], single[3]], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_nan_stops_the_run_and_keeps_the_checkpoint(model, batches_of, tmp_path):
     class Later(Batches):
         def __getitem__(self, number):
@@ -149,6 +162,7 @@ def test_nan_before_the_first_checkpoint_promises_none(model, batches_of, tmp_pa
         fit(model, bad, tmp_path, steps=3, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_checkpoints_are_moved_into_place(model, batches, tmp_path, monkeypatch):
     """A run killed while it writes leaves the last whole checkpoint."""
     fit(model, batches, tmp_path, steps=2, **OPTIONS)
@@ -216,6 +230,7 @@ def test_counts_of_nothing_are_refused_by_name(name, model, batches, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_is_refused_in_a_sentence(batches, tmp_path):
     def run(steps=2, optimizer="muon", **changes):
         config = ModelConfig.of_size("tiny", **changes)
@@ -239,6 +254,7 @@ def test_a_checkpoint_of_another_run_is_refused_in_a_sentence(batches, tmp_path)
         assert (tmp_path / "checkpoint.pt").read_bytes() == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None], ids=["empty", "text", "cut"])
 def test_a_damaged_checkpoint_is_refused_in_a_sentence(content, model, batches, tmp_path):
     fit(model, batches, tmp_path, steps=1, **OPTIONS)
@@ -248,6 +264,7 @@ def test_a_damaged_checkpoint_is_refused_in_a_sentence(content, model, batches, 
         fit(SpectralTokenizer(model.config), batches, tmp_path, steps=2, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_0_1_goes_on(model, batches, tmp_path):
     fit(model, batches, tmp_path, steps=1, **OPTIONS)
     kept = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
@@ -257,6 +274,7 @@ def test_a_checkpoint_of_0_1_goes_on(model, batches, tmp_path):
     assert [row["step"] for row in log_of(tmp_path)] == ["1", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False], ids=["with, then without", "without, then with"])
 def test_the_log_stays_aligned_with_and_without_validation(first, model, batches, tmp_path):
     for steps, watched in ((2, first), (4, not first), (6, first)):
@@ -279,6 +297,7 @@ def test_half_a_line_of_the_log_does_not_spoil_the_next(model, batches, tmp_path
     assert [row["step"] for row in log_of(tmp_path)] == ["1", "2", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_another_number_of_workers_ends_at_the_same_weights(workers, model, batches, tmp_path):
     options = OPTIONS | {"checkpoint_every": 1, "schedule": "constant"}
@@ -291,6 +310,7 @@ def test_another_number_of_workers_ends_at_the_same_weights(workers, model, batc
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_every_precision_runs(precision, model, batches, tmp_path):
     trained = fit(model, batches, tmp_path, steps=2, precision=precision, **OPTIONS)

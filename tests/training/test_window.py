@@ -115,3 +115,39 @@ def test_some_of_what_was_drawn(own):
         assert torch.equal(some.seen.flux, seen.flux[where])
         assert torch.equal(some.target.wavelength, drawn.target.wavelength[where])
         assert (some.target is some.seen) == own and some.noiseless == (not own)
+
+
+def test_arrays_become_what_a_source_hands_out():
+    """In any unit, with junk under bad pixels; of unequal grids, and with a truth."""
+    rng = np.random.default_rng(0)
+    flux, sigma, valid = (a.astype(float) for a in spectra(3, ARMS))
+    valid = valid.astype(bool)
+    drawn = Drawn.of(ARMS, 1e-17 * flux, 1e-17 * sigma, valid, patch_size=32)
+    expected = lay_out(PatchLayout.of(ARMS, 32), *map(torch.from_numpy, (flux, sigma, valid)))
+    assert drawn.target is drawn.seen and not drawn.noiseless
+    assert torch.equal(drawn.seen.valid, expected.valid)
+    assert torch.equal(drawn.seen.wavelength, expected.wavelength)
+    unit = (drawn.seen.sigma[:, :1] / expected.sigma[:, :1]).double()
+    assert torch.allclose(drawn.seen.flux.double(), expected.flux * unit, rtol=1e-5)
+    flux[0, 5], sigma[1, 7], sigma[2, 8] = np.nan, 0.0, np.inf
+    junk = Drawn.of(ARMS, flux, sigma, valid, patch_size=32).seen
+    assert not (junk.valid[0, 5] or junk.valid[1, 7] or junk.valid[2, 8])
+    assert junk.flux.isfinite().all() and junk.sigma.isfinite().all()
+    short = [GRID[:n] for n in (40, 100)]
+    parts = [[np.full(len(g), x) for g in short] for x in (2.0, 0.5, True, 3.0)]
+    drawn = Drawn.of(short, *parts[:3], patch_size=32, truth=parts[3])
+    assert drawn.noiseless and drawn.seen.flux.shape == (2, 128)
+    ratio = drawn.target.flux[drawn.target.valid] / drawn.seen.flux[drawn.seen.valid]
+    assert torch.allclose(ratio, torch.tensor(1.5)) and drawn.seen.valid.sum() == 140
+    ones = np.ones((4, len(GRID)))
+    dead = ones > np.array([[0], [0], [2], [0]])
+    cut = Drawn.of(GRID, ones, ones, dead, patch_size=32, window=(rng, 2))
+    assert cut.seen.valid.sum(1).tolist() == [64, 64, 0, 64]
+
+
+def test_arrays_that_do_not_belong_together_are_refused():
+    ones = np.ones((2, len(GRID)))
+    with pytest.raises(ValueError, match="2 spectra of flux, 1 of sigma"):
+        Drawn.of(GRID, ones, ones[:1], ones > 0, patch_size=32)
+    with pytest.raises(ValueError, match="spectrum 0: wavelength, flux, .*must have one"):
+        Drawn.of(GRID[1:], ones, ones, ones > 0, patch_size=32)

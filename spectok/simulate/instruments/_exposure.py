@@ -17,7 +17,7 @@ from spectok.simulate.instruments._noise import (
     correlated_noise,
     draw_snr,
     sky_residuals,
-    sky_scatter,
+    without_object,
 )
 from spectok.simulate.instruments._observation import Observation
 from spectok.simulate.instruments._systematics import (
@@ -64,17 +64,17 @@ def expose(
     truth = as_seen(sample, instrument)
     valid = _known(sample, instrument)
 
-    # How bright the night was: smooth sky and lines each have their own scatter.
-    dark = 10 ** (traits["scatter"] * normal(n, 2))
-    floor, line, source = (instrument.tensor(name, device) for name in ("floor", "line", "source"))
-    empty = torch.addcmul(dark[:, :1] * floor, dark[:, 1:], line)
-    empty *= sky_scatter(instrument, n, generator)
+    empty, source, bright = without_object(instrument, n, generator)
+    added = torch.tensor(traits.get("share", 0.0), device=device)
     if level is None:
         wanted = draw_snr(snr, traits["snr"], sample.labels["kind"], generator)
-        # Where snr^2 = level^2 / (empty + source * level) at the median pixel.
-        photon = source.median()
-        half = 0.5 * wanted**2 * photon
-        median = half + torch.sqrt(half**2 + wanted**2 * empty[:, ::5].median(1)[0])
+        photon = source.expand(n, -1)[:, ::5].median(1)[0] if source.ndim > 1 else source.median()
+        # The error that the pipeline adds, but for as much as lets that S/N be reached.
+        added = torch.minimum(0.9 / wanted, added)
+        # Where snr^2 = level^2 / (empty + source * level + (added level)^2) at the median pixel.
+        square = wanted**2 / (1 - (added * wanted) ** 2)
+        half = 0.5 * square * photon
+        median = half + torch.sqrt(half**2 + square * empty[:, ::5].median(1)[0])
         level = median / _median(truth, valid)
     air, divided = air_left(instrument, n, generator)
     truth *= calibration(instrument, n, generator).sub_(air).exp_()
@@ -90,7 +90,12 @@ def expose(
     sigma = (empty + photons).sqrt_()
     # The true noise departs from the stated one, that of the sky otherwise than the photons'.
     wrong = traits["error"] * torch.exp(traits["error_scatter"] * normal(n, 1))
-    if traits["photon_error"] == traits["error"]:
+    if instrument.detail:
+        # More so on sky lines, where their subtraction fails, in some spectra more than in others.
+        failing = torch.exp(0.6 * normal(n, 1) - 0.35)
+        usual, excess = (instrument.tensor(name, device) for name in ("wrong", "excess"))
+        actual = torch.addcmul(usual, failing, usual * excess).mul_(wrong).mul_(sigma)
+    elif traits["photon_error"] == traits["error"]:
         actual = wrong * sigma
     else:
         ratio = (traits["photon_error"] / traits["error"]) ** 2
@@ -101,8 +106,17 @@ def expose(
         for spread in (sigma, actual):
             spread[:, ::2] *= better
             spread[:, 1::2] /= better
-    flux = torch.addcmul(truth, correlated_noise(instrument, n, generator), actual)
-    flux += sky_residuals(instrument, dark[:, 1:], generator)
+    noise = correlated_noise(instrument, n, generator).mul_(actual)
+    flux = truth + noise
+    if instrument.detail:
+        # Errors are reckoned from the photons that came, those of the noise among them.
+        stated = sigma.square_()
+        least = 0.25 * stated
+        stated.addcmul_(source, noise, value=traits["echo"])
+        torch.maximum(stated, least, out=stated)
+        extra = torch.mul(added[..., None], truth, out=least)
+        sigma = stated.addcmul_(extra, extra).sqrt_()
+    flux += sky_residuals(instrument, bright, generator)
     noticed = cosmic_rays(flux, sigma, traits["cosmic"], generator)
     valid &= instrument.tensor("detector", device)
     valid &= ~(noticed | bad_pixels(instrument, n, generator))

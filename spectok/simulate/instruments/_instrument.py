@@ -41,6 +41,13 @@ class Instrument:
     traits : dict
         How the instrument departs from its errors, and how bright its objects are: those of
         `~spectok.simulate.instrument` show the keys that are needed.
+    detail : dict of str to array, optional
+        What only many spectra tell. Rows of ``nights`` are departures from the terms above [dex]:
+        of the floor, of the source term, of each ``group`` of sky lines (L), and of the rows of
+        ``curves`` (M, L), smooth curves that scale all; ``shared`` (K, L) are the weights by
+        which neighbours share noise, ``wrong`` (L) is the true noise over the stated one beside
+        its median, ``excess`` (L) what sky lines add to that, and ``lost`` (L) the
+        share of spectra that lack a pixel.
 
     See Also
     --------
@@ -66,6 +73,7 @@ class Instrument:
     detector: np.ndarray
     telluric: np.ndarray
     traits: dict
+    detail: dict = field(default_factory=dict)
     # Not handed on by dataclasses.replace: it holds what follows from the arrays.
     _cache: dict = field(default_factory=dict, init=False, repr=False)
 
@@ -75,19 +83,19 @@ class Instrument:
         Parameters
         ----------
         name : str
-            Such as ``"lsf"``.
+            Such as ``"lsf"``, or a key of ``detail``.
         device : `torch.device`
             Where it is wanted.
 
         Returns
         -------
-        array : `torch.Tensor`, shape (L,)
-            Of bool where the array is, else float32.
+        array : `torch.Tensor`, (L,) but for some of ``detail``
+            Of bool or int64 where the array is, else float32.
         """
         key = (name, str(device))
         if key not in self._cache:
-            array = getattr(self, name)
-            kind = torch.bool if array.dtype == bool else torch.float32
+            array = self.detail[name] if name in self.detail else getattr(self, name)
+            kind = {"b": torch.bool, "i": torch.int64}.get(array.dtype.kind, torch.float32)
             self._cache[key] = torch.tensor(array, dtype=kind, device=device)
         return self._cache[key]
 
@@ -107,6 +115,7 @@ class Instrument:
         key = ("rough", str(device))
         if key not in self._cache:
             draw = np.random.default_rng(1959).normal(size=2 * len(self.wavelength))
+            draw = np.convolve(draw, self.traits.get("rough_taps", (1.0,)), "same")
             factor = 10 ** (2 * self.traits["rough"] * draw.clip(-3, 3)) - 1
             self._cache[key] = torch.as_tensor(factor, dtype=torch.float32, device=device)
         return self._cache[key]
@@ -269,4 +278,5 @@ class Instrument:
             detector=self.detector[near],
             telluric=self.telluric[near],
             traits={**self.traits, "blaze": blaze, **changed},
+            detail={k: v if k == "nights" else v[..., near] for k, v in self.detail.items()},
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -12,7 +15,11 @@ from torch.nn.functional import interpolate
 from spectok.simulate._sample import CLASSES
 from spectok.simulate.instruments._instrument import Instrument
 
-__all__ = ["correlated_noise", "draw_snr", "noise_taps", "sky_residuals", "sky_scatter"]
+__all__ = ["correlated_noise", "draw_snr", "noise_taps", "sky_residuals", "without_object"]
+
+# Nights that were measured stand for those like them: by this share of their scatter.
+_ALIKE = 0.3
+_EARTH = 0.43  # pixels of SDSS's grid: 30 km/s
 
 
 def draw_snr(
@@ -69,26 +76,77 @@ def noise_taps(instrument: Instrument) -> list[float]:
 
 def correlated_noise(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
     """Noise of unit variance, shared by neighbours as resampling shares it; (n, L)."""
-    taps = noise_taps(instrument)
-    length = len(instrument.wavelength)
-    white = torch.randn((n, length + len(taps) - 1), generator=generator, device=generator.device)
+    length, device = len(instrument.wavelength), generator.device
+    taps: Sequence[Any] = noise_taps(instrument)
+    if "shared" in instrument.detail:  # pixels of the detector and of the grid differ in width
+        taps = list(instrument.tensor("shared", device))
+    white = torch.randn((n, length + len(taps) - 1), generator=generator, device=device)
     out = taps[0] * white[:, :length]
     for k, tap in enumerate(taps[1:], 1):
-        out.add_(white[:, k : k + length], alpha=tap)
+        if isinstance(tap, Tensor):
+            out.addcmul_(white[:, k : k + length], tap)
+        else:
+            out.add_(white[:, k : k + length], alpha=tap)
     return out
 
 
-def sky_scatter(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
-    """Factors on the variances without an object: no two skies are alike, nor fibres; (n, L)."""
+def without_object(
+    instrument: Instrument, n: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw the nights of n spectra: no two skies are alike, nor fibres.
+
+    Returns
+    -------
+    empty : `torch.Tensor`, shape (n, L)
+        Variance without an object.
+    source : `torch.Tensor`, shape (L,) or (n, L)
+        Variance per unit of its flux.
+    bright : `torch.Tensor`, shape (n, 1)
+        How bright sky lines were, 1 as usual.
+    """
+    device = generator.device
+    floor, line, source = (instrument.tensor(name, device) for name in ("floor", "line", "source"))
+    if "nights" not in instrument.detail:
+        dark = torch.randn((n, 2), generator=generator, device=device)
+        dark = 10 ** (instrument.traits["scatter"] * dark)
+        empty = torch.addcmul(dark[:, :1] * floor, dark[:, 1:], line)
+        empty *= _roughness(instrument, n, generator, smooth=0.08)
+        return empty, source, dark[:, 1:]
+    nights = instrument.tensor("nights", device)
+    chosen = nights[torch.randint(len(nights), (n,), generator=generator, device=device)]
+    other = torch.randn(chosen.shape, generator=generator, device=device)
+    chosen = chosen + _ALIKE * nights.std(0) * other
+    # All that scales with throughput scales the object's photons too.
+    curves = instrument.tensor("curves", device)
+    factor = 10 ** chosen[:, : -len(curves)]
+    curve = (math.log(10) * chosen[:, -len(curves) :] @ curves).exp_()
+    # The air moves against the heliocentric wavelengths.
+    speed = _EARTH * (2 * torch.rand((n, 1), generator=generator, device=device) - 1)
+    empty = torch.addcmul(line, speed, torch.gradient(line)[0]).clamp_(min=0)
+    edges = [0, *(np.flatnonzero(np.diff(instrument.detail["group"])) + 1).tolist(), len(line)]
+    for first, last in pairwise(edges):
+        column = 2 + int(instrument.detail["group"][first])
+        empty[:, first:last] *= factor[:, column : column + 1]
+    empty.addcmul_(factor[:, :1], floor).mul_(curve)
+    empty *= _roughness(instrument, n, generator)
+    return empty, curve.mul_(source).mul_(factor[:, 1:2]), factor[:, -1:]
+
+
+def _roughness(
+    instrument: Instrument, n: int, generator: torch.Generator, *, smooth: float = 0.0
+) -> Tensor:
+    """Factors on variances that scatter from pixel to pixel, and smoothly; (n, L)."""
     device, length = generator.device, len(instrument.wavelength)
     # One fixed pattern, begun anywhere: new noise for every spectrum would teach no more.
     pattern = instrument.roughness(device).as_strided((length, length), (1, 1))
     start = torch.randint(length, (n,), generator=generator, device=device)
-    nodes = 0.08 * torch.randn((n, 1, 10), generator=generator, device=device)
-    smooth = interpolate(nodes.exp(), size=length, mode="linear", align_corners=True)[:, 0]
+    curve: Any = 1.0
+    if smooth:
+        nodes = smooth * torch.randn((n, 1, 10), generator=generator, device=device)
+        curve = interpolate(nodes.exp(), size=length, mode="linear", align_corners=True)[:, 0]
     # Some fibres' skies are known better than others'.
     strength = 0.5 + 1.5 * torch.rand((n, 1), generator=generator, device=device)
-    return pattern[start].mul_(strength).add_(1).clamp_(min=0.2).mul_(smooth)
+    return pattern[start].mul_(strength).add_(1).clamp_(min=0.2).mul_(curve)
 
 
 def sky_residuals(instrument: Instrument, bright: Tensor, generator: torch.Generator) -> Tensor:

@@ -35,9 +35,9 @@ _OPTICAL = {
     "shift": 0.0, "sky": 0.01, "cosmic": 0.15, "dead": 0.005,
 }  # fmt: skip
 _TRAITS = {
-    # SDSS overstates the noise of bright objects: set so that differences of neighbouring pixels
-    # agree with those of training spectra above S/N 30.
-    "sdss": {**_OPTICAL, "photon_error": 0.65},
+    # Errors of neighbours go together, as those of the detector's pixels are shared among them.
+    "sdss": {**_OPTICAL, "rough_taps": (0.58, 0.67, 0.42, 0.12)},
+    "boss": {**_OPTICAL, "rough_taps": (0.7, 0.62, 0.3, 0.1)},
     "desi": _OPTICAL,
     "galah": {
         "arm": (0.4, 0.1, 0.1), "wave": 0.008, "telluric": 0.05, "shift": 9.0, "sky": 0.01,
@@ -64,6 +64,8 @@ _BANDS = (
     (8230.0, 40.0, 0.15), (8980.0, 60.0, 0.25), (9150.0, 80.0, 0.15), (9380.0, 90.0, 0.8),
     (9540.0, 90.0, 0.4),
 )  # fmt: skip
+# What only SDSS's many spectra tell; see `Instrument`.
+_DETAIL = ("wrong", "excess", "shared", "lost", "group", "curves")
 # Detectors of APOGEE in the rest frame's grid [Angstrom].
 _DETECTORS = ((15145.0, 15808.0), (15858.0, 16432.0), (16476.0, 16953.0))
 
@@ -96,7 +98,7 @@ def instrument(name: str) -> Instrument:
     """
     if name not in INSTRUMENTS:
         raise ValueError(f"no instrument {name!r}; choose one of {', '.join(INSTRUMENTS)}")
-    survey = {"boss": "sdss"}.get(name, name.split("-")[0])
+    survey = name.split("-")[0]
     with safe_open(MEASURED, "np") as file:
         found = {
             key.partition(".")[2]: file.get_tensor(key)
@@ -109,6 +111,11 @@ def instrument(name: str) -> Instrument:
     traits["dither"] = _DITHER.get(name, 0.0)
     traits["at_rest"] = name == "apogee"
     native = wavelength = found.pop("wavelength")
+    nights = found.pop("nights", None)
+    if nights is not None:
+        found["wrong"] = found["wrong"] / traits["error"]
+        nodes = nights.shape[1] - 3 - int(found["group"].max())
+        found["curves"] = _hats(nodes, len(native))
     if "telluric" not in found:
         found["telluric"] = sum(
             depth * np.exp(-0.5 * ((wavelength - centre) / half * 1.6) ** 2)
@@ -129,15 +136,26 @@ def instrument(name: str) -> Instrument:
     if name == "apogee":  # one grid, but three detectors
         ends = [0, *np.searchsorted(wavelength, [15833.0, 16454.0]).tolist(), len(wavelength)]
         arms = tuple(zip(ends[:-1], ends[1:], strict=True))
+    many = {key: found.pop(key) for key in _DETAIL if key in found}
+    if name in ("sdss", "boss"):
+        near = np.searchsorted(native, wavelength)
+        many = {"nights": nights, **{key: value[..., near] for key, value in many.items()}}
     if name != "desi-arms":
         found = _onto(found, native, wavelength, combine=name == "desi")
     found = {key: value.astype(float) for key, value in found.items()}
-    for array in (wavelength, detector, *found.values()):
+    for array in (wavelength, detector, *found.values(), *many.values()):
         array.flags.writeable = False  # all who ask share one instrument
     return Instrument(
-        name, survey, wavelength, arms, fine, detector=detector, traits=traits,
+        name, {"boss": "sdss"}.get(survey, survey), wavelength, arms, fine, detector=detector,
+        traits=traits, detail=many,
         **{k: found[k] for k in ("lsf", "floor", "line", "source", "telluric")},
     )  # fmt: skip
+
+
+def _hats(n: int, length: int) -> np.ndarray:
+    """Curves that are one at each of n nodes and fall to zero at the next, (n, length)."""
+    place = np.linspace(0, n - 1, length)
+    return np.maximum(1 - np.abs(place - np.arange(n)[:, None]), 0)
 
 
 def _arms(wavelength: np.ndarray) -> tuple[tuple[int, int], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -118,23 +119,51 @@ def cosmic_rays(flux: Tensor, sigma: Tensor, rate: float, generator: torch.Gener
 def bad_pixels(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
     """Runs of dead pixels, and now and then a dead arm; True = bad, shape (n, L)."""
     device, length = generator.device, len(instrument.wavelength)
-    # Most runs are short: the lengths drawn below are 6.5 pixels in the mean.
-    mean = 1.5 + (_LONGEST - 1) / 3
-    expected = instrument.traits["bad"] * length / mean
-    spots = max(math.ceil(2 * expected), 8)
-    draw = torch.rand((3, n, spots), generator=generator, device=device)
-    extent = 1 + (draw[0] ** 2 * (_LONGEST - 1))
-    chance = expected / spots
-    offset = torch.arange(_LONGEST, device=device)
-    hit = (draw[1] < chance)[..., None] & (offset < extent[..., None])
-    columns = (draw[2] * (length - _LONGEST)).long()[..., None] + offset
-    bad = _mark(columns.flatten(1), hit.flatten(1), length)
+    if "lengths" in instrument.traits:
+        bad = _runs_as_measured(instrument, n, generator)
+    else:
+        # Most runs are short: the lengths drawn below are 6.5 pixels in the mean.
+        mean = 1.5 + (_LONGEST - 1) / 3
+        expected = instrument.traits["bad"] * length / mean
+        spots = max(math.ceil(2 * expected), 8)
+        draw = torch.rand((3, n, spots), generator=generator, device=device)
+        extent = 1 + (draw[0] ** 2 * (_LONGEST - 1))
+        bad = _runs(draw[1] < expected / spots, draw[2], extent, length, _LONGEST)
     if len(instrument.arms) > 1:
         dead = torch.rand((n, len(instrument.arms)), generator=generator, device=device)
         dead = dead < instrument.traits["dead"]
         # An object always keeps its first arm.
         for number, (first, last) in enumerate(instrument.arms[1:], 1):
             bad[:, first:last] |= dead[:, number, None]
+    return bad
+
+
+def _runs(hit: Tensor, place: Tensor, extent: Tensor, length: int, longest: int) -> Tensor:
+    """True in runs of pixels that begin anywhere, (n, length)."""
+    offset = torch.arange(longest, device=hit.device)
+    hit = hit[..., None] & (offset < extent[..., None])
+    columns = (place * (length - longest)).long()[..., None] + offset
+    return _mark(columns.flatten(1), hit.flatten(1), length)
+
+
+def _runs_as_measured(instrument: Instrument, n: int, generator: torch.Generator) -> Tensor:
+    """Runs as long as those of real spectra, and pixels on bright sky lines; (n, L)."""
+    device, length, traits = generator.device, len(instrument.wavelength), instrument.traits
+    lengths = torch.tensor(traits["lengths"], device=device).clamp(max=min(128, length // 4))
+    spots = max(math.ceil(3 * traits["runs"]), 2)
+    draw = torch.rand((3, n, spots), generator=generator, device=device)
+    extent = lengths[(draw[0] * len(lengths)).long()]
+    bad = _runs(draw[1] < traits["runs"] / spots, draw[2], extent, length, int(lengths.max()))
+    lost = instrument.detail.get("lost")
+    lines = np.flatnonzero(lost) if lost is not None else np.empty(0, int)
+    if len(lines):
+        # Neighbours on one line go together, and some reductions mask more than others.
+        group = np.cumsum(np.diff(lines, prepend=lines[0]) > 1)
+        chance = torch.rand((n, int(group[-1]) + 1), generator=generator, device=device)
+        strict = 2 * torch.rand((n, 1), generator=generator, device=device)
+        columns = torch.as_tensor(lines, device=device)
+        share = instrument.tensor("lost", device)[columns]
+        bad[:, columns] |= chance[:, torch.as_tensor(group, device=device)] < strict * share
     return bad
 
 

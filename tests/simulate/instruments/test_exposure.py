@@ -32,6 +32,7 @@ def noise(observation, start=0, step=1):
 # noise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_has_the_stated_variance(quiet, generator, name):
     instrument = quiet(simulate.instrument(name))
@@ -72,6 +73,7 @@ def test_photons_noise_may_be_stated_otherwise_than_the_skys(quiet, generator):
     assert faint.std() == pytest.approx(1.0, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sdss", "desi-arms", "apogee-visit"])
 def test_stated_variance_is_that_of_sky_and_photons(quiet, generator, name):
     instrument = quiet(simulate.instrument(name))
@@ -98,6 +100,7 @@ def test_nights_differ_as_a_whole(quiet, generator):
 # brightness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("snr", [0.5, 7.0, 150.0])
 def test_signal_to_noise_is_what_was_asked_for(quiet, generator, name, snr):
@@ -165,6 +168,7 @@ def test_pixels_beyond_a_template_are_not_valid(quiet, generator):
     assert not valid[:, (wavelength > 6060) & (wavelength < 6161)].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_pixel_holds_numbers_even_where_it_is_not_valid(generator, name):
     instrument = simulate.instrument(name)
@@ -197,6 +201,7 @@ def test_bad_pixels_are_masked(quiet, generator):
 # the air
 
 
+@pytest.mark.slow
 def test_galah_divides_the_air_out(quiet, generator):
     # An Earth that moves by less than half a pixel, so that the air stays in its place.
     instrument = quiet(simulate.instrument("galah"), shift=0.4)
@@ -257,3 +262,59 @@ def test_rows(quiet, generator):
     assert (some.flux[0] == seen.flux[5]).all() and (some.flux[1] == seen.flux[2]).all()
     assert some.labels["snr"].tolist() == seen.labels["snr"][[5, 2]].tolist()
     assert some.families == ["flat", "flat"] and some.level.shape == (2,)
+
+
+# what SDSS's many spectra tell
+
+
+@pytest.mark.parametrize("name", ["sdss", "boss"])
+def test_errors_follow_the_photons_that_were_counted(generator, name):
+    instrument = simulate.instrument(name)
+    seen = expose(sample_of(instrument), instrument, generator(20), snr=10.0)
+    noise = (seen.flux - seen.truth).double().numpy()
+    steady = instrument.line < 0.02 * instrument.floor
+    # Neighbours' differences, in which all that is smooth falls out.
+    pairs = np.flatnonzero(steady[1:] & steady[:-1])
+    rise = np.diff(noise)[:, pairs], np.diff(seen.sigma.double().numpy())[:, pairs]
+    each = [np.corrcoef(a, b)[0, 1] for a, b in zip(*rise, strict=True)]
+    assert 0.1 < np.median(each) < 0.95
+
+
+def test_errors_of_bright_objects_hold_a_share_of_the_flux(generator):
+    instrument = simulate.instrument("sdss")
+    for snr, least, most in ((3.0, 0.85, 1.15), (40.0, 0.3, 0.8)):
+        seen = expose(sample_of(instrument), instrument, generator(21), snr=snr)
+        ratio = (seen.true_sigma / seen.sigma).median(1)[0]
+        assert least < ratio.median() < most
+        assert seen.labels["snr"].median() == pytest.approx(snr, rel=0.25)
+
+
+def test_nights_are_those_that_were_measured(generator):
+    instrument = simulate.instrument("boss")
+    curves = instrument.detail["curves"]
+    np.testing.assert_allclose(curves.sum(0), 1.0, atol=0.1)
+    assert instrument.detail["nights"].shape[1] == 3 + instrument.detail["group"].max() + len(
+        curves
+    )
+    seen = expose(sample_of(instrument), instrument, generator(22), snr=0.2)
+    level = seen.sigma.log10().median(1)[0]
+    expected = 0.5 * instrument.detail["nights"][:, 0].std()
+    assert level.std() == pytest.approx(float(expected), rel=0.4)
+
+
+def test_bright_sky_lines_are_lost_as_often_as_in_boss(generator):
+    instrument = simulate.instrument("boss")
+    seen = expose(sample_of(instrument), instrument, generator(23), snr=5.0)
+    lost = instrument.detail["lost"]
+    brightest = np.argsort(lost)[-20:]
+    share = 1 - seen.valid.double().mean(0).numpy()[brightest]
+    assert share.mean() == pytest.approx(lost[brightest].mean(), abs=0.08)
+
+
+def test_a_window_keeps_what_its_pixels_had():
+    whole = simulate.instrument("boss")
+    window = whole.modified(window=(5500.0, 7000.0))
+    place = np.searchsorted(whole.wavelength, window.wavelength)
+    for key, array in whole.detail.items():
+        expected = array if key == "nights" else array[..., place]
+        np.testing.assert_array_equal(window.detail[key], expected)

@@ -263,6 +263,7 @@ def placed(real_templates, name, fine):
     return family
 
 
+@pytest.mark.slow
 def test_kernel_regression_gives_back_its_grid(real_templates, built, shared_data):
     family = placed(real_templates, "hermes-lte", "hermes")
     own, _ = built("hermes-lte")

@@ -57,6 +57,7 @@ def test_spectra_at_rest_keep_their_own_small_error(real_templates):
     assert both[1].labels["redshift"].abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_one_seed_one_sample(simulator):
     one, two = (simulator.observe(10, seed=7) for _ in range(2))
     assert all(torch.equal(a.flux, b.flux) for a, b in zip(one, two, strict=True))

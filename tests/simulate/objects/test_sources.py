@@ -135,6 +135,7 @@ def test_physical(change, physical, with_lines):
 # the families
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOME)
 def test_every_family_gives_spectra(built, real_templates, name):
     arrays, about = built(name)
