@@ -264,7 +264,8 @@ def table_of(figures, title):
     return "\n".join(
         [
             f"Area under the curve of ``{title}``. Intervals of 95 %: over ten draws of the",
-            "labelled curves for the random 1,103, over resampled test curves otherwise.",
+            f"labelled curves for the random 1,103 ({FEWER} of the untrained network and of the",
+            "attention probe), over resampled test curves otherwise.",
             "",
             list_table(rows),
             f"A tenth of the points of {first['n_curves']} test curves was hidden "

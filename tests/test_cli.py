@@ -24,11 +24,12 @@ def mock_files(tmp_path):
     """Two readable spectrum files of one survey, without identifiers."""
     paths = []
     for number, spectrum in enumerate(simulate.observe("sdss", 2, seed=3, snr=20)):
+        ivar = np.where(spectrum.mask, np.nan, spectrum.uncertainty.array)
         table = QTable(
             {
                 "wavelength": spectrum.spectral_axis.value[:640] * u.AA,
                 "flux": spectrum.flux[:640],
-                "uncertainty": spectrum.uncertainty.array[:640] ** -0.5 * spectrum.flux.unit,
+                "uncertainty": ivar[:640] ** -0.5 * spectrum.flux.unit,
             }
         )
         table.meta["MEDIUM"] = "vacuum"  # a file that does not say it is warned of

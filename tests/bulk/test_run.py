@@ -333,8 +333,8 @@ def files(tmp_path_factory):
     """Spectrum files as users have them: of text, a damaged one, one of tokens."""
     folder = tmp_path_factory.mktemp("files")
     for k, one in enumerate(simulate.observe("sdss", 3, seed=2, snr=20)):
-        lines = zip(one.spectral_axis.value, one.flux.value, one.uncertainty.array**-0.5,
-                    strict=True)  # fmt: skip
+        ivar = np.where(one.mask, np.nan, one.uncertainty.array)
+        lines = zip(one.spectral_axis.value, one.flux.value, ivar**-0.5, strict=True)
         text = "wavelength flux error\n" + "\n".join(
             f"{w:.4f} {f:.6g} {e:.6g}" for w, f, e in lines
         )
