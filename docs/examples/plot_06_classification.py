@@ -90,16 +90,18 @@ plt.show()
 # %%
 # What is hard?
 # -------------
-# Mostly what is faint: the same test spectra by their signal to noise.
+# The same test spectra by their signal to noise:
 
 snr = np.array([label["snr"] for label in test_labels])
-edges = [0, 1, 2, 5, 10, 20, np.inf]
+edges = [0, 4, 7, 10, 15, 25, np.inf]
 figure, axis = plt.subplots(figsize=(8, 3.8), layout="constrained")
 for shift, (method, said), colour, marker in zip(
     (-0.08, 0.08), predicted.items(), ("#0072b2", "#d55e00"), "os", strict=True
 ):
     for k, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         cell = (snr > low) & (snr <= high)
+        if not cell.any():
+            continue
         value, *ends = metrics.interval(accuracy, test_kind[cell], said[cell])
         axis.plot([k + shift] * 2, ends, color=colour)
         axis.plot(k + shift, value, marker, color=colour, label=method if k == 0 else None)
