@@ -11,7 +11,6 @@ from spectok.training import degrade_curve
 # Days around the maximum at which every band is looked at.
 GRID = np.concatenate([np.arange(-30, 30, 4.0), np.arange(30, 100, 10.0)])
 CHUNK = 2000  # curves whose tokens are held at once
-SHARE = (0.6, 1.0)  # of the points that stay in a copy
 
 
 def interpolated(curves, bands):
@@ -41,7 +40,7 @@ def interpolated(curves, bands):
 def degraded(curves, seed):
     """A worse observation of each curve."""
     rng = np.random.default_rng((18, seed))
-    return [degrade_curve(one, rng, share=SHARE) for one in curves]
+    return [degrade_curve(one, rng) for one in curves]
 
 
 def learned(model, curves, bands):

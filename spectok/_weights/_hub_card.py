@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -9,12 +10,10 @@ from typing import Any
 
 from spectok import __version__
 from spectok._weights._identity import model_identity
-from spectok._weights._store import describe, load_model
-from spectok.model import ModelConfig
+from spectok._weights._store import load_model
 
 __all__ = ["save_hub_card"]
 
-_SPECTRA = "Angstrom"
 _TEXT = """
 # {name}
 
@@ -102,7 +101,7 @@ def save_hub_card(
     config, said = model.config, dict(model.card)
     figures = list(_figures(said))
     name, sha256 = model_identity(model)
-    of_spectra = config.coordinate_unit == _SPECTRA
+    of_spectra = not config.of_times
     data = ModelCardData(
         license=license,
         library_name="spectok",
@@ -112,7 +111,6 @@ def save_hub_card(
         model_name=name,
         eval_results=_results(figures) or None,
     )
-    sizes = describe(folder)
     text = _TEXT.format(
         name=name,
         kind="A tokenizer of spectra" if of_spectra else "A tokenizer of light curves",
@@ -120,7 +118,7 @@ def save_hub_card(
         version=__version__,
         sha256=sha256,
         said=_listed({k: v for k, v in said.items() if not isinstance(v, dict)}),
-        sizes=_listed({key: sizes[key] for key in ModelConfig.__dataclass_fields__}),
+        sizes=_listed(dataclasses.asdict(config)),
         figures=_table(figures),
     )
     ModelCard(f"---\n{data.to_yaml()}\n---\n{text}").save(file)

@@ -29,7 +29,7 @@ def test_a_run_and_its_status(parquet, tmp_path, capsys):
 def test_the_recipe_of_an_array_job(parquet, tmp_path):
     """As Slurm calls it: the whole array, then one of its tasks again."""
     recipe = Path(__file__).parents[2] / "recipes" / "slurm_bulk.sh"
-    if not recipe.is_file():
+    if not recipe.parent.is_dir():  # a wheel's tests stand alone; a checkout has it
         pytest.skip("recipes are not installed with the package")
     (tmp_path / "bin").mkdir()
     command = tmp_path / "bin" / "spectok"
