@@ -187,7 +187,7 @@ def network(model, seen, asked):
     """Flux at other points of many objects."""
     patch = model.config.patch_size
     batch, _ = batch_of_curves(seen, patch)
-    target, layouts = batch_of_curves(asked, patch)
+    target, layouts = batch_of_curves(asked, patch, since=seen)
     with torch.inference_mode():
         tokens, flux, _ = model(batch, None, target)
     flux = flux.numpy() * tokens.scale.numpy()[:, None]

@@ -11,7 +11,9 @@ __all__ = ["curve_layout"]
 _LONE = 0.01  # days from a lone point to its padding: what its patch is long
 
 
-def curve_layout(time: np.ndarray, band: np.ndarray, patch_size: int) -> PatchLayout:
+def curve_layout(
+    time: np.ndarray, band: np.ndarray, patch_size: int, *, origin: float | None = None
+) -> PatchLayout:
     """Lay out the points of a light curve in patches of at most ``patch_size`` points.
 
     Bands are arms: a patch holds points of one band, and the points of a band are spread evenly
@@ -25,11 +27,14 @@ def curve_layout(time: np.ndarray, band: np.ndarray, patch_size: int) -> PatchLa
     band : `numpy.ndarray`, shape (L,)
         Effective wavelength of each point's filter, Angstrom; ascending.
     patch_size : int
+    origin : float, optional
+        Time that the layout's times count from; the earliest point's by default. Times at which
+        a curve is asked for count from the origin of what was seen of it.
 
     Returns
     -------
     layout : `~spectok._batch.PatchLayout`
-        Its times are days since the earliest point, which is its ``origin``.
+        Its times are days since its ``origin``.
 
     Raises
     ------
@@ -40,7 +45,7 @@ def curve_layout(time: np.ndarray, band: np.ndarray, patch_size: int) -> PatchLa
     step = np.diff(band)
     if (step < 0).any() or (np.diff(time)[step == 0] < 0).any():
         raise ValueError("points must be sorted by band and, within each, by time")
-    origin = float(time.min())
+    origin = float(time.min()) if origin is None else origin
     start = np.flatnonzero(np.r_[True, step > 0])
     count = np.diff(np.append(start, time.size))
     pieces = -(-count // patch_size)

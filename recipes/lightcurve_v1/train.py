@@ -57,7 +57,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--snpcc", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=5500)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--curves", type=int, default=64)
     parser.add_argument("--precision", default="bf16-mixed")
     options = parser.parse_args()

@@ -226,16 +226,15 @@ def _at(
     order = order[covered[order]]
     if not order.size or not one.valid.any():
         return flux, sigma
-    layout = curve_layout(days[order] - one.origin, bands[order], network.config.patch_size)
+    patch_size = network.config.patch_size
+    layout = curve_layout(days[order], bands[order], patch_size, origin=one.origin)
     ones = np.ones(order.size)
     target = SpectrumBatch.of([Prepared(layout, ones, ones, ones > 0)])
-    # The layout counts from the first time that is asked for, the network from the first seen.
-    place = target.wavelength + layout.origin
     device = device_of(network)
     with exact(network):
         batch = to_token_batch([one]).to(device)
         target = target.to(device)
-        decoded = network.decode(batch, place.to(device), target.valid, target.band)
+        decoded = network.decode(batch, target.wavelength, target.valid, target.band)
     flux[order], sigma[order] = (
         one.scale * layout.scatter(part[0].cpu().double().numpy()) for part in decoded
     )

@@ -41,7 +41,7 @@ def initialise(model: Any) -> None:
         # Context is the network's own from the first step.
         context = model.to_token.weight[model.config.n_cosines : -1]
         nn.init.trunc_normal_(context, std=model.config.width**-0.5)
-    patch = model.config.patch_size
-    # Of light curves the first of a patch's cosines, which is its mean.
-    end = patch + 1 if model.config.of_times else None
-    model.to_pixels.bias.data[patch:end] = math.log(0.5)
+    if model.config.of_times:
+        nn.init.zeros_(model.process.own.weight)  # whose own error is the model's
+    else:
+        model.to_pixels.bias.data[model.config.patch_size :] = math.log(0.5)

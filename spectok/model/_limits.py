@@ -40,6 +40,14 @@ LARGEST_TOKEN = 60.0
 # log(model error / noise): from "none to speak of" to "not known at all".
 LOG_MODEL_SIGMA = (-9.0, 6.0)
 
+# Light curves between their tokens.
+# ---------------------------------
+# Logarithms of a process's lengths (days, ratios of wavelengths) and variances.
+LOG_PROCESS = (-12.0, 9.0)
+# Least variance of an observation, and of an answer, over that of the process: the condition of
+# the matrix stays far below what float64 can do.
+LEAST_PROCESS_ERROR = 1e-7
+
 # Lengths [Angstrom]: half a patch under its logarithm, a patch as a divisor. No grid is so fine.
 LEAST_HALF = 1e-3
 LEAST_SIZE = 1e-9

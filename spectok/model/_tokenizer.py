@@ -9,7 +9,7 @@ on a number stands in ``_limits.py``, the code of a single patch in ``_cosines.p
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ from spectok.model._limits import (
     LARGEST_TOKEN,
     LOG_MODEL_SIGMA,
 )
+from spectok.model._process import N_SEEN, Process, what_is_seen
 from spectok.model._reader import Reader
 from spectok.model._transformer import Block, Rotation, attention_mask, rotation
 
@@ -114,6 +115,8 @@ class SpectralTokenizer(nn.Module):
         self.to_pixels = nn.Linear(width, 2 * patch)
         if config.of_times:
             self.embed_band, self.embed_output_band = BandEmbedding(width), BandEmbedding(width)
+            self.process = Process(width, patch)
+            self.from_process = nn.Linear(N_SEEN * patch, width)
         initialise(self)
         self.reader = Reader(config) if config.embedding_size else None
 
@@ -279,15 +282,25 @@ class SpectralTokenizer(nn.Module):
             coefficients, log_noise = coefficients_of(local), local[..., -1:]
             token = self.from_token(torch.cat([value, contrast_of(local)], dim=-1))  # (N, T, D)
         # Tokens lie along one line; of light curves each band has a stretch of its own.
-        line, asked, points = tokens.wavelength, centre, wavelength
-        if self.config.of_times and tokens.band is not None and band is not None:
-            own, other = keep_bands_apart(tokens.band, tokens.valid, band)
+        line, asked = tokens.wavelength, centre
+        if band is not None:
+            own, other = keep_bands_apart(cast("Tensor", tokens.band), tokens.valid, band)
             line, asked = line + own, asked + other
-            points = points + other.repeat_interleave(patch, 1)
         x = interpolate_tokens(token, line, tokens.valid, asked)  # (N, S, D)
         x = x + self.embed_output(centre, half)
-        if self.config.of_times:
-            x = x + self.embed_output_band(band)
+        # What the tokens' own curves say there, and the unit of its change: (N, S * P) each.
+        with _float32(tokens.value):
+            if band is None:
+                place = (line, tokens.half, tokens.valid, wavelength, patch)
+                smooth = sum_of_cosines(coefficients, *place)
+                unit = interpolate_tokens(log_noise, line, tokens.valid, wavelength)
+                unit = unit.squeeze(-1).exp()
+            else:
+                smooth, unit = self.process(
+                    tokens, coefficients, log_noise, token, wavelength, band
+                )
+                seen = what_is_seen(patchify(smooth, patch), patchify(unit, patch))
+                x = x + self.from_process(seen) + self.embed_output_band(band)
 
         # 2. The patches asked for look at each other and at all tokens.
         mask = None if wanted is None else attention_mask(patchify(wanted, patch).any(-1))
@@ -296,19 +309,16 @@ class SpectralTokenizer(nn.Module):
         for block in self.decoder:
             x = block(x, mask, at, context, context_mask, context_at)  # (N, S, D)
 
-        # 3. The curve through the tokens' own cosines, changed in units of the noise.
+        # 3. The tokens' own curve, changed in units of its noise.
         with _float32(x):
             # (N, S, P) each
             flux, log_sigma = self.to_pixels(self.norm_output(x.float())).chunk(2, -1)
             if self.config.of_times:  # cosines over the patch, taken at each point's own time
                 basis = self._basis(wavelength, centre, half, patch).to(flux.device)
                 flux, log_sigma = ((basis @ k.unsqueeze(-1))[..., 0] for k in (flux, log_sigma))
-            smooth = sum_of_cosines(coefficients, line, tokens.half, tokens.valid, points, patch)
-            noise = interpolate_tokens(log_noise, line, tokens.valid, points)
-            noise = noise.squeeze(-1).exp()  # (N, S * P), as all that follows
             change = unpatchify(flux).clamp(-LARGEST_CHANGE, LARGEST_CHANGE).sinh()
-            flux = smooth + noise * change
-        return flux, noise * unpatchify(log_sigma.clamp(*LOG_MODEL_SIGMA).exp())
+            flux = smooth + unit * change  # (N, S * P)
+        return flux, unit * unpatchify(log_sigma.clamp(*LOG_MODEL_SIGMA).exp())
 
     def embed(self, tokens: TokenBatch) -> Tensor:
         """Tokens to one vector for each spectrum.

@@ -142,7 +142,7 @@ class LightCurveBatches(Dataset):
             weights.append(counts if curve.truth is None else np.ones(wanted.size))
         noiseless = curves[0].truth is not None
         batch, _ = batch_of_curves(seen, self.patch_size)
-        target, layouts = batch_of_curves(asked, self.patch_size, truth=noiseless)
+        target, layouts = batch_of_curves(asked, self.patch_size, since=seen, truth=noiseless)
         weight = torch.zeros_like(target.flux)
         for row, (layout, own) in enumerate(zip(layouts, weights, strict=True)):
             weight[row, : layout.index.size] = torch.from_numpy(layout.gather(own)).float()
@@ -212,10 +212,21 @@ def degrade_curve(
 
 
 def batch_of_curves(
-    curves: Sequence[Curve], patch_size: int, *, truth: bool = False
+    curves: Sequence[Curve],
+    patch_size: int,
+    *,
+    since: Sequence[Curve] | None = None,
+    truth: bool = False,
 ) -> tuple[SpectrumBatch, list]:
-    """Curves laid out and padded as one batch, with their layouts; fluxes without noise on ask."""
-    layouts = [curve_layout(one.time, one.band, patch_size) for one in curves]
+    """Curves laid out and padded as one batch, with their layouts.
+
+    Times count from the first point of each curve in ``since``: of what was seen, where
+    ``curves`` is what is asked for. Fluxes are those without noise, with ``truth``.
+    """
+    layouts = [
+        curve_layout(one.time, one.band, patch_size, origin=float(first.time.min()))
+        for one, first in zip(curves, since or curves, strict=True)
+    ]
     ready = [
         Prepared(
             layout,

@@ -42,6 +42,7 @@ def model():
             torch.nn.init.normal_(module.weight, std=0.1)
         for module in (model.embed_wavelength, model.embed_output):
             torch.nn.init.normal_(module.project.weight, std=0.2)
+        torch.nn.init.normal_(model.process.own.weight, std=0.05)
     return model.eval()
 
 
@@ -87,8 +88,8 @@ def test_a_band_far_away_is_decoded_from_the_nearest(model):
     assert asked[0].tolist() == own[0, :2].tolist()
 
 
-def test_new_decoders_follow_straight_lines_within_a_band():
-    """A new network is its cosines: what a band's neighbours say, whatever other bands do."""
+def test_new_decoders_follow_what_bright_points_say():
+    """A new network is a process through its cosines, of bands that differ."""
     torch.manual_seed(0)
     model = spectok.SpectralTokenizer(
         spectok.ModelConfig.of_size("tiny", coordinate_unit="d", patch_size=4, token_size=6)

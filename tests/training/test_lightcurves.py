@@ -55,6 +55,18 @@ def test_real_points_that_were_seen_count_less(curves):
             assert (flux in own) == (w < 0.5)
 
 
+def test_what_is_asked_for_counts_from_what_was_seen(curves):
+    """Curves whose fluxes are their times: seen and asked for, they are on one axis."""
+    clocks = [Curve(one.time, one.band, one.time, np.full_like(one.time, 1e-6)) for one in curves]
+    batch = LightCurveBatches(patch_size=4, n_curves=16, seed=1, real=clocks, real_share=1.0)[0]
+    seen, target = batch.seen, batch.target
+    for row in range(16):
+        since = (seen.flux[row] - seen.wavelength[row])[seen.valid[row]]
+        asked_since = (target.flux[row] - target.wavelength[row])[target.valid[row]]
+        assert (since - since[0]).abs().max() < 1e-3
+        assert (asked_since - since[0]).abs().max() < 1e-3
+
+
 def test_something_is_always_seen(curves):
     rng = np.random.default_rng(0)
     for one in curves * 20:

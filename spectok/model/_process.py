@@ -1,0 +1,222 @@
+"""Light curves between their tokens: a Gaussian process over time and filter (layer 1: torch)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from spectok._batch import TokenBatch
+from spectok.model._cosines import asinh, cosines
+from spectok.model._embedding import patchify
+from spectok.model._limits import LARGEST_TOKEN, LEAST_PROCESS_ERROR, LEAST_SIZE, LOG_PROCESS
+
+__all__ = ["N_SEEN", "Process", "what_is_seen"]
+
+# Tokens that a patch which is asked for looks at. Curves with fewer are one process; of longer
+# ones each patch has its own, of the nearest tokens: the work grows with the curve's length,
+# not with its cube.
+_NEAREST = 48
+_CHUNK = 512  # processes solved at once
+
+# Where training starts: what fits the supernovae of one survey best when all objects share it.
+# A fast part and a slow one (days, logarithm of wavelength, and variance in units of the curve's
+# own), and each band's level.
+_FAST = (math.log(20.0), -0.5, -0.5)
+_SLOW = (math.log(75.0), -0.5, 0.7)
+_LEVEL = (0.0, -2.0)
+_START = (*_FAST, *_SLOW, *_LEVEL)
+
+N_SEEN = 3  # numbers of a point that is asked for, by `what_is_seen`
+_FAINT = 0.01  # of the noise's power: the least that a curve scatters
+
+
+class Process(nn.Module):
+    """What the tokens of a light curve say at other times and in other filters.
+
+    A Gaussian process of time and of the logarithm of wavelength. Its observations are the
+    tokens' own curves, each at as many places as a patch has points, with the tokens' noise. Its
+    covariance is the sum of two Matern functions (5/2), one fast and one slow, and of a level
+    for each band; their lengths and variances are learned, and change with what the tokens of
+    the object say.
+
+    Parameters
+    ----------
+    width : int
+        Width of the model, D.
+    patch_size : int
+        Points of a patch, P.
+
+    References
+    ----------
+    Rasmussen & Williams (2006), Gaussian Processes for Machine Learning, algorithm 2.1;
+    Boone (2019), arXiv:1907.04690, for a process over time and wavelength of transients.
+    """
+
+    def __init__(self, width: int, patch_size: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.common = nn.Parameter(torch.tensor(_START))
+        self.own = nn.Linear(width, len(_START))
+
+    def forward(
+        self,
+        tokens: TokenBatch,
+        coefficients: Tensor,
+        log_noise: Tensor,
+        token: Tensor,
+        time: Tensor,
+        band: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation at times and in filters.
+
+        Parameters
+        ----------
+        tokens : `~spectok._batch.TokenBatch`
+            N curves of T tokens; where they lie and which count.
+        coefficients : `torch.Tensor`, shape (N, T, M)
+            Cosines of their curves.
+        log_noise : `torch.Tensor`, shape (N, T, 1)
+        token : `torch.Tensor`, shape (N, T, D)
+            The tokens as the decoder reads them.
+        time : `torch.Tensor`, float64, shape (N, S * P)
+            What is asked for, laid out in patches.
+        band : `torch.Tensor`, float64, shape (N, S)
+            Its filters.
+
+        Returns
+        -------
+        mean, sigma : `torch.Tensor`, shape (N, S * P)
+            In units of the curve's scale.
+        """
+        device = coefficients.device
+        home = torch.device("cpu") if device.type == "mps" else device  # which has no float64
+        valid = tokens.valid.unsqueeze(-1)
+        mean_token = torch.where(valid, token, 0.0).sum(1) / valid.sum(1).clamp(min=1)
+        shape = (self.common + self.own(mean_token)).clamp(*LOG_PROCESS).to(home).double()
+        seen = self._observations(tokens.to(home), coefficients.to(home), log_noise.to(home))
+        asked, asked_band = patchify(time, self.patch_size).to(home), band.to(home).log()
+        if seen.valid.shape[1] <= _NEAREST:
+            mean, sigma = seen.predict(shape, *_points(asked, asked_band))
+        else:
+            mean, sigma = _piecewise(seen, shape, asked, asked_band)
+        sigma = sigma.clamp(max=math.exp(LARGEST_TOKEN))
+        return mean.to(device, torch.float32), sigma.to(device, torch.float32)
+
+    def _observations(
+        self, tokens: TokenBatch, coefficients: Tensor, log_noise: Tensor
+    ) -> _Observations:
+        """The tokens' curves at P places of each patch, in float64."""
+        patch = self.patch_size
+        place = (torch.arange(patch, device=coefficients.device) + 0.5) / patch
+        valid = tokens.valid.unsqueeze(-1)  # (N, T, 1)
+        flux = (coefficients @ cosines(place, coefficients.shape[-1]).T).double()  # (N, T, P)
+        flux = torch.where(valid, flux, 0.0)
+        noise = torch.where(valid, log_noise.double().exp(), 0.0)  # (N, T, 1)
+        size = tokens.half * (2.0 * patch / (patch - 1))
+        time = tokens.wavelength.unsqueeze(-1) + size.unsqueeze(-1) * (place.double() - 0.5)
+        band = torch.where(tokens.valid, cast("Tensor", tokens.band), 1.0).log()  # (N, T)
+
+        # The curve's own units: its scatter about the mean of its bands, and its level.
+        same = (band.unsqueeze(1) == band.unsqueeze(2)) & tokens.valid.unsqueeze(1)  # (N, T, T)
+        count = same.sum(-1, keepdim=True).clamp(min=1)
+        about = flux - (same.double() @ flux.mean(-1, keepdim=True)) / count
+        power = torch.stack([about, flux], -1).square().mean(2)  # (N, T, 2)
+        number = valid.sum(1).clamp(min=1)  # (N, 1)
+        power = torch.where(valid, power, 0.0).sum(1) / number
+        least = _FAINT * noise.square().sum(1) / number + LEAST_SIZE**2
+        scatter, level = (power + least).sqrt().unbind(-1)
+        return _Observations(time, band, flux, noise.expand_as(flux), tokens.valid, scatter, level)
+
+
+@dataclass(frozen=True)
+class _Observations:
+    """Of N curves: at P places of T tokens, and their units."""
+
+    time: Tensor  # (N, T, P)
+    band: Tensor  # (N, T), logarithms
+    flux: Tensor
+    noise: Tensor
+    valid: Tensor  # (N, T)
+    scatter: Tensor  # (N,)
+    level: Tensor
+
+    def at(self, rows: Tensor, tokens: Tensor) -> _Observations:
+        """Of the curves in rows, (B,), the tokens at these positions, (B, K)."""
+        some = (rows.unsqueeze(1), tokens)
+        many = (part[some] for part in (self.time, self.band, self.flux, self.noise, self.valid))
+        return _Observations(*many, self.scatter[rows], self.level[rows])
+
+    def predict(self, shape: Tensor, time: Tensor, band: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation at B times and filters, (N, B) each."""
+        own_time, own_band = _points(self.time, self.band)
+        flux, noise = self.flux.flatten(1), self.noise.flatten(1)
+        counted = self.valid.repeat_interleave(self.time.shape[-1], 1).double()  # (N, T P)
+        fast, slow, level = (
+            shape[:, column].exp() * unit.square()
+            for column, unit in ((2, self.scatter), (5, self.scatter), (7, self.level))
+        )
+
+        def covariance(time: Tensor, band: Tensor) -> Tensor:
+            """Between B points and the observations: (N, B, T P)."""
+            days = time.unsqueeze(-1) - own_time.unsqueeze(1)
+            apart = band.unsqueeze(-1) - own_band.unsqueeze(1)
+            found = _matern(days, apart, shape[:, 0:2]) * fast[:, None, None]
+            found = found + _matern(days, apart, shape[:, 3:5]) * slow[:, None, None]
+            between = (-apart.abs() * torch.exp(-shape[:, 6])[:, None, None]).exp()
+            return (found + between * level[:, None, None]) * counted.unsqueeze(1)
+
+        prior = (fast + slow + level).unsqueeze(1)  # (N, 1)
+        least = LEAST_PROCESS_ERROR * prior
+        own = covariance(own_time, own_band) * counted.unsqueeze(-1)
+        diagonal = torch.where(counted > 0, noise.square() + least, 1.0)
+        factor = torch.linalg.cholesky_ex(own + torch.diag_embed(diagonal))[0]
+        cross = covariance(time, band)
+        mean = cross @ torch.cholesky_solve(flux.unsqueeze(-1), factor)
+        known = torch.linalg.solve_triangular(factor, cross.transpose(1, 2), upper=False)
+        variance = (prior - known.square().sum(1)).maximum(least)
+        return mean.squeeze(-1), variance.sqrt()
+
+
+def _piecewise(
+    seen: _Observations, shape: Tensor, asked: Tensor, band: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Each patch that is asked for, (N, S, P), from the tokens that are nearest to it."""
+    length = shape[:, :2].exp().unsqueeze(-1)  # (N, 2, 1)
+    rows = torch.arange(len(asked), device=asked.device).repeat_interleave(asked.shape[1])
+    asked, band = asked.flatten(0, 1), band.flatten()
+    found = []
+    for some in torch.arange(len(rows), device=rows.device).split(_CHUNK):
+        own = rows[some]
+        first, last = seen.time[own][..., 0], seen.time[own][..., -1]  # (B, T)
+        days = (first - asked[some, -1:]).clamp(min=0) + (asked[some, :1] - last).clamp(min=0)
+        apart = seen.band[own] - band[some].unsqueeze(1)
+        far = (days / length[own, 0]).square() + (apart / length[own, 1]).square()
+        far = far.masked_fill(~seen.valid[own], torch.inf)
+        nearest = far.topk(_NEAREST, largest=False).indices
+        points = _points(asked[some].unsqueeze(1), band[some].unsqueeze(1))
+        found.append(seen.at(own, nearest).predict(shape[own], *points))
+    mean, sigma = (torch.cat(part).reshape(len(shape), -1) for part in zip(*found, strict=True))
+    return mean, sigma
+
+
+def _points(time: Tensor, band: Tensor) -> tuple[Tensor, Tensor]:
+    """Times (N, T, P) and filters (N, T) of patches, point by point: (N, T P) each."""
+    return time.flatten(1), band.repeat_interleave(time.shape[-1], 1)
+
+
+def _matern(days: Tensor, apart: Tensor, length: Tensor) -> Tensor:
+    """Matern function (5/2) of distances over the lengths whose logarithms are given, (N, 2)."""
+    scale = torch.exp(-length)[:, :, None, None]
+    square = (days * scale[:, 0]).square() + (apart * scale[:, 1]).square()
+    # The root has no slope at zero.
+    far = (5.0 * square + 1e-12).sqrt()
+    return (1.0 + far + far.square() / 3.0) * torch.exp(-far)
+
+
+def what_is_seen(mean: Tensor, sigma: Tensor) -> Tensor:
+    """What the network sees of a process (N, S, P): (N, S, 3 P)."""
+    return torch.cat([asinh(mean), 0.5 * asinh(mean / sigma), sigma.log()], -1)
