@@ -20,7 +20,7 @@ __all__ = ["N_SEEN", "Process", "what_is_seen"]
 # ones each patch has its own, of the nearest tokens: the work grows with the curve's length,
 # not with its cube.
 _NEAREST = 48
-_CHUNK = 512  # processes solved at once
+_CHUNK = 8  # processes solved at once: their matrices stay in the processor's cache
 
 # Where training starts: what fits the supernovae of one survey best when all objects share it.
 # A fast part and a slow one (days, logarithm of wavelength, and variance in units of the curve's
@@ -162,12 +162,11 @@ class _Observations:
 
         def covariance(time: Tensor, band: Tensor) -> Tensor:
             """Between B points and the observations: (N, B, T P)."""
-            days = time.unsqueeze(-1) - own_time.unsqueeze(1)
-            apart = band.unsqueeze(-1) - own_band.unsqueeze(1)
-            found = _matern(days, apart, shape[:, 0:2]) * fast[:, None, None]
-            found = found + _matern(days, apart, shape[:, 3:5]) * slow[:, None, None]
-            between = (-apart.abs() * torch.exp(-shape[:, 6])[:, None, None]).exp()
-            return (found + between * level[:, None, None]) * counted.unsqueeze(1)
+            places = (torch.stack([time, band], -1), torch.stack([own_time, own_band], -1))
+            found = _matern(*places, shape[:, 0:2]) * fast[:, None, None]
+            found = found + _matern(*places, shape[:, 3:5]) * slow[:, None, None]
+            apart = _distance(*(part[..., 1:] for part in places), shape[:, 6:7])
+            return (found + torch.exp(-apart) * level[:, None, None]) * counted.unsqueeze(1)
 
         prior = (fast + slow + level).unsqueeze(1)  # (N, 1)
         least = LEAST_PROCESS_ERROR * prior
@@ -208,12 +207,17 @@ def _points(time: Tensor, band: Tensor) -> tuple[Tensor, Tensor]:
     return time.flatten(1), band.repeat_interleave(time.shape[-1], 1)
 
 
-def _matern(days: Tensor, apart: Tensor, length: Tensor) -> Tensor:
-    """Matern function (5/2) of distances over the lengths whose logarithms are given, (N, 2)."""
-    scale = torch.exp(-length)[:, :, None, None]
-    square = (days * scale[:, 0]).square() + (apart * scale[:, 1]).square()
-    # The root has no slope at zero.
-    far = (5.0 * square + 1e-12).sqrt()
+def _distance(first: Tensor, second: Tensor, length: Tensor) -> Tensor:
+    """Of points (N, B, 2) and (N, Q, 2) over lengths whose logarithms are given, (N, 2)."""
+    unit = torch.exp(-length).unsqueeze(1)
+    # Products of matrices would lose the digits of points that are close to each other.
+    mode = "donot_use_mm_for_euclid_dist"
+    return torch.cdist(first * unit, second * unit, compute_mode=mode)
+
+
+def _matern(first: Tensor, second: Tensor, length: Tensor) -> Tensor:
+    """Matern function (5/2) of the distance."""
+    far = math.sqrt(5.0) * _distance(first, second, length)
     return (1.0 + far + far.square() / 3.0) * torch.exp(-far)
 
 
