@@ -147,8 +147,10 @@ class _Observations:
     def at(self, rows: Tensor, tokens: Tensor) -> _Observations:
         """Of the curves in rows, (B,), the tokens at these positions, (B, K)."""
         some = (rows.unsqueeze(1), tokens)
-        many = (part[some] for part in (self.time, self.band, self.flux, self.noise, self.valid))
-        return _Observations(*many, self.scatter[rows], self.level[rows])
+        return _Observations(
+            self.time[some], self.band[some], self.flux[some], self.noise[some],
+            self.valid[some], self.scatter[rows], self.level[rows],
+        )  # fmt: skip
 
     def predict(self, shape: Tensor, time: Tensor, band: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation at B times and filters, (N, B) each."""
@@ -162,10 +164,10 @@ class _Observations:
 
         def covariance(time: Tensor, band: Tensor) -> Tensor:
             """Between B points and the observations: (N, B, T P)."""
-            places = (torch.stack([time, band], -1), torch.stack([own_time, own_band], -1))
-            found = _matern(*places, shape[:, 0:2]) * fast[:, None, None]
-            found = found + _matern(*places, shape[:, 3:5]) * slow[:, None, None]
-            apart = _distance(*(part[..., 1:] for part in places), shape[:, 6:7])
+            here, there = torch.stack([time, band], -1), torch.stack([own_time, own_band], -1)
+            found = _matern(here, there, shape[:, 0:2]) * fast[:, None, None]
+            found = found + _matern(here, there, shape[:, 3:5]) * slow[:, None, None]
+            apart = _distance(here[..., 1:], there[..., 1:], shape[:, 6:7])
             return (found + torch.exp(-apart) * level[:, None, None]) * counted.unsqueeze(1)
 
         prior = (fast + slow + level).unsqueeze(1)  # (N, 1)
