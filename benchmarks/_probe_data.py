@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from spectok import simulate
 from spectok._batch import PatchLayout, SpectrumBatch
 from spectok._weights import model_identity
 from spectok.simulate import Simulator
@@ -101,10 +103,21 @@ def observations(simulator, n, seed, snr, chunk=500):
         yield simulator.observe(min(chunk, n - start), seed=seed + start, snr=snr)
 
 
+@functools.cache
+def simulation():
+    """Checksum of all that decides what a seed's mocks are: code and measured quantities."""
+    found = hashlib.sha256()
+    folder = Path(simulate.__file__).parent
+    for path in sorted((*folder.rglob("*.py"), *folder.rglob("*.safetensors"))):
+        found.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
 def mocks(setting, survey, n, part, *, kind=None, snr=None, other=None, seed=0):
     """n mocks of a survey, kept in the cache; with ``other`` the same objects through both."""
     model, cache = setting.model, setting.cache
-    key = f"{model_identity(model)[1]} {survey} {n} {part} {kind} {snr} {other} {seed}"
+    origin = f"{model_identity(model)[1]} {simulation()}"
+    key = f"{origin} {survey} {n} {part} {kind} {snr} {other} {seed}"
     path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     names = [survey, *([other] if other else [])]
     if path.exists():
