@@ -7,8 +7,9 @@
 DIR (or the environment variable SPECTOK_DATA) holds the spectra listed in its MANIFEST.md; the
 packs come from ``recipes/small_v1/pack.py``. All tasks take about two hours of one core; results
 are written after every task, and tasks that are in the file already, with this model and share,
-are left alone (``--again`` does them anew). Mocks are kept as tokens in ``--cache``, where another
-simulator does not find them; empty it when templates change. ``--share 0.01`` tries everything out.
+are left alone (``--again`` does them anew). Mocks are kept as tokens in ``--cache``, where those
+of another simulator are not found; empty it when templates change. ``--share 0.01`` tries
+everything out.
 
 The tokenizer is frozen and was trained without labels, on mocks of all templates. Mocks that a
 probe learns from and those that it is judged by have other seeds and other templates
