@@ -82,7 +82,7 @@ def of_kinds(setting, survey, part, numbers):
     """Mock galaxies and quasars of a survey that have a token."""
     found = [mocks(setting, survey, setting.n(n), part, kind=kind) for kind, n in numbers.items()]
     both = join([replace(one, binned=np.zeros((len(one), 0))) for one in found])
-    return both[np.array([len(item) > 0 for item in both.sequences])]
+    return both[np.array([len(item) > 0 for item in both.items])]
 
 
 def redshifts(spectra):
