@@ -253,7 +253,7 @@ def real_task(setting):
     snr = np.array([np.median(np.abs(o["flux"] / o["sigma"])[o["valid"]]) for o in test])
     about, found = dict(data="real", on="SDSS"), []
     for method, some in (("of mocks", len(mixed)), ("of mocks and real", len(items))):
-        probe = probes.RedshiftProbe(redshift_range=(-0.01, 6.0)).fit(
+        probe = probes.RedshiftProbe(redshift_range=(-0.01, 7.0)).fit(
             items[:some], z[:some], sample_weight=weight[:some], groups=np.array(groups[:some])
         )
         peaks = probe.predict_peaks(objects(test))
