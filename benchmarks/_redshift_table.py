@@ -31,7 +31,7 @@ def table(results):
         if name in results:
             task = results[name]
             about = f", {task['share']:.0%} of the objects" if task["share"] != 1.0 else ""
-            parts += [f"{title}{about}\n{'~' * len(title + about)}\n", rows_of(task["results"])]
+            parts += [f"**{title}{about}**\n", rows_of(task["results"])]
     return "\n".join(parts)
 
 
