@@ -35,3 +35,11 @@ def test_order_is_asked_for():
         curve_layout(np.arange(3.0), np.array([2.0, 1.0, 2.0]), 4)
     with pytest.raises(ValueError, match="sorted by band"):
         curve_layout(np.array([1.0, 0.0]), np.ones(2), 4)
+
+
+def test_times_count_from_where_they_are_told_to():
+    time, band = np.array([3.0, 5.0, 9.0]), np.full(3, 5e3)
+    own = curve_layout(time, band, 4)
+    told = curve_layout(time, band, 4, origin=1.0)
+    assert own.origin == 3.0 and told.origin == 1.0
+    assert np.allclose(told.wavelength - own.wavelength, 2.0)

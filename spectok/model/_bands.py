@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spectok.model._embedding import phases
 
-__all__ = ["N_BAND", "BandEmbedding", "band_phases", "keep_bands_apart"]
+__all__ = ["N_BAND", "BandEmbedding", "band_phases", "check_bands", "keep_bands_apart"]
 
 # Periods of a filter's effective wavelength [Angstrom]: long ones, so that filters of two surveys
 # that look at the same colour are the same, and one that was never seen lies between its
@@ -44,6 +44,14 @@ class BandEmbedding(nn.Module):
         """Effective wavelengths (N, T), float64 Angstrom, to (N, T, D)."""
         weight = self.project.weight
         return self.project(band_phases(band).to(weight.device, weight.dtype))
+
+
+def check_bands(of_times: bool, own: Tensor | None, wanted: Tensor | None) -> None:
+    """Refuse light curves without bands, of tokens or of what is asked for, and spectra with."""
+    for what, band in (("the tokens have", own), ("what is asked for has", wanted)):
+        if (band is not None) != of_times:
+            kind, number = ("light curves", "no bands") if of_times else ("spectra", "bands")
+            raise ValueError(f"this model is of {kind}, but {what} {number}")
 
 
 def keep_bands_apart(band: Tensor, valid: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

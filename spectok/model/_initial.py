@@ -1,4 +1,4 @@
-"""Weights of a new network: a sum of cosines in every patch, and nothing else (torch only)."""
+"""Weights of a new network: what its patches say without it, and nothing else (torch only)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def initialise(model: Any) -> None:
                 last.weight.data.mul_((2 * len(blocks)) ** -0.5)
             if block.attend_cross is not None:
                 nn.init.zeros_(block.attend_cross.out.weight)
-    # A new model is a sum of cosines in every patch; it learns what to make of them.
+    # A new model is a sum of cosines in every patch, of light curves the process through them; it
+    # learns what to make of it.
     for last in (
         model.to_token,
         model.to_pixels,
@@ -42,6 +43,7 @@ def initialise(model: Any) -> None:
         context = model.to_token.weight[model.config.n_cosines : -1]
         nn.init.trunc_normal_(context, std=model.config.width**-0.5)
     if model.config.of_times:
-        nn.init.zeros_(model.process.own.weight)  # whose own error is the model's
+        # One process for all objects, whose own error is the model's.
+        nn.init.zeros_(model.process.own.weight)
     else:
         model.to_pixels.bias.data[model.config.patch_size :] = math.log(0.5)

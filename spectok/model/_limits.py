@@ -44,9 +44,10 @@ LOG_MODEL_SIGMA = (-9.0, 6.0)
 # ---------------------------------
 # Logarithms of a process's lengths (days, ratios of wavelengths) and variances.
 LOG_PROCESS = (-12.0, 9.0)
-# Least variance of an observation, and of an answer, over that of the process: the condition of
-# the matrix stays far below what float64 can do.
+# Least variance of an observation, and of an answer, over that of what changes and that of the
+# level: the condition of the matrix stays below what float64 can do.
 LEAST_PROCESS_ERROR = 1e-7
+LEAST_LEVEL_ERROR = 1e-12
 
 # Lengths [Angstrom]: half a patch under its logarithm, a patch as a divisor. No grid is so fine.
 LEAST_HALF = 1e-3

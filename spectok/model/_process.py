@@ -12,15 +12,23 @@ from torch import Tensor, nn
 from spectok._batch import TokenBatch
 from spectok.model._cosines import asinh, cosines
 from spectok.model._embedding import patchify
-from spectok.model._limits import LARGEST_TOKEN, LEAST_PROCESS_ERROR, LEAST_SIZE, LOG_PROCESS
+from spectok.model._limits import (
+    LARGEST_TOKEN,
+    LEAST_LEVEL_ERROR,
+    LEAST_PROCESS_ERROR,
+    LEAST_SIZE,
+    LOG_PROCESS,
+)
 
 __all__ = ["N_SEEN", "Process", "what_is_seen"]
 
-# Tokens that a patch which is asked for looks at. Curves with fewer are one process; of longer
-# ones each patch has its own, of the nearest tokens: the work grows with the curve's length,
-# not with its cube.
-_NEAREST = 48
-_CHUNK = 8  # processes solved at once: their matrices stay in the processor's cache
+# Curves of so many tokens are one process. Of longer ones each point that is asked for has its
+# own, of the tokens that are nearest: the work grows with the curve's length, not with its cube.
+_WHOLE = 128
+_NEAREST = 32
+# Numbers of the matrices, and points, at once.
+_ENTRIES = 1_000_000
+_POINTS = 4096
 
 # Where training starts: what fits the supernovae of one survey best when all objects share it.
 # A fast part and a slow one (days, logarithm of wavelength, and variance in units of the curve's
@@ -38,7 +46,8 @@ class Process(nn.Module):
     """What the tokens of a light curve say at other times and in other filters.
 
     A Gaussian process of time and of the logarithm of wavelength. Its observations are the
-    tokens' own curves, each at as many places as a patch has points, with the tokens' noise. Its
+    tokens' own curves, each at as many places as a patch has points, with the tokens' noise (a
+    token of fewer points counts as much: what remains is the network's to learn). Its
     covariance is the sum of two Matern functions (5/2), one fast and one slow, and of a level
     for each band; their lengths and variances are learned, and change with what the tokens of
     the object say.
@@ -98,11 +107,18 @@ class Process(nn.Module):
         mean_token = torch.where(valid, token, 0.0).sum(1) / valid.sum(1).clamp(min=1)
         shape = (self.common + self.own(mean_token)).clamp(*LOG_PROCESS).to(home).double()
         seen = self._observations(tokens.to(home), coefficients.to(home), log_noise.to(home))
-        asked, asked_band = patchify(time, self.patch_size).to(home), band.to(home).log()
-        if seen.valid.shape[1] <= _NEAREST:
-            mean, sigma = seen.predict(shape, *_points(asked, asked_band))
-        else:
-            mean, sigma = _piecewise(seen, shape, asked, asked_band)
+        asked, asked_band = _points(patchify(time, self.patch_size).to(home), band.to(home).log())
+        mean, sigma = torch.zeros_like(asked), torch.zeros_like(asked)
+        whole = seen.valid.sum(1) <= _WHOLE
+        for rows, solve in ((whole, _whole), (~whole, _piecewise)):
+            # Each row by its own number of tokens, whatever else is in the batch.
+            some = rows.nonzero().squeeze(1)
+            if some.numel():
+                found = solve(seen, some, shape[some], asked[some], asked_band[some])
+                mean, sigma = (
+                    part.index_copy(0, some, own)
+                    for part, own in zip((mean, sigma), found, strict=True)
+                )
         sigma = sigma.clamp(max=math.exp(LARGEST_TOKEN))
         return mean.to(device, torch.float32), sigma.to(device, torch.float32)
 
@@ -121,9 +137,14 @@ class Process(nn.Module):
         band = torch.where(tokens.valid, cast("Tensor", tokens.band), 1.0).log()  # (N, T)
 
         # The curve's own units: its scatter about the mean of its bands, and its level.
-        same = (band.unsqueeze(1) == band.unsqueeze(2)) & tokens.valid.unsqueeze(1)  # (N, T, T)
-        count = same.sum(-1, keepdim=True).clamp(min=1)
-        about = flux - (same.double() @ flux.mean(-1, keepdim=True)) / count
+        bands, which = band.unique(return_inverse=True)
+        which = which + len(bands) * torch.arange(len(band), device=band.device).unsqueeze(1)
+        sums = flux.new_zeros(2, len(band) * len(bands))
+        counted = tokens.valid.double()
+        sums = sums.index_add(
+            1, which.flatten(), torch.stack([counted * flux.mean(-1), counted]).flatten(1)
+        )
+        about = flux - (sums[0] / sums[1].clamp(min=1.0))[which].unsqueeze(-1)
         power = torch.stack([about, flux], -1).square().mean(2)  # (N, T, 2)
         number = valid.sum(1).clamp(min=1)  # (N, 1)
         power = torch.where(valid, power, 0.0).sum(1) / number
@@ -171,36 +192,62 @@ class _Observations:
             return (found + torch.exp(-apart) * level[:, None, None]) * counted.unsqueeze(1)
 
         prior = (fast + slow + level).unsqueeze(1)  # (N, 1)
-        least = LEAST_PROCESS_ERROR * prior
+        # Not of the level: a star may change by a thousandth of it.
+        least = LEAST_PROCESS_ERROR * (fast + slow) + LEAST_LEVEL_ERROR * level
+        least = least.unsqueeze(1)
         own = covariance(own_time, own_band) * counted.unsqueeze(-1)
         diagonal = torch.where(counted > 0, noise.square() + least, 1.0)
         factor = torch.linalg.cholesky_ex(own + torch.diag_embed(diagonal))[0]
-        cross = covariance(time, band)
-        mean = cross @ torch.cholesky_solve(flux.unsqueeze(-1), factor)
-        known = torch.linalg.solve_triangular(factor, cross.transpose(1, 2), upper=False)
-        variance = (prior - known.square().sum(1)).maximum(least)
-        return mean.squeeze(-1), variance.sqrt()
+        solved = torch.cholesky_solve(flux.unsqueeze(-1), factor)
+        found = []
+        for here in zip(time.split(_POINTS, 1), band.split(_POINTS, 1), strict=True):
+            cross = covariance(*here)
+            known = torch.linalg.solve_triangular(factor, cross.transpose(1, 2), upper=False)
+            variance = (prior - known.square().sum(1)).maximum(least)
+            found.append(((cross @ solved).squeeze(-1), variance.sqrt()))
+        mean, sigma = (torch.cat(part, 1) for part in zip(*found, strict=True))
+        return mean, sigma
+
+
+def _whole(
+    seen: _Observations, rows: Tensor, shape: Tensor, time: Tensor, band: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Points (B, Q) that are asked of the curves in rows, from all their tokens."""
+    first = (~seen.valid[rows]).to(torch.uint8).argsort(dim=1, stable=True)  # valid ones first
+    first = first[:, : max(int(seen.valid[rows].sum(1).max()), 1)]
+    found = []
+    for some in torch.arange(len(rows), device=rows.device).split(_chunk(seen, first.shape[1])):
+        own = seen.at(rows[some], first[some])
+        found.append(own.predict(shape[some], time[some], band[some]))
+    mean, sigma = (torch.cat(part) for part in zip(*found, strict=True))
+    return mean, sigma
+
+
+def _chunk(seen: _Observations, number: int) -> int:
+    """How many processes of so many tokens are solved at once."""
+    return max(_ENTRIES // (number * seen.time.shape[-1]) ** 2, 1)
 
 
 def _piecewise(
-    seen: _Observations, shape: Tensor, asked: Tensor, band: Tensor
+    seen: _Observations, rows: Tensor, shape: Tensor, time: Tensor, band: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Each patch that is asked for, (N, S, P), from the tokens that are nearest to it."""
-    length = shape[:, :2].exp().unsqueeze(-1)  # (N, 2, 1)
-    rows = torch.arange(len(asked), device=asked.device).repeat_interleave(asked.shape[1])
-    asked, band = asked.flatten(0, 1), band.flatten()
+    """Points (B, Q) that are asked of the curves in rows, each from the tokens next to it."""
+    number = time.shape[1]
+    of = torch.arange(len(rows), device=time.device).repeat_interleave(number)
+    time, band = time.flatten(), band.flatten()
+    length = shape[:, :2].exp()
+    first, last = seen.time[..., 0], seen.time[..., -1]  # (N, T)
     found = []
-    for some in torch.arange(len(rows), device=rows.device).split(_CHUNK):
-        own = rows[some]
-        first, last = seen.time[own][..., 0], seen.time[own][..., -1]  # (B, T)
-        days = (first - asked[some, -1:]).clamp(min=0) + (asked[some, :1] - last).clamp(min=0)
-        apart = seen.band[own] - band[some].unsqueeze(1)
-        far = (days / length[own, 0]).square() + (apart / length[own, 1]).square()
-        far = far.masked_fill(~seen.valid[own], torch.inf)
+    for some in torch.arange(len(of), device=of.device).split(_chunk(seen, _NEAREST)):
+        curve, own = rows[of[some]], of[some]
+        at = time[some].unsqueeze(1)  # (C, 1)
+        days = (first[curve] - at).clamp(min=0) + (at - last[curve]).clamp(min=0)  # (C, T)
+        apart = seen.band[curve] - band[some].unsqueeze(1)
+        far = (days / length[own, :1]).square() + (apart / length[own, 1:]).square()
+        far = far.masked_fill(~seen.valid[curve], torch.inf)
         nearest = far.topk(_NEAREST, largest=False).indices
-        points = _points(asked[some].unsqueeze(1), band[some].unsqueeze(1))
-        found.append(seen.at(own, nearest).predict(shape[own], *points))
-    mean, sigma = (torch.cat(part).reshape(len(shape), -1) for part in zip(*found, strict=True))
+        found.append(seen.at(curve, nearest).predict(shape[own], at, band[some].unsqueeze(1)))
+    mean, sigma = (torch.cat(part).reshape(len(rows), number) for part in zip(*found, strict=True))
     return mean, sigma
 
 

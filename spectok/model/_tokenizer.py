@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from spectok._batch import SpectrumBatch, TokenBatch
-from spectok.model._bands import BandEmbedding, keep_bands_apart
+from spectok.model._bands import BandEmbedding, check_bands, keep_bands_apart
 from spectok.model._config import ModelConfig
 from spectok.model._cosines import (
     asinh,
@@ -256,7 +256,8 @@ class SpectralTokenizer(nn.Module):
         tokens : `~spectok._batch.TokenBatch`
             What `encode` returned: N spectra of T tokens.
         wavelength : `torch.Tensor`, float64, shape (N, S * P)
-            Laid out in patches, vacuum Angstrom.
+            Laid out in patches, vacuum Angstrom; of light curves, days since the first point of
+            what the tokens are of.
         wanted : `torch.Tensor` of bool, shape (N, S * P), optional
             Pixels asked for; patches without one (padding) are left out of the attention.
         band : `torch.Tensor`, float64, shape (N, S), optional
@@ -267,10 +268,16 @@ class SpectralTokenizer(nn.Module):
         flux, sigma : `torch.Tensor`, shape (N, S * P)
             The spectrum and the standard deviation of the model, times 1 / scale.
 
+        Raises
+        ------
+        ValueError
+            For a model of light curves without bands, and for bands of a spectrum.
+
         References
         ----------
         Shen et al. (2025), arXiv:2510.17959, section 2 (decoding and reconstruction).
         """
+        check_bands(self.config.of_times, tokens.band, band)
         patch = self.config.patch_size
         centre, half = patch_place(wavelength, patch)  # (N, S), float64
 

@@ -225,7 +225,7 @@ def batch_of_curves(
     """
     layouts = [
         curve_layout(one.time, one.band, patch_size, origin=float(first.time.min()))
-        for one, first in zip(curves, since or curves, strict=True)
+        for one, first in zip(curves, curves if since is None else since, strict=True)
     ]
     ready = [
         Prepared(

@@ -81,7 +81,7 @@ def test_another_band_and_another_time_say_something_else(model):
     assert not torch.allclose(first, later, atol=1e-3)
 
 
-def test_a_band_far_away_is_decoded_from_the_nearest(model):
+def test_a_band_far_away_is_embedded_as_the_nearest(model):
     band = torch.tensor([[4000.0, 6000.0, 9000.0]], dtype=torch.float64)
     valid = torch.tensor([[True, True, False]])
     own, asked = keep_bands_apart(band, valid, torch.tensor([[4200.0, 8900.0]]).double())
@@ -107,3 +107,14 @@ def test_new_decoders_follow_what_bright_points_say():
 def test_bands_of_two_surveys_are_alike_and_others_are_not():
     g, other_g, z = band_phases(torch.tensor([4750.0, 4820.0, 9250.0], dtype=torch.float64))
     assert (g - other_g).norm() < 0.2 * (g - z).norm()
+
+
+def test_bands_where_they_belong(model):
+    batch = batch_of([curve(20, 0)])
+    with torch.inference_mode():
+        tokens = model.encode(batch)
+        with pytest.raises(ValueError, match="light curves, but what is asked for has no bands"):
+            model.decode(tokens, batch.wavelength)
+        spectra = spectok.SpectralTokenizer(spectok.ModelConfig.of_size("tiny", patch_size=4))
+        with pytest.raises(ValueError, match="spectra, but the tokens have bands"):
+            spectra.decode(spectra.encode(batch), batch.wavelength, band=batch.band)

@@ -7,7 +7,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern
 
 from spectok._batch import TokenBatch
-from spectok.model._process import _NEAREST, Process, what_is_seen
+from spectok.model._process import _WHOLE, Process, what_is_seen
 
 WIDTH, PATCH, COSINES = 6, 4, 3
 BANDS = np.array([4820.0, 6410.0, 7810.0, 9250.0])
@@ -93,7 +93,7 @@ def test_it_is_the_textbooks(process):
         + Levels(level * np.exp(shape[7]), np.exp(shape[6]))
     )
     x = np.stack([when.ravel(), np.repeat(np.log(filters), PATCH)], 1)
-    alpha = np.repeat(noise**2, PATCH) + 1e-7 * kernel.diag(x)[0]
+    alpha = np.repeat(noise**2, PATCH) + 1e-7 * kernel.k1.diag(x)[0]
     other = GaussianProcessRegressor(kernel, alpha=alpha, optimizer=None)
     other.fit(x, np.repeat(flux, PATCH))
     wanted = np.stack([time[0].numpy(), np.repeat(np.log(band[0].numpy()), PATCH)], 1)
@@ -106,21 +106,74 @@ def test_padding_and_company_change_nothing(process):
     time, band = asked(5)
     alone = process(*tokens_of(7), time, band)
     padded = process(*tokens_of(7, n_padding=3), time, band)
-    # Beside a curve so long that each patch looks at the nearest tokens.
-    long = process(*tokens_of(7, n_padding=2 * _NEAREST), time, band)
-    for one, other, third in zip(alone, padded, long, strict=True):
+    for one, other in zip(alone, padded, strict=True):
         assert torch.allclose(one, other, atol=1e-5)
-        assert torch.allclose(one, third, atol=1e-5)
+
+
+def both(first, second):
+    """Two curves as one batch, the shorter one padded."""
+    longest = max(one[0].value.shape[1] for one in (first, second))
+
+    def stack(one, other):
+        parts = (
+            torch.nn.functional.pad(part, (0, 0) * (part.ndim - 2) + (0, longest - part.shape[1]))
+            for part in (one, other)
+        )
+        return torch.cat(list(parts))
+
+    names = ("value", "wavelength", "half", "valid")
+    parts = [stack(getattr(first[0], k), getattr(second[0], k)) for k in names]
+    band = stack(first[0].band, second[0].band)
+    tokens = TokenBatch(*parts, torch.ones(2), None, band)
+    return (tokens, *(stack(*pair) for pair in zip(first[1:], second[1:], strict=True)))
+
+
+def test_beside_a_long_curve(process):
+    """Each curve is solved by its own number of tokens."""
+    short, long = tokens_of(9), tokens_of(3 * _WHOLE, seed=4)
+    time, band = asked(5)
+    together = process(*both(short, long), time.expand(2, -1), band.expand(2, -1))
+    for row, one in enumerate((short, long)):
+        for found, alone in zip(together, process(*one, time, band), strict=True):
+            assert torch.allclose(found[row], alone[0], atol=1e-5)
 
 
 def test_of_long_curves_the_nearest_tokens_say_it(process, monkeypatch):
-    given = tokens_of(3 * _NEAREST)
-    time, band = asked(40, until=800.0)
+    """However far apart the times of a patch are."""
+    given = tokens_of(4 * _WHOLE)
+    rng = np.random.default_rng(3)
+    time = torch.from_numpy(np.sort(rng.uniform(0, 1100, (30, PATCH)), 1).ravel())[None]
+    band = torch.from_numpy(rng.choice(BANDS, 30))[None]
     near, near_error = process(*given, time, band)
-    monkeypatch.setattr("spectok.model._process._NEAREST", 3 * _NEAREST)
+    monkeypatch.setattr("spectok.model._process._WHOLE", 4 * _WHOLE)
     whole, error = process(*given, time, band)
-    assert (near - whole).abs().median() < 0.05 * error.median()
+    off = (near - whole).abs() / error
+    assert off.median() < 0.1
+    assert off.max() < 1.0
     assert torch.allclose(near_error, error, rtol=0.5)
+
+
+def test_a_small_change_of_a_bright_star(process):
+    """A thousandth of its level, with a noise far below that."""
+    rng = np.random.default_rng(5)
+    n = 30
+    when = np.sort(rng.uniform(0, 120, n))
+    band = torch.full((1, n), BANDS[0], dtype=torch.float64)
+    coefficients = torch.zeros(1, n, COSINES)
+    coefficients[0, :, 0] = torch.from_numpy(1.0 + 1e-3 * np.sin(when / 20))
+    tokens = TokenBatch(
+        torch.zeros(1, n, COSINES + 1), torch.from_numpy(when)[None],
+        torch.zeros(1, n, dtype=torch.float64), torch.ones(1, n, dtype=torch.bool),
+        torch.ones(1), None, band,
+    )  # fmt: skip
+    log_noise = torch.full((1, n, 1), np.log(2e-5))
+    time = torch.linspace(5, 115, 8 * PATCH, dtype=torch.float64)[None]
+    mean, sigma = process(
+        tokens, coefficients, log_noise, torch.zeros(1, n, WIDTH), time, band[:, :8]
+    )
+    truth = 1.0 + 1e-3 * torch.sin(time / 20)
+    assert (mean - truth).abs().median() < 3e-5
+    assert sigma.median() < 1e-4
 
 
 def test_far_from_all_tokens_it_knows_little(process):
