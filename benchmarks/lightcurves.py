@@ -196,6 +196,12 @@ def network(model, seen, asked):
     ]
 
 
+def untrained(config):
+    """The same network with random weights."""
+    torch.manual_seed(0)
+    return spectok.SpectralTokenizer(config).eval()
+
+
 def reconstruct(model, curves, number, seed=4):
     """Residuals of hidden points in units of their errors, by each method."""
     rng = np.random.default_rng(seed)
@@ -206,6 +212,7 @@ def reconstruct(model, curves, number, seed=4):
     asked = [one.at(h) for one, h in zip(chosen, hidden, strict=True)]
     guesses = {
         "model": network(model, seen, asked),
+        "untrained": network(untrained(model.config), seen, asked),
         "gaussian process": [gaussian_process(s, a) for s, a in zip(seen, asked, strict=True)],
         "linear": [straight(s, a) for s, a in zip(seen, asked, strict=True)],
     }
@@ -308,7 +315,7 @@ def main():
     parser.add_argument("--model", default="lightcurve-v1")
     parser.add_argument("--splits", type=int, default=SPLITS)
     parser.add_argument("--test", type=int, default=20_000, help="curves that are scored")
-    parser.add_argument("--objects", type=int, default=500, help="of the reconstruction")
+    parser.add_argument("--objects", type=int, default=1500, help="of the reconstruction")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--rst", type=Path, help="the tables of the documentation")
     parser.add_argument("--floor", action="store_true", help="the floor alone")
@@ -350,8 +357,7 @@ def main():
             np.concatenate(pair, 1) for pair in zip((own, *again), (floor, *floors), strict=True)
         ]
         features["model and floor"] = Read(both[0], tuple(both[1:]))
-        torch.manual_seed(0)
-        random = spectok.SpectralTokenizer(model.config).eval()
+        random = untrained(model.config)
         few = np.unique(np.concatenate([second, *(t for t, _ in plans[f"random {FEW}"][:FEWER])]))
         own, again = read(lambda some: learned(random, some, BANDS), few)
         features["untrained"] = Read(own, again, splits=FEWER)
