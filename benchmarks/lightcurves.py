@@ -18,9 +18,9 @@ unless "no copies" is said. Beside it stand the floor, boosting on linearly inte
 with the same copies and without; principal components of these bands; and, for three of the ten
 draws, the same network with random weights and an attention probe on the tokens.
 
-Hidden points, a
-tenth of each curve's, are predicted by the model, by a Gaussian process (Matern 3/2 over time and
-wavelength, its lengths fitted to each object) and by straight lines within each band.
+Hidden points, a tenth of each curve's, are predicted by the model, by the same network with
+random weights, by a Gaussian process (Matern 3/2 over time and wavelength, its lengths fitted to
+each object) and by straight lines within each band.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write the weights of lightcurve-v1 from a run of train.py and reader.py.
 
     python recipes/lightcurve_v1/export.py --model runs/lightcurve/reader/model \
-        --json lightcurves.json --steps 4800 --reader-steps 600 --output lightcurve-v1
+        --json lightcurves.json --steps 3000 --reader-steps 600 --output lightcurve-v1
 
 ``--json`` is what ``benchmarks/lightcurves.py --json`` wrote of these weights.
 """

@@ -102,7 +102,7 @@ def test_it_is_the_textbooks(process):
     assert np.allclose(sigma[0].numpy(), error, atol=1e-4)
 
 
-def test_padding_and_company_change_nothing(process):
+def test_padding_changes_nothing(process):
     time, band = asked(5)
     alone = process(*tokens_of(7), time, band)
     padded = process(*tokens_of(7, n_padding=3), time, band)
