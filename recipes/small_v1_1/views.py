@@ -10,13 +10,14 @@ optical.safetensors
     Mock objects of the training templates through SDSS, BOSS, DESI and one of 24 instruments with
     windows and samplings of their own, each at a depth of its own, and their noise-free spectra.
 stars.safetensors
-    The same stars through GALAH (twice), APOGEE's combined spectra and its visits.
+    The same stars through GALAH (twice), APOGEE's combined spectra and its visits, and their
+    noise-free spectra in both.
 real.safetensors
     Real SDSS training objects: coadds, repeats and single exposures, and as many noisier,
     recalibrated, shortened versions of them as make six views of each.
 
-About 40 minutes on one core with AMX for 25,000 objects and 3,000 stars; run it in parts with
---objects and --stars.
+About 40 minutes on one core with AMX for 22,784 objects and 12,288 stars. --only writes one of
+the three.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ from tqdm import tqdm
 import spectok
 from spectok import simulate
 from spectok._batch import PatchLayout, SpectrumBatch
+from spectok.simulate._fine_grid import FINE
 from spectok.simulate.instruments._exposure import expose
 from spectok.simulate.instruments._observation import join
 from spectok.training._curriculum import _varied
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "measured"))
 
-CHUNK, BATCH = 256, 64
+CHUNK, BATCH = 256, 16
 VARIED, SEED = 24, 5
 SNR = (1.5, 60.0)  # of the optical views; SDSS's own in six of ten chunks
 STARS = {
@@ -51,7 +53,8 @@ STARS = {
     "apogee": ("apogee", (15.0, 400.0)),
     "apogee-visit": ("apogee-visit", (10.0, 150.0)),
 }
-POINTS = 16  # of the simulator's fine grid that are averaged in the noise-free spectra
+# Points of the simulator's fine grids that are averaged in the noise-free spectra.
+POINTS = {"optical": 16, "hermes": 32, "h": 16}
 VIEWS = 6  # of a real object
 
 
@@ -107,6 +110,21 @@ def stacked(name, tokens):
     return {f"{name}.{key}": array.contiguous() for key, array in arrays.items()}
 
 
+def without_noise(scene, name):
+    """Noise-free spectra on a coarser grid, over their median; NaN where not known."""
+    grid, points, parts = FINE[name], POINTS[name], []
+    known_from, known_to = scene.low[:, None], scene.high[:, None]
+    for (start, _), (first, end) in zip(grid.segments, grid.bounds(), strict=True):
+        whole = first + (end - first) // points * points
+        flux = scene.flux[:, first:whole].unflatten(1, (-1, points)).mean(-1)
+        place = torch.arange(flux.shape[1]) * points + (points - 1) / 2
+        place = start + grid.step * place
+        known = (place > known_from) & (place < known_to)
+        parts.append(torch.where(known, flux, torch.nan))
+    flux = torch.cat(parts, 1)
+    return flux / flux.nanmedian(1, keepdim=True).values
+
+
 def optical(model, templates, number):
     """Views of mock objects, and what they are without noise."""
     rng = np.random.default_rng(SEED)
@@ -114,7 +132,6 @@ def optical(model, templates, number):
     natives = list(own.values())
     varied = [_varied(rng, natives[k % 3]) for k in range(VARIED)]
     simulator = simulate.Simulator("sdss", templates=templates.part("train"))
-    start, step = simulator.fine.segments[0][0], simulator.fine.step
     tokens, truths = defaultdict(list), []
     for chunk in tqdm(range(-(-number // CHUNK)), desc="optical", unit="chunk"):
         rng = np.random.default_rng((77, chunk))
@@ -123,12 +140,7 @@ def optical(model, templates, number):
         seen = defaultdict(list)
         for generator, order in simulator.chunks(CHUNK, 10_000_000 + chunk):
             scene = simulator.sample(len(order), generator)
-            whole = scene.flux.shape[1] // POINTS * POINTS
-            flux = scene.flux[:, :whole].unflatten(1, (-1, POINTS)).mean(-1)
-            place = start + step * (torch.arange(flux.shape[1]) * POINTS + (POINTS - 1) / 2)
-            known = (place > scene.low[:, None]) & (place < scene.high[:, None])
-            flux = torch.where(known, flux, torch.nan)
-            truths.append((flux / flux.nanmedian(1, keepdim=True).values)[order].half())
+            truths.append(without_noise(scene, "optical")[order].half())
             for name, observer in observers.items():
                 snr = None if name == "sdss" and shallow[name] else SNR
                 seen[name].append(expose(scene, observer, generator, snr=snr)[order])
@@ -141,21 +153,23 @@ def optical(model, templates, number):
 
 
 def stars(model, templates, number):
-    """Views of the same stars in the optical and the near infrared."""
+    """Views of the same stars in the optical and the near infrared, and both without noise."""
     names = ("galah", "apogee", "apogee-visit")
     simulator = simulate.Simulator(*names, templates=templates.part("train"))
     observers = {name: simulate.instrument(name) for name in names}
-    tokens = defaultdict(list)
+    tokens, truths = defaultdict(list), []
     for chunk in tqdm(range(-(-number // CHUNK)), desc="stars", unit="chunk"):
         seen = defaultdict(list)
         for generator, order in simulator.chunks(CHUNK, 30_000_000 + chunk):
             scenes = simulator.samples(len(order), generator)
+            truth = [without_noise(scenes[FINE[name]], name) for name in ("hermes", "h")]
+            truths.append(torch.cat(truth, 1)[order].half())
             for view, (name, snr) in STARS.items():
                 one = observers[name]
                 seen[view].append(expose(scenes[one.grid], one, generator, snr=snr)[order])
         for view, parts in seen.items():
             tokens[view] += of_observation(model, join(parts))
-    arrays = {}
+    arrays = {"truth": torch.cat(truths)}
     for view, found in tokens.items():
         arrays |= stacked(view, found)
     return arrays
@@ -209,7 +223,8 @@ def main():
     parser.add_argument("--templates", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--objects", type=int, default=22_784)
-    parser.add_argument("--stars", type=int, default=3_072)
+    parser.add_argument("--stars", type=int, default=12_288)
+    parser.add_argument("--only", choices=("optical", "stars", "real"))
     options = parser.parse_args()
     if options.data is None or not Path(options.data).is_dir():
         parser.error("no data folder: give --data DIR or set SPECTOK_DATA")
@@ -222,6 +237,8 @@ def main():
         ("stars", lambda: stars(model, templates, options.stars)),
         ("real", lambda: real(model, Path(options.data))),
     ):
+        if options.only not in (None, name):
+            continue
         partial = options.out / f"{name}.partial"
         save_file(arrays(), partial)
         partial.rename(options.out / f"{name}.safetensors")

@@ -26,9 +26,9 @@ __all__ = ["fit_reader", "match_loss"]
 
 _SHARPEST = 60.0  # of 1 / temperature
 _DRAWN = 512  # width of the network that draws a spectrum from its embedding
+_MEASURED = 2000  # objects of a pack that tell what is usual in it
 _SMOOTH = 41  # points of the grid: what is slower is continuum
-# What a deviation of the continuum and of a line's asinh(flux) is worth: their usual size.
-_CONTINUUM, _LINES = 0.3, 0.1
+_LEAST_SIZE = 1e-3  # of what is usual in a pack
 
 
 def match_loss(first: Tensor, second: Tensor, sharpness: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,60 +65,101 @@ def match_loss(first: Tensor, second: Tensor, sharpness: Tensor) -> tuple[Tensor
     return functional.cross_entropy(logits, other), right
 
 
-class Matching(nn.Module):
-    """The reader, and what is only needed to train it: the sharpness, and a drawer.
+class Drawer(nn.Module):
+    """Draws the noise-free spectra of a pack's objects from their embeddings alone.
 
-    The drawer sees an embedding alone and draws the noise-free spectrum of its object, where
-    that is known: so an embedding keeps more of an object than tells it from others.
+    Parameters
+    ----------
+    size : int
+        Numbers of an embedding.
+    truth : `torch.Tensor`, shape (N, B)
+        Noise-free spectra of the pack; what is usual among them, the unit of an error.
+    """
+
+    whole: Tensor
+    narrow: Tensor
+
+    def __init__(self, size: int, truth: Tensor) -> None:
+        super().__init__()
+        self.network = nn.Sequential(
+            nn.Linear(size, _DRAWN),
+            nn.GELU(),
+            nn.Linear(_DRAWN, _DRAWN),
+            nn.GELU(),
+            nn.Linear(_DRAWN, truth.shape[1]),
+        )
+        flux, known = _to_draw(truth[:_MEASURED])
+        mean = flux.sum(0) / known.sum(0).clamp(min=1)
+        usual = _whole_and_narrow(torch.where(known, flux - mean, 0.0), known)
+        for name, one in zip(("whole", "narrow"), usual, strict=True):
+            scatter = (one.square().sum() / known.sum().clamp(min=1)).sqrt()
+            self.register_buffer(name, scatter.clamp(min=_LEAST_SIZE))
+
+    def forward(self, embedding: Tensor, truth: Tensor) -> Tensor:
+        """Mean square error of what is drawn, and again of what is narrow in it: a scalar."""
+        flux, known = _to_draw(truth)
+        error = torch.where(known, self.network(embedding).float() - flux, 0.0)
+        whole, narrow = _whole_and_narrow(error, known)
+        total = (whole / self.whole).square().sum() + (narrow / self.narrow).square().sum()
+        return total / known.sum().clamp(min=1)
+
+
+def _to_draw(truth: Tensor) -> tuple[Tensor, Tensor]:
+    """What is drawn of noise-free spectra (N, B), with zeros where they are not known."""
+    truth = truth.float()
+    known = truth.isfinite()
+    return torch.where(known, truth.nan_to_num(0.0).clamp(-2, 50).asinh(), 0.0), known
+
+
+def _whole_and_narrow(error: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Deviations (N, B), and what of them is as narrow as lines."""
+    slow = functional.avg_pool1d(
+        error[:, None], _SMOOTH, 1, _SMOOTH // 2, count_include_pad=False
+    )[:, 0]
+    return error, torch.where(known, error - slow, 0.0)
+
+
+class Matching(nn.Module):
+    """The reader, and what is only needed to train it: the sharpness, and drawers.
+
+    A drawer sees an embedding alone and draws the noise-free spectrum of its object, where
+    that is known: so an embedding keeps more of an object than tells it from others. Packs of
+    different kinds of objects have drawers of their own.
 
     Parameters
     ----------
     model : `~spectok.SpectralTokenizer`
         With a reader.
-    points : int
-        Of the grid on which spectra are drawn; 0 draws none.
+    packs : mapping of str to ViewPack
+        Those that have noise-free spectra are drawn.
     """
 
-    def __init__(self, model: SpectralTokenizer, points: int) -> None:
+    def __init__(self, model: SpectralTokenizer, packs: Mapping[str, ViewPack]) -> None:
         super().__init__()
         self.reader = cast("Reader", model.reader)
         self.log_sharpness = nn.Parameter(torch.tensor(2.3))
         size = model.config.embedding_size
-        self.drawer: Any = (
-            nn.Sequential(
-                nn.Linear(size, _DRAWN),
-                nn.GELU(),
-                nn.Linear(_DRAWN, _DRAWN),
-                nn.GELU(),
-                nn.Linear(_DRAWN, points),
-            )
-            if points
-            else None
+        # By number: a pack's name may have a point in it, which a module's may not.
+        self.number = {name: str(k) for k, name in enumerate(packs)}
+        self.drawers = nn.ModuleDict(
+            {
+                self.number[name]: Drawer(size, pack.truth)
+                for name, pack in packs.items()
+                if pack.truth is not None
+            }
         )
 
-    def forward(self, opaque: Opaque, drawing: float) -> dict[str, Tensor]:
-        """Loss of a batch (two views and a truth), ``loss``, and its parts."""
+    def forward(self, opaque: Opaque, name: str, drawing: float) -> dict[str, Tensor]:
+        """Loss of a batch (two views and a truth) of a pack, ``loss``, and its parts."""
         pair, truth = cast("tuple[list[dict[str, Tensor]], Tensor | None]", opaque.batch)
         first, second = (self.reader(**_seen(self.reader, view)).float() for view in pair)
         loss, right = match_loss(first, second, self.log_sharpness.exp().clamp(max=_SHARPEST))
         parts = {"loss": loss, "match": loss.detach(), "right": right}
-        if drawing and truth is not None and self.drawer is not None:
-            drawn = (self._draw_loss(first, truth) + self._draw_loss(second, truth)) / 2
+        if drawing and truth is not None:
+            draw = self.drawers[self.number[name]]
+            drawn = (draw(first, truth) + draw(second, truth)) / 2
             parts |= {"loss": loss + drawing * drawn, "drawing": drawn.detach()}
         return parts
-
-    def _draw_loss(self, embedding: Tensor, truth: Tensor) -> Tensor:
-        """Mean square error of the drawn spectra, and again that of what is narrow in it."""
-        truth = truth.float()
-        known = truth.isfinite()
-        error = self.drawer(embedding).float() - truth.nan_to_num(0.0).clamp(-2, 50).asinh()
-        error = torch.where(known, error, 0.0)
-        slow = functional.avg_pool1d(
-            error[:, None], _SMOOTH, 1, _SMOOTH // 2, count_include_pad=False
-        )[:, 0]
-        narrow = torch.where(known, error - slow, 0.0)
-        total = (error / _CONTINUUM).square().sum() + (narrow / _LINES).square().sum()
-        return total / known.sum().clamp(min=1)
 
 
 def _seen(reader: Reader, view: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -159,7 +200,8 @@ def fit_reader(
     packs : mapping of str to (float, ViewPack)
         Packs and the shares of the steps that draw from them.
     folder : path
-        Receives ``checkpoint.pt`` (complete), ``log.csv`` and TensorBoard's files.
+        Receives ``checkpoint.pt`` (complete), ``log.csv`` (loss, and the share that picks its
+        object, of all and of each pack) and TensorBoard's files.
     steps : int
         Optimizer steps in all, those before a resumption included.
     batch : int
@@ -224,9 +266,8 @@ def fit_reader(
     fabric = start(accelerator, 1, 1, "auto", precision)
     names = list(packs)
     shares = np.array([packs[name][0] for name in names])
-    points = [0 if pack.truth is None else pack.truth.shape[1] for _, pack in packs.values()]
     model.requires_grad_(False)
-    matching = Matching(model, max(points))
+    matching = Matching(model, {name: pack for name, (_, pack) in packs.items()})
     _standardise(model.reader, [pack for _, pack in packs.values()])
     matching.train().requires_grad_(True)
     device = fabric.device
@@ -252,13 +293,15 @@ def fit_reader(
         )
         set_rate(optimizers, rate)
         rng = np.random.default_rng((seed, state["step"]))
-        _, pack = packs[names[rng.choice(len(names), p=shares / shares.sum())]]
+        name = names[rng.choice(len(names), p=shares / shares.sum())]
+        _, pack = packs[name]
         pair, truth = pack.draw(rng, batch, model.config.reader_group)
         pair = [{key: array.to(device) for key, array in view.items()} for view in pair]
         truth = None if truth is None else truth.to(device)
-        parts = matching(Opaque((pair, truth)), drawing)
+        parts = matching(Opaque((pair, truth)), name, drawing)
         fabric.backward(parts["loss"])
         logged.append({key: float(value.detach()) for key, value in parts.items()})
+        logged[-1][f"right {name}"] = logged[-1]["right"]
         if not math.isfinite(logged[-1]["loss"]):
             raise FloatingPointError(
                 f"the loss became {logged[-1]['loss']} at step {state['step']}: lower the "
@@ -273,7 +316,7 @@ def fit_reader(
         bar.update()
         if state["step"] % checkpoint_every == 0 or state["step"] == steps:
             row = {"step": state["step"], "seconds": round(time.monotonic() - started, 1)}
-            for key in ("loss", "match", "right", "drawing"):
+            for key in ("loss", "match", "right", "drawing", *(f"right {one}" for one in names)):
                 some = [one[key] for one in logged if key in one]
                 row[key] = round(float(np.mean(some)), 4) if some else math.nan
             logged = []
@@ -286,12 +329,12 @@ def fit_reader(
     return model.eval().requires_grad_(False)
 
 
-def _standardise(reader: Reader, packs: list[ViewPack], most: int = 2000) -> None:
+def _standardise(reader: Reader, packs: list[ViewPack]) -> None:
     """Set the mean and scatter of the features to those of the packs' tokens."""
     found = []
     for pack in packs:
         for view in pack.views.values():
-            value, valid = view["value"][:most].float(), view["valid"][:most]
+            value, valid = view["value"][:_MEASURED].float(), view["valid"][:_MEASURED]
             found.append(token_features(value, reader.context_size)[valid])
     seen = torch.cat(found)
     reader.mean.copy_(seen.mean(0))

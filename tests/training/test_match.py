@@ -1,5 +1,7 @@
 """Training of the reader by matching views."""
 
+import csv
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from safetensors.torch import save_file
 
 from spectok import ModelConfig, SpectralTokenizer
 from spectok.training import ViewPack, fit_reader, open_views
-from spectok.training._match import match_loss
+from spectok.training._match import Drawer, match_loss
 
 NUMBER, SIZE = 24, 16
 
@@ -98,6 +100,35 @@ def test_it_learns_to_match(pack, tmp_path):
     assert rows["match"][-1] < 0.7 * rows["match"][0]
     assert rows["drawing"][-1] < rows["drawing"][0]
     assert not model.training and not any(p.requires_grad for p in model.parameters())
+
+
+def test_packs_are_drawn_on_grids_of_their_own(pack, tmp_path):
+    views = {"a": view_of(3, 40, 0.3), "b": view_of(4, 40, 0.3)}
+    other = ViewPack(views, torch.rand((40, 30), generator=torch.Generator().manual_seed(1)))
+    packs = {"one.first": (0.5, pack), "other": (0.5, other), "bare": (0.5, ViewPack(views))}
+    fit_reader(
+        new_model(), packs, tmp_path, steps=12, batch=16, accelerator="cpu",
+        checkpoint_every=12, progress=False,
+    )  # fmt: skip
+    (row,) = csv.DictReader((tmp_path / "log.csv").read_text().splitlines())
+    assert all(0.0 <= float(row[f"right {name}"]) <= 1.0 for name in packs)
+    assert np.isfinite(float(row["drawing"]))
+
+
+def test_errors_of_drawing_are_in_units_of_what_is_usual():
+    truth = 5.0 + 0.02 * torch.randn((300, 200), generator=torch.Generator().manual_seed(2))
+    truth[:, :20] = torch.nan
+    draw = Drawer(4, truth)
+    with torch.no_grad():
+        for part in draw.network:
+            if hasattr(part, "weight"):
+                part.weight.zero_()
+        draw.network[-1].bias.copy_(truth.asinh().mean(0).nan_to_num(0.0))
+        # The mean of all is off by what is usual, in the whole and in what is narrow.
+        assert float(draw(torch.zeros(300, 4), truth)) == pytest.approx(2.0, rel=1e-3)
+    # By hand, without the average over neighbours: scatter of asinh(flux) where it is known.
+    known = truth[:, 20:].double().asinh().numpy()
+    assert float(draw.whole) == pytest.approx(known.std(0).mean(), rel=0.02)
 
 
 def test_only_the_reader_changes(pack, tmp_path):
