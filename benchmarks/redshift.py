@@ -192,7 +192,7 @@ def records(true, peaks, kind, snr, groups=None, **about):
     return found
 
 
-def real_sdss(setting):
+def real_sdss(setting, classes=("GALAXY", "QSO")):
     """Real spectra of both sets: arrays, item, class, redshift, place and split of each."""
     import real
 
@@ -216,7 +216,7 @@ def real_sdss(setting):
         one["place"] = f"{one['ra']:.3f} {one['dec']:.3f}"
         arrays = [one[k][None] for k in ("flux", "sigma", "valid")]
         (one["item"],) = encode_items(setting.model, one["wavelength"], *arrays)
-    return [one for one in entries if len(one["item"]) and one["class"] in ("GALAXY", "QSO")]
+    return [one for one in entries if len(one["item"]) and one["class"] in classes]
 
 
 def _packed(pack, row):
