@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,11 @@ def _info_of_spectra(name: str) -> None:
         said = {"object": row["object_id"]}
         if row["class"]:
             said["class"] = f"{row['class']} (probability {row['probability']:.2f})"
+        if math.isfinite(row["redshift"]):
+            said["redshift"] = (
+                f"{row['redshift']:.4f} (probability {row['redshift_confidence']:.2f} within "
+                "1,000 km/s)"
+            )
         if row["nearest_id"]:
             said["looks like"] = (
                 f"{row['nearest_id']}: {row['nearest_class']}, redshift "

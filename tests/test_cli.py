@@ -521,6 +521,7 @@ def test_info_of_a_spectrum_is_a_first_look(mock_files, tmp_path, capsys):
     said = capsys.readouterr().out
     assert re.search(r"object +\S+", said) and re.search(r"looks like +\S+: \w+, redshift", said)
     assert re.search(r"as far from others +[\d.]+% of ordinary spectra", said)
+    assert re.search(r"redshift +-?\d\.\d{4} \(probability [01]\.\d\d within 1,000 km/s\)", said)
     (tmp_path / "nothing.txt").write_text("nothing")
     assert main(["info", str(tmp_path / "nothing.txt")]) == 1
     assert "nothing.txt" in capsys.readouterr().err

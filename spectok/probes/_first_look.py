@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from spectok._codec import embed, encode
-from spectok._tokens import sequences
+from spectok._tokens import group, sequences
 from spectok._weights import resolve
 from spectok.probes._nearest import nearest_vectors
 from spectok.probes._novelty_reference import Reference, judge_embeddings
@@ -51,7 +51,10 @@ def first_look(
     -------
     table : `~astropy.table.QTable`
         One row per spectrum: ``spectrum_index``, ``object_id``; ``class`` and its
-        ``probability``, as if all classes were equally frequent; ``ordinary``, the share of
+        ``probability``, as if all classes were equally frequent; ``redshift``, its standard
+        deviation ``redshift_std`` and ``redshift_confidence``, the probability that it is right
+        within 1,000 km/s (of tables of `spectok.embed` nothing: redshifts are read from tokens);
+        ``ordinary``, the share of
         ordinary spectra that lie as far from others; the nearest spectrum of the `catalogue`:
         ``nearest_id``, ``nearest_class``, ``nearest_redshift`` and its ``distance`` (one minus
         the cosine); and ``remark``, which says why something is left out. What is left out is
@@ -64,8 +67,10 @@ def first_look(
 
     Notes
     -----
-    A first look, not a measurement: the redshift is that of the spectrum that looks most alike.
-    `ProbeClassifier`, `ProbeRegressor` and `RedshiftProbe` learn from labels of your own.
+    A first look, not a measurement: how often classes and redshifts are right stands on the card
+    of the weights, on the page "Models" of the documentation. `load_head` gives the probes
+    themselves, with all probabilities. `ProbeClassifier`, `ProbeRegressor` and `RedshiftProbe`
+    learn from labels of your own.
 
     Examples
     --------
@@ -97,9 +102,15 @@ def first_look(
         kind[optical] = head.classes_[share.argmax(1)]
         probability[optical] = share.max(1)
     out["class"], out["probability"] = kind, probability
+    peaks = np.full((3, n), np.nan)
+    if "redshift" in there and tokens is not None and optical.any():
+        found = load_head("redshift", model=network).predict_peaks(group(tokens)[optical])
+        for row, name in zip(peaks, ("redshift", "std", "confidence"), strict=True):
+            row[optical] = found[name]
+    out["redshift"], out["redshift_std"], out["redshift_confidence"] = peaks
     remark[valid & ~optical] = (
-        "no class: it was learned from spectra that cover 1,500 Angstrom or more between 3,500 "
-        "and 10,600"
+        "no class and no redshift: they were learned from spectra that cover 1,500 Angstrom or "
+        "more between 3,500 and 10,600"
     )
 
     ordinary = np.full(n, np.nan)
@@ -121,8 +132,10 @@ def first_look(
         out[f"nearest_{name}"] = np.where(valid, values_, empty)
     out["distance"] = away
     out["remark"] = remark.astype(str)
-    for name in ("probability", "ordinary", "distance"):
+    for name in ("probability", "redshift_confidence", "ordinary", "distance"):
         out[name].info.format = ".3f"
+    for name in ("redshift", "redshift_std"):
+        out[name].info.format = ".5f"
     return out
 
 

@@ -25,9 +25,10 @@ _FILE = "catalogue.safetensors"
 def load_head(name: str, *, model: SpectralTokenizer | str | None = None) -> AnyProbe:
     """Load a probe that comes with the weights: no labels and no training of one's own needed.
 
-    ``small-v1.1`` has one, which reads embeddings: ``"class"`` (galaxy, quasar or star, of optical
-    spectra). How good it is, on mocks and on real spectra, stands on the card of the weights, on
-    the page "Models" of the documentation.
+    ``small-v1.1`` has two, of optical spectra: ``"class"`` (galaxy, quasar or star) reads what
+    `spectok.embed` returns, and ``"redshift"``, a `RedshiftProbe`, token tables. How good they
+    are, on mocks and on real spectra, stands on the card of the weights, on the page "Models" of
+    the documentation.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def load_head(name: str, *, model: SpectralTokenizer | str | None = None) -> Any
     Returns
     -------
     probe : `ProbeClassifier`, `ProbeRegressor` or `RedshiftProbe`
-        Fitted. It takes what `spectok.embed` returns, made with the same model.
+        Fitted. It takes tokens or embeddings that were made with the same model.
 
     Raises
     ------
@@ -61,6 +62,9 @@ def load_head(name: str, *, model: SpectralTokenizer | str | None = None) -> Any
     ['GALAXY', 'QSO', 'STAR']
     >>> probe.predict(spectok.embed(quasars)).shape
     (2,)
+    >>> peaks = probes.load_head("redshift").predict_peaks(spectok.encode(quasars))
+    >>> peaks.colnames[:3]
+    ['redshift', 'std', 'confidence']
     """
     folder, owner, sha256 = _shipped_for(model)
     there = _heads_in(folder)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spectok import __version__
 from spectok.simulate._sample import CLASSES
 from spectok.simulate._simulator import Simulator
 from spectok.simulate.instruments._spectrographs import instrument
@@ -66,7 +67,9 @@ def observe(
         ``meta["truth"]`` is the noise-free flux at the instrument's resolution and in its
         calibration, in the same unit and shape; ``meta["label"]`` what was drawn (class,
         redshift, S/N; teff, logg, feh, age and others where the template knows them);
-        ``meta["mock"]`` is True. With ``arms``, "label" and "object_id" are lists.
+        ``meta["mock"]`` is True, and ``meta["simulator"]`` names the version, because the same
+        seed may give other noise in another one. With ``arms``, "label" and "object_id" are
+        lists.
 
     Raises
     ------
@@ -216,6 +219,7 @@ def _spectrum(
         mask=~valid,
         meta={
             "survey": instrument.survey.upper(), "medium": "vacuum", "mock": True,
-            "object_id": object_id, "label": label, "truth": truth, **more,
+            "object_id": object_id, "label": label, "truth": truth,
+            "simulator": f"spectok {__version__}", **more,
         },
     )  # fmt: skip

@@ -22,6 +22,9 @@ def test_one_row_for_each(spectra):
     assert (table["probability"] >= 1 / 3).all() and (table["probability"] <= 1).all()
     assert ((table["ordinary"] >= 0) & (table["ordinary"] <= 1)).all()
     assert set(table["nearest_class"]) <= {"GALAXY", "QSO", "STAR"}
+    true = np.array([one.meta["label"]["redshift"] for one in spectra])
+    assert (299792.458 * np.abs(table["redshift"] - true) < 1000.0 * (1.0 + true)).all()
+    assert (table["redshift_confidence"] > 0.9).all() and (table["redshift_std"] < 0.01).all()
 
 
 def test_spectra_tokens_and_embeddings_say_the_same(spectra):
@@ -31,6 +34,8 @@ def test_spectra_tokens_and_embeddings_say_the_same(spectra):
         for name in ("class", "nearest_id"):
             assert list(tables[0][name]) == list(other[name])
         assert np.allclose(tables[0]["probability"], other["probability"], atol=1e-4)
+    assert np.allclose(tables[0]["redshift"], tables[1]["redshift"], atol=1e-5)
+    assert np.isnan(tables[2]["redshift"]).all()  # an embedding has no lines to measure
 
 
 @pytest.mark.slow
@@ -39,7 +44,7 @@ def test_where_no_class_was_learned_it_is_silent():
     assert set(table["class"]) == {""} and np.isnan(table["probability"]).all()
     assert all("no class" in text for text in table["remark"])
     galah = probes.first_look(simulate.observe("galah", 1, seed=1, snr=60))
-    assert set(galah["class"]) == {""}
+    assert set(galah["class"]) == {""} and np.isnan(galah["redshift"]).all()
 
 
 def test_a_short_piece_of_the_optical_is_not_enough(spectra):
@@ -48,7 +53,8 @@ def test_a_short_piece_of_the_optical_is_not_enough(spectra):
     piece = spectok.encode_arrays(grid[some], spectra[0].flux.value[some],
                                   ivar=spectra[0].uncertainty.array[some])  # fmt: skip
     table = probes.first_look(piece)
-    assert table["class"][0] == "" and "no class" in table["remark"][0]
+    assert table["class"][0] == "" and np.isnan(table["redshift"][0])
+    assert "no class and no redshift" in table["remark"][0]
 
 
 def test_what_no_spectrum_looks_like_is_said():
@@ -67,6 +73,7 @@ def test_without_a_valid_token_nothing_is_said(spectra):
         )  # fmt: skip
     table = probes.first_look(tokens)
     assert table["remark"][1] == "no valid token" and table["class"][1] == ""
+    assert np.isfinite(table["redshift"][0]) and np.isnan(table["redshift"][1])
     assert table["nearest_id"][1] == "" and np.isnan(table["distance"][1])
 
 

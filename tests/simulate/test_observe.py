@@ -31,6 +31,7 @@ def test_what_comes_along(survey):
         assert np.isfinite(ivar).all() and np.isfinite(s.flux.value).all()
         assert s.meta["truth"].shape == s.flux.shape and np.isfinite(s.meta["truth"]).all()
         assert s.meta["mock"] is True and s.meta["medium"] == "vacuum"
+        assert s.meta["simulator"] == f"spectok {spectok.__version__}"
         assert s.meta["survey"] == {"boss": "SDSS"}.get(survey, survey.split("-")[0].upper())
     assert not np.array_equal(spectra[0].flux, spectra[1].flux)
 
