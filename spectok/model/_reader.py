@@ -70,14 +70,13 @@ class Reader(nn.Module):
         self.place_network = None
         if config.reader_place_width:
             finer = 2 * _FINER + (N_BAND if self.of_times else 0)
-            self.place_network = nn.Sequential(
-                nn.Linear(finer, config.reader_place_width),
-                nn.GELU(),
-                nn.Linear(config.reader_place_width, 2 * _TOKEN_WIDTH),
-            )
+            last = nn.Linear(config.reader_place_width, 2 * _TOKEN_WIDTH)
             # At first what the linear map says, so that readers without one can be trained on.
-            nn.init.zeros_(self.place_network[-1].weight)
-            nn.init.zeros_(self.place_network[-1].bias)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.place_network = nn.Sequential(
+                nn.Linear(finer, config.reader_place_width), nn.GELU(), last
+            )
         self.join = nn.Linear(self.group * _TOKEN_WIDTH, width)
         blocks = [Block(width, config.reader_heads) for _ in range(config.reader_blocks)]
         self.blocks = nn.ModuleList(blocks)

@@ -90,6 +90,11 @@ class Drawer(nn.Module):
         )
         flux, known = _to_draw(truth[:_MEASURED])
         mean = flux.sum(0) / known.sum(0).clamp(min=1)
+        # At first the mean of all: else its distance would outweigh everything for many steps.
+        last = cast("nn.Linear", self.network[-1])
+        nn.init.zeros_(last.weight)
+        with torch.no_grad():
+            last.bias.copy_(mean)
         usual = _whole_and_narrow(torch.where(known, flux - mean, 0.0), known)
         for name, one in zip(("whole", "narrow"), usual, strict=True):
             scatter = (one.square().sum() / known.sum().clamp(min=1)).sqrt()
