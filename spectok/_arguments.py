@@ -128,6 +128,8 @@ def make_parser(run: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
 
     command = add("info", "say what is known of a model, a token table or a spectrum; versions")
     command.add_argument("name", nargs="?", help="model, folder, token table or spectrum file")
+    command.add_argument("--medium", choices=("air", "vacuum"), help="of a spectrum's wavelengths")
+    command.add_argument("--format", help="of specutils, for a spectrum file")
 
     command = add("pretrain", "pretrain a tokenizer, or go on where it was cut")
     command.add_argument("recipe", help="TOML file; see the documentation")

@@ -266,7 +266,7 @@ def _info(args: argparse.Namespace) -> int:
     from spectok._info import info
 
     _versions()
-    info(args.name)
+    info(args.name, medium=args.medium, format=args.format)
     return 0
 
 

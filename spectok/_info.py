@@ -18,8 +18,11 @@ _SHOWN = 5  # spectra of a file
 _FILES = (".fits", ".fit", ".gz", ".ecsv", ".csv", ".txt", ".dat", ".parquet", ".hdf5", ".h5")
 
 
-def info(name: str | None) -> None:
-    """Print what is known of a model, a token table or a spectrum file."""
+def info(name: str | None, *, medium: str | None = None, format: str | None = None) -> None:
+    """Print what is known of a model, a token table or a spectrum file.
+
+    ``medium`` and ``format`` are those of `spectok.surveys.read`, for a spectrum file.
+    """
     from spectok import list_models, load_model
     from spectok._weights import describe, model_identity
 
@@ -28,7 +31,7 @@ def info(name: str | None) -> None:
         _info_of_table(name, tokens)
         return
     if name is not None and Path(name).is_file():
-        _info_of_spectra(name)
+        _info_of_spectra(name, medium, format)
         return
     if name is None:
         print(f"models: {', '.join(list_models())}")
@@ -72,14 +75,14 @@ def _info_of_table(name: str, tokens: Table) -> None:
     _print_table({**said, **{key.lower(): value for key, value in meta.items()}})
 
 
-def _info_of_spectra(name: str) -> None:
+def _info_of_spectra(name: str, medium: str | None, format: str | None) -> None:
     """What the weights say of the spectra of a file, at a first look."""
     from spectok import surveys
     from spectok._convert import are_arms
     from spectok.probes import first_look
 
-    spectra = surveys.read(name)
-    table = first_look(list(spectra), arms=are_arms(spectra))
+    spectra = surveys.read(name, format=format, medium=medium)
+    table = first_look(list(spectra), medium=medium, arms=are_arms(spectra))
     print(f"{name}: {len(table)} spectra" if len(table) > 1 else name)
     for row in table[:_SHOWN]:
         said = {"object": row["object_id"]}

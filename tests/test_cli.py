@@ -521,10 +521,26 @@ def test_info_of_a_spectrum_is_a_first_look(mock_files, tmp_path, capsys):
     said = capsys.readouterr().out
     assert re.search(r"object +\S+", said) and re.search(r"looks like +\S+: \w+, redshift", said)
     assert re.search(r"as far from others +[\d.]+% of ordinary spectra", said)
-    assert re.search(r"redshift +-?\d\.\d{4} \(probability [01]\.\d\d within 1,000 km/s\)", said)
+    assert "no class and no redshift: they were learned from spectra that cover 1,500" in said
     (tmp_path / "nothing.txt").write_text("nothing")
     assert main(["info", str(tmp_path / "nothing.txt")]) == 1
     assert "nothing.txt" in capsys.readouterr().err
+
+
+def test_info_of_a_whole_spectrum_says_its_class_and_redshift(tmp_path, capsys):
+    from spectok import simulate
+
+    (galaxy,) = simulate.observe("sdss", 1, kind="galaxy", seed=8, snr=40)
+    galaxy.write(tmp_path / "galaxy.fits", format="tabular-fits")
+    assert main(["info", str(tmp_path / "galaxy.fits"), "--medium", "vacuum"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"class +[A-Z]+ \(probability 0\.\d\d\)", said)
+    found = re.search(
+        r"redshift +(\d\.\d{4}) \(probability ([01]\.\d\d) within 1,000 km/s\)", said
+    )
+    true = galaxy.meta["label"]["redshift"]
+    assert float(found[1]) == pytest.approx(true, abs=0.003 * (1.0 + true))
+    assert float(found[2]) > 0.9
 
 
 def test_names_that_fits_cannot_hold_are_escaped(tmp_path, tiny, make_arrays):

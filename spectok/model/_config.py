@@ -17,7 +17,6 @@ _BEFORE: dict[str, Any] = {
     "reader_blocks": 3,
     "reader_queries": 4,
     "reader_group": 4,
-    "reader_place_width": 0,
 }
 # Units of the coordinate: of wavelengths in vacuum, and of times.
 _UNITS = ("Angstrom", "d")
@@ -63,9 +62,6 @@ class ModelConfig:
         Its blocks, and the learned queries that collect what they found.
     reader_group : int
         Neighbouring tokens that the reader joins into one.
-    reader_place_width : int
-        Width of the reader's small network that tells what a token means where it lies; 0 leaves
-        it to a linear map of the place.
 
     Raises
     ------
@@ -100,7 +96,6 @@ class ModelConfig:
     reader_blocks: int = 3
     reader_queries: int = 4
     reader_group: int = 4
-    reader_place_width: int = 0
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -116,11 +111,10 @@ class ModelConfig:
                 f"{self.reader_heads}: attention turns its channels in pairs"
             )
         # A patch has a length, a token holds a cosine and a noise; and there may be no reader.
-        least = {"patch_size": 2, "token_size": 2}
-        least |= dict.fromkeys(("embedding_size", "context_size", "reader_place_width"), 0)
+        least = {"patch_size": 2, "token_size": 2, "embedding_size": 0, "context_size": 0}
         whole = ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods")
         reader = ("reader_blocks", "reader_queries", "reader_group")
-        for name in (*whole, "context_size", "embedding_size", *reader, "reader_place_width"):
+        for name in (*whole, "context_size", "embedding_size", *reader):
             if getattr(self, name) < least.get(name, 1):
                 raise ValueError(
                     f"{name} must be at least {least.get(name, 1)}, not {getattr(self, name)}"

@@ -22,8 +22,6 @@ __all__ = ["Reader", "token_features"]
 
 # Periods of ln(wavelength): from a line (0.002: 600 km/s) to all that is ever observed.
 _PERIODS, _SHORTEST, _LONGEST = 24, 2e-3, 8.0
-# The network of places tells single lines apart where the resolving power is tens of thousands.
-_FINER, _FINEST = 32, 6e-4
 _TOKEN_WIDTH = 64  # numbers of a token before neighbours are joined
 _LOG_LENGTH = 6.0  # ln(wavelength / half a patch) of a typical patch
 _LOG_DAYS = 2.0  # ln(half a patch / day) of one of light curves
@@ -60,23 +58,12 @@ class Reader(nn.Module):
         self.of_times, self.periods = config.of_times, (_SHORTEST, _LONGEST)
         if self.of_times:
             self.periods = (config.min_period, config.max_period)
-        self.finest = self.periods[0] if self.of_times else _FINEST
         # Of the features over many spectra: training sets them before it begins.
         self.register_buffer("mean", torch.zeros(number))
         self.register_buffer("scatter", torch.ones(number))
         self.from_token = nn.Linear(number, _TOKEN_WIDTH)
         places = 2 * _PERIODS + 1 + (N_BAND if self.of_times else 0)
         self.from_place = nn.Linear(places, 2 * _TOKEN_WIDTH)
-        self.place_network = None
-        if config.reader_place_width:
-            finer = 2 * _FINER + (N_BAND if self.of_times else 0)
-            last = nn.Linear(config.reader_place_width, 2 * _TOKEN_WIDTH)
-            # At first what the linear map says, so that readers without one can be trained on.
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-            self.place_network = nn.Sequential(
-                nn.Linear(finer, config.reader_place_width), nn.GELU(), last
-            )
         self.join = nn.Linear(self.group * _TOKEN_WIDTH, width)
         blocks = [Block(width, config.reader_heads) for _ in range(config.reader_blocks)]
         self.blocks = nn.ModuleList(blocks)
@@ -145,12 +132,7 @@ class Reader(nn.Module):
             length = (half.clamp(min=LEAST_HALF) / wavelength).log().float() + _LOG_LENGTH
         beside = [] if band is None else [band_phases(band)]
         about = torch.cat([angle.sin(), angle.cos(), length.unsqueeze(-1), *beside], dim=-1)
-        moved = self.from_place(about.to(features.device))
-        if self.place_network is not None:
-            finer = (2.0 * math.pi) * phases(place, (self.finest, self.periods[1]), _FINER)
-            finer = torch.cat([finer.sin(), finer.cos(), *beside], dim=-1)
-            moved = moved + self.place_network(finer.to(features.device))
-        gain, offset = moved.chunk(2, -1)
+        gain, offset = self.from_place(about.to(features.device)).chunk(2, -1)
         x = self.from_token(features) * (1.0 + gain) + offset
         x = x * valid.unsqueeze(-1)
         # (N, T, 64) -> (N, G, group * 64) -> (N, G, D)

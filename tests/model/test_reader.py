@@ -113,27 +113,6 @@ def test_phases_are_those_of_the_logarithm():
     assert (off - off.round()).abs().max() < 1e-6
 
 
-def test_a_network_of_places_starts_as_the_linear_map_and_sees_what_is_finer():
-    """So that a reader without one can be trained on; patches of R 30,000 are 3e-4 apart."""
-    config = ModelConfig.of_size("tiny", embedding_size=24)
-    torch.manual_seed(3)
-    plain = SpectralTokenizer(config).eval()
-    with_one = SpectralTokenizer(
-        ModelConfig.of_size("tiny", embedding_size=24, reader_place_width=32)
-    ).eval()
-    missing = with_one.load_state_dict(plain.state_dict(), strict=False).missing_keys
-    assert missing and all(key.startswith("reader.place_network.") for key in missing)
-    batch = batch_of(1)
-    assert torch.equal(embed(with_one, batch), embed(plain, batch))
-    torch.nn.init.normal_(with_one.reader.place_network[-1].weight, std=1.0)
-    moved = changed(batch, wavelength=batch.wavelength * (1.0 + 3e-4))
-    change = {
-        name: (embed(one, moved) - embed(one, batch)).std()
-        for name, one in (("plain", plain), ("with one", with_one))
-    }
-    assert change["with one"] > 2.0 * change["plain"]
-
-
 def test_without_a_reader():
     model = SpectralTokenizer(ModelConfig.of_size("tiny"))
     assert model.reader is None
@@ -145,7 +124,6 @@ def test_without_a_reader():
     ("change", "message"),
     [
         ({"embedding_size": -1}, "embedding_size must be at least 0, not -1"),
-        ({"reader_place_width": -1}, "reader_place_width must be at least 0, not -1"),
         ({"reader_group": 0}, "reader_group must be at least 1, not 0"),
         ({"reader_width": 20, "reader_heads": 4}, "not a multiple of twice reader_heads 4"),
     ],
