@@ -18,6 +18,7 @@ from spectok.probes._redshift_fit import (
     WINDOW,
     Peaks,
     calibrate,
+    errors_of,
     find_peaks,
     fit_redshifts,
     scores,
@@ -197,9 +198,12 @@ class RedshiftProbe(RegressorMixin, Probe):
             held_out, options,
         )  # fmt: skip
         watched = scores(network, pixels[held_out], self.batch_size)
-        temperature, factor = calibrate(watched, place[held_out], self.step / config.finer)
-        network.temperature.fill_(temperature)
-        network.factor.fill_(factor)
+        found = calibrate(
+            watched, place[held_out], self.step / config.finer,
+            torch.from_numpy(weight[held_out] / weight.mean()),
+        )  # fmt: skip
+        for name, number in zip(("temperature", "factor", "least"), found, strict=True):
+            getattr(network, name).fill_(number)
         self.network_, self.tokenizer_, self.method_ = network, inputs.made_by, "correlation"
         self.n_held_out_ = len(held_out)
         return self
@@ -382,8 +386,8 @@ class RedshiftProbe(RegressorMixin, Probe):
         return 10.0 ** ((config.shift + place.numpy() / config.finer) * config.step) - 1.0
 
     def _std(self, peaks: Peaks) -> np.ndarray:
-        spread = float(self.network_.factor) * peaks.spread.numpy()
-        return spread * self._place_step() * math.log(10.0) * (1.0 + self._redshift(peaks.place))
+        places = errors_of(peaks.spread, self.network_.factor, self.network_.least).numpy()
+        return places * self._place_step() * math.log(10.0) * (1.0 + self._redshift(peaks.place))
 
     def _check_settings(self) -> None:
         """Refuse settings that would fail later without a word on which it was."""

@@ -73,6 +73,7 @@ class RedshiftNetwork(nn.Module):
 
     temperature: Tensor
     factor: Tensor
+    least: Tensor
 
     def __init__(self, config: RedshiftConfig) -> None:
         super().__init__()
@@ -87,9 +88,10 @@ class RedshiftNetwork(nn.Module):
         self.last = nn.Conv1d(config.width, 1, 1)
         nn.init.normal_(self.mix.weight, std=0.5)
         # Set from held-out spectra: what scores are divided by, so that probabilities are right,
-        # and what standard deviations of peaks are multiplied by.
+        # and what makes errors of the spreads of peaks.
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("factor", torch.ones(()))
+        self.register_buffer("least", torch.zeros(()))
 
     def patterns(self) -> Tensor:
         """Patterns at rest, (K, M, L)."""

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 import spectok
 from spectok.probes import RedshiftProbe, load_probe, save_probe
-from spectok.probes._redshift_fit import calibrate, cross_entropy, find_peaks
+from spectok.probes._redshift_fit import calibrate, cross_entropy, errors_of, find_peaks
 from spectok.probes._redshift_network import RedshiftConfig, RedshiftNetwork
 
 LINES = (3728.0, 4862.0, 5008.0)
@@ -158,17 +158,35 @@ def test_peak_at_an_end(edge):
 
 
 @pytest.mark.slow
-def test_calibration_finds_the_temperature_and_the_factor():
+def test_calibration_finds_the_temperature_and_the_error():
     rng = np.random.default_rng(2)
     place = torch.arange(600.0)
     true = torch.from_numpy(rng.uniform(100, 500, 2000))
     seen = true + torch.from_numpy(rng.normal(0.0, 4.0, 2000))
     # Claims a standard deviation of 2 where it is 4.
     score = -0.5 * ((place - seen[:, None]) / 2.0).square()
-    temperature, factor = calibrate(score.float(), true, 1e-4)
+    temperature, *numbers = calibrate(score.float(), true, 1e-4)
     assert temperature == pytest.approx(4.0, rel=0.15)
-    assert factor == pytest.approx(1.0, abs=0.1)
-    assert calibrate(score[:10].float(), true[:10], 1e-4) == (1.0, 1.0)
+    error = errors_of(torch.tensor(4.0), *map(torch.tensor, numbers))
+    assert float(error) == pytest.approx(4.0, rel=0.1)
+    assert calibrate(score[:10].float(), true[:10], 1e-4) == (1.0, 1.0, 0.0)
+
+
+def test_errors_follow_what_is_left_of_the_spread_without_the_kernel():
+    """Half of the spectra are ten times as certain as their density, blurred by 0.7, can say."""
+    rng = np.random.default_rng(4)
+    place = torch.arange(300.0)
+    true = torch.from_numpy(rng.uniform(100, 200, 3000))
+    own = torch.where(torch.arange(3000) < 1500, 0.07, 2.0).double()
+    seen = true + own * torch.from_numpy(rng.normal(size=3000))
+    wide = (own.square() + 0.7**2).sqrt()
+    score = -0.5 * ((place - seen[:, None]) / wide[:, None]).square()
+    temperature, *numbers = calibrate(score.float(), true, 1e-4)
+    spread = find_peaks(score.float() / temperature, 1e-4).spread
+    stated = errors_of(spread, *map(torch.tensor, numbers))
+    for half in (slice(0, 1500), slice(1500, 3000)):
+        within = ((seen - true).abs() < stated)[half].double().mean()
+        assert float(within) == pytest.approx(0.68, abs=0.08)
 
 
 def test_loss_is_least_at_the_label():
