@@ -250,7 +250,8 @@ def real_task(setting):
     groups = [*(f"mock {k}" for k in range(len(mixed))), *(one["place"] for one in train)]
     true, kind = (np.array([one[k] for one in test]) for k in ("z", "class"))
     places = np.array([one["place"] for one in test])
-    snr = np.array([np.median(np.abs(o["flux"] / o["sigma"])[o["valid"]]) for o in test])
+    good = [(o["flux"][o["valid"]], o["sigma"][o["valid"]]) for o in test]
+    snr = np.array([np.median(np.abs(flux / sigma)) for flux, sigma in good])
     about, found = dict(data="real", on="SDSS"), []
     for method, some in (("of mocks", len(mixed)), ("of mocks and real", len(items))):
         probe = probes.RedshiftProbe(redshift_range=(-0.01, 7.0)).fit(
@@ -263,7 +264,8 @@ def real_task(setting):
         templates = read_templates(setting.data / "templates" / "redrock")
         fits = []
         for one in test:
-            ivar = np.where(one["valid"], one["sigma"].astype(float) ** -2.0, 0.0)
+            sigma = np.where(one["valid"], one["sigma"].astype(float), np.inf)
+            ivar = sigma**-2.0
             fits.append(scan(one["wavelength"], one["flux"].astype(float), ivar, templates))
         peaks = {"redshift": np.array([fit.redshift for fit in fits])}
         found += records(true, peaks, kind, snr, places, **dict(about, method="template fit"))
