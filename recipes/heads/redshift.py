@@ -35,6 +35,7 @@ SURVEYS = ("sdss", "boss", "desi")
 TRAIN = {"galaxy": 2400, "quasar": 1700, "star": 500}  # of each survey
 TEST = {"galaxy": 500, "quasar": 500, "star": 200}
 RANGE = (-0.01, 7.0)
+RIGHT = "of those within 1,000 km/s, within the stated error"
 
 
 def of_survey(setting, survey, part, numbers):
@@ -45,23 +46,26 @@ def of_survey(setting, survey, part, numbers):
 
 
 def judged(true, peaks, kind, places=None):
-    """Scatter and outliers of each class, and of those that are sure, with 95 % intervals."""
+    """Scatter, outliers and errors of each class, and of the sure ones; 95 % intervals."""
     z, sure = np.asarray(peaks["redshift"]), np.asarray(peaks["confidence"]) >= SURE
     wrong = LIGHT * np.abs(z - true) > LIMIT * (1 + true)
+    within = np.abs(z - true) < np.asarray(peaks["std"])
     found = {}
     for name in np.unique(kind):
         own = kind == name
         for title, some in ((name, own), (f"{name}, confidence above {SURE}", own & sure)):
             if not some.any():
                 continue
-            groups = None if places is None else places[some]
             for figure, score, arrays in (
                 ("scaled MAD", metrics.redshift_nmad, (true[some], z[some])),
                 ("beyond 1,000 km/s", np.mean, (wrong[some].astype(float),)),
+                (RIGHT, np.mean, (within[some & ~wrong].astype(float),)),
             ):
+                judged_ones = some & ~wrong if figure == RIGHT else some
+                groups = None if places is None else places[judged_ones]
                 value, low, high = metrics.interval(score, *arrays, groups=groups)
                 found[f"{title}: {figure}"] = {
-                    "value": value, "low": low, "high": high, "n": int(some.sum())
+                    "value": value, "low": low, "high": high, "n": int(judged_ones.sum())
                 }  # fmt: skip
     return found
 
