@@ -84,6 +84,9 @@ def main():
     options = parser.parse_args()
     if options.data is None:
         parser.error("no data folder: give --data DIR or set SPECTOK_DATA")
+    output = options.out / "redshift.safetensors"
+    if output.exists():
+        parser.error(f"{output} is there already: remove it, or give another --out")
     options.out.mkdir(parents=True, exist_ok=True)
     model = spectok.load_model(options.model)
     setting = Setting(
@@ -101,7 +104,7 @@ def main():
     groups = [*(f"mock {k}" for k in range(len(learn))), *(one["place"] for one in train)]
     head = probes.RedshiftProbe(redshift_range=RANGE)
     head.fit(items, z, sample_weight=weight, groups=np.array(groups))
-    probes.save_probe(head, options.out / "redshift.safetensors")
+    probes.save_probe(head, output)
 
     scores = {"model": dict(zip(("name", "sha256"), model_identity(model), strict=True))}
     scores |= {"learned from": {"mocks": len(learn), "real": len(train)}}
