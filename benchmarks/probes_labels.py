@@ -352,6 +352,16 @@ def lost(found):
     return out
 
 
+TITLES = {
+    "sdss": "Mock SDSS spectra, galaxies, quasars and stars",
+    "desi": "Mock DESI spectra, galaxies, quasars and stars",
+    "real": "Real SDSS spectra, galaxies, quasars and stars",
+    "redshift": "Mock SDSS galaxies",
+    "apogee": "Mock APOGEE stars",
+    "galah": "Mock GALAH stars",
+}
+
+
 def tables(results):
     """Tables of all tasks, in reStructuredText, and where pretraining does not win."""
     out = []
@@ -368,9 +378,12 @@ def tables(results):
                 }
                 rows.append((method, *(at.get(n, "") for n in counts)))
             what = "balanced accuracy" if of == "class" else f"scaled MAD of {of}"
-            out.append(f"**{task}, {what}, {found[0]['n']:,} test spectra**\n\n{list_table(rows)}")
+            title = f"{TITLES[task]}: {what} on {found[0]['n']:,} test spectra"
+            out.append(f"**{title}**\n\n{list_table(rows)}")
         worse = lost(found)
-        out.append("\n".join(f"- {line}" for line in worse) + "\n" if worse else "")
+        if worse:
+            out.append("Where pretraining does not win:\n")
+            out.append("\n".join(f"- {line}" for line in worse) + "\n")
     return "\n".join(out)
 
 
