@@ -271,7 +271,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         """
         peaks = self._peaks(self._known(tokens))
         confidence = peaks.share.numpy()
-        return QTable(
+        table = QTable(
             {
                 "redshift": self._redshift(peaks.place),
                 "std": self._std(peaks),
@@ -281,6 +281,9 @@ class RedshiftProbe(RegressorMixin, Probe):
                 "warning": ~(confidence >= _SURE),
             }
         )
+        for name in table.colnames[:-1]:
+            table[name].info.format = ".3f" if name.endswith("confidence") else ".5f"
+        return table
 
     def predict_density(self, tokens: Any) -> tuple[np.ndarray, np.ndarray]:
         """Probability density of the redshift of spectra.
