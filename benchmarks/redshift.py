@@ -178,7 +178,7 @@ def records(true, peaks, kind, snr, groups=None, **about):
                 own_sure = None if groups is None else groups[few]
                 wrong = (~right[few]).astype(float)
                 if len(wrong):
-                    kept = round(float(few.sum() / cell.sum()), 3)
+                    kept = round(float(few.sum() / cell.sum()), 4)
                     found.append(
                         record(
                             "outliers of the sure",

@@ -27,6 +27,11 @@ def info(name: str | None, *, medium: str | None = None, format: str | None = No
     from spectok._weights import describe, model_identity
 
     tokens = None if name is None else table_or_none(name)
+    if (medium or format) and (name is None or tokens is not None or not Path(name).is_file()):
+        raise ValueError(
+            f"--medium and --format say how a spectrum file is read, but "
+            f"{'no file is given' if name is None else f'{name} is none'}: leave them out"
+        )
     if name is not None and tokens is not None:
         _info_of_table(name, tokens)
         return
@@ -94,9 +99,11 @@ def _info_of_spectra(name: str, medium: str | None, format: str | None) -> None:
                 "1,000 km/s)"
             )
         if row["nearest_id"]:
+            z = row["nearest_redshift"]
+            redshift = f", redshift {z:.4f}" if math.isfinite(z) else ""
             said["looks like"] = (
-                f"{row['nearest_id']}: {row['nearest_class']}, redshift "
-                f"{row['nearest_redshift']:.4f} (distance {row['distance']:.3f})"
+                f"{row['nearest_id']}: {row['nearest_class']}{redshift} "
+                f"(distance {row['distance']:.3f})"
             )
             said["as far from others"] = f"{row['ordinary']:.1%} of ordinary spectra"
         if row["remark"]:

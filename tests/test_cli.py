@@ -530,17 +530,28 @@ def test_info_of_a_spectrum_is_a_first_look(mock_files, tmp_path, capsys):
 def test_info_of_a_whole_spectrum_says_its_class_and_redshift(tmp_path, capsys):
     from spectok import simulate
 
-    (galaxy,) = simulate.observe("sdss", 1, kind="galaxy", seed=8, snr=40)
-    galaxy.write(tmp_path / "galaxy.fits", format="tabular-fits")
-    assert main(["info", str(tmp_path / "galaxy.fits"), "--medium", "vacuum"]) == 0
+    (quasar,) = simulate.observe("sdss", 1, kind="quasar", seed=8, snr=40)
+    file = str(tmp_path / "quasar.fits")
+    quasar.write(file, format="tabular-fits")
+    assert main(["info", file, "--medium", "vacuum", "--format", "tabular-fits"]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"class +[A-Z]+ \(probability 0\.\d\d\)", said)
+    assert re.search(r"class +QSO \(probability [01]\.\d\d\)", said) and "but" not in said
     found = re.search(
         r"redshift +(\d\.\d{4}) \(probability ([01]\.\d\d) within 1,000 km/s\)", said
     )
-    true = galaxy.meta["label"]["redshift"]
+    true = quasar.meta["label"]["redshift"]
     assert float(found[1]) == pytest.approx(true, abs=0.003 * (1.0 + true))
     assert float(found[2]) > 0.9
+
+
+def test_how_to_read_what_is_no_spectrum_file_is_refused(mock_files, model, tmp_path, capsys):
+    tokens = str(tmp_path / "tokens.fits")
+    main(["encode", mock_files[0], "-o", tokens, *model])
+    for name, said in ((tokens, f"{tokens} is none"), ("small-v1", "small-v1 is none")):
+        assert main(["info", name, "--medium", "air"]) == 1
+        assert said in capsys.readouterr().err
+    assert main(["info", "--format", "tabular-fits"]) == 1
+    assert "no file is given" in capsys.readouterr().err
 
 
 def test_names_that_fits_cannot_hold_are_escaped(tmp_path, tiny, make_arrays):

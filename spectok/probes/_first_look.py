@@ -24,6 +24,8 @@ __all__ = ["first_look"]
 # A spectrum of which fewer ordinary ones than this share are as far from all others: of 235 real
 # test spectra (recipes/heads/train.py) one is below it.
 _STRANGE = 0.003
+# Redshifts that stars have, and the confidence from which one can contradict the class.
+_OF_STARS, _SURE = 0.004, 0.9
 # Wavelengths [Angstrom] where heads have learned, and how much of a spectrum must lie there.
 _OPTICAL, _LEAST, _SPAN = (3500.0, 10600.0), 0.8, 1500.0
 
@@ -108,6 +110,17 @@ def first_look(
         for row, name in zip(peaks, ("redshift", "std", "confidence"), strict=True):
             row[optical] = found[name]
     out["redshift"], out["redshift_std"], out["redshift_confidence"] = peaks
+    remark[valid & (tokens is None)] = (
+        "an embedding alone: no redshift, and not known whether the spectrum lies where classes "
+        "were learned"
+    )
+    star, near = kind == "STAR", np.abs(peaks[0]) < _OF_STARS
+    against = (peaks[2] >= _SURE) & (kind != "") & (star != near)
+    remark[against] = [
+        f"class and redshift contradict each other: {'no star has' if one else 'stars have'} this "
+        "redshift"
+        for one in star[against]
+    ]
     remark[valid & ~optical] = (
         "no class and no redshift: they were learned from spectra that cover 1,500 Angstrom or "
         "more between 3,500 and 10,600"

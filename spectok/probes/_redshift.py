@@ -149,7 +149,8 @@ class RedshiftProbe(RegressorMixin, Probe):
         groups : array-like, shape (N,), optional
             Objects that the spectra are of: all spectra of one object are held out together.
         sample_weight : array-like, shape (N,), optional
-            How much each spectrum counts, those of 0 not at all.
+            How much each spectrum counts, also where probabilities and errors are corrected;
+            those of 0 not at all.
 
         Returns
         -------

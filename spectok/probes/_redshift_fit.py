@@ -217,10 +217,10 @@ def calibrate(
     The divisor makes their labels most probable. Factor and least error make what is stated the
     quantile, given the spread, below which 68 % of the errors lie (those of less than 1,000
     km/s): of all pairs that are tried the one of the lowest pinball loss (Koenker & Bassett
-    1978). A divisor, a factor and a least error of 1, 1 and 0 for fewer than 30 spectra.
+    1978). For fewer than 30 spectra scores stay as they are, and errors are the spreads.
     """
     if len(score) < _FEWEST:
-        return 1.0, 1.0, 0.0
+        return 1.0, 1.0, _KERNEL
     weight = torch.ones(len(score)) if weight is None else weight
     tried = torch.logspace(-0.5, 1.0, 46)
     losses = torch.stack([(weight * cross_entropy(score / t, place)).mean() for t in tried])
@@ -229,7 +229,7 @@ def calibrate(
     away = (peaks.place - place).abs()
     right = away * step * math.log(10.0) * LIGHT < WINDOW
     if right.sum() < _FEWEST:
-        return temperature, 1.0, 0.0
+        return temperature, 1.0, _KERNEL
     away, spread, weight = away[right], peaks.spread[right], weight[right]
     factors, least = (torch.from_numpy(np.geomspace(*ends, 50)) for ends in (_FACTORS, _LEAST))
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from spectok.model import SpectralTokenizer
 from spectok.model._reader import Reader, token_features
 from spectok.training._objective import Opaque
 from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate
-from spectok.training._ranks import record, start
+from spectok.training._ranks import record, resume, start
 from spectok.training._views import ViewPack
 
 __all__ = ["fit_reader", "match_loss"]
@@ -240,7 +241,8 @@ def fit_reader(
     Raises
     ------
     ValueError
-        For a model without a reader, no pack, or shares that are not positive.
+        For a model without a reader, no pack, or shares that are not positive; where the
+        checkpoint in ``folder`` is damaged, or of another model or other packs.
     FloatingPointError
         Where the loss is no longer finite; the last checkpoint is kept.
 
@@ -284,8 +286,16 @@ def fit_reader(
     state = {"matching": matching, "average": average, "step": 0}
     state |= {f"optimizer{k}": one for k, one in enumerate(optimizers)}
     kept = folder / "checkpoint.pt"
+    # Names in order, and grids: a drawer belongs to its pack.
+    about = [
+        f"{name} ({0 if pack.truth is None else pack.truth.shape[1]} points)"
+        for name, (_, pack) in packs.items()
+    ]
+    made_with = {
+        "optimizer": "muon", "model": {"packs": about, **dataclasses.asdict(model.config)}
+    }  # fmt: skip
     if kept.exists():
-        fabric.load(kept, state)
+        resume(fabric, kept, state, made_with)
     bar = progress_bar(
         "matching", total=steps, initial=state["step"], unit="step", progress=progress,
         patient=False,
@@ -327,7 +337,7 @@ def fit_reader(
             logged = []
             if validate is not None:
                 row |= _validated(model, average.module, validate)
-            record(fabric, kept, state, row)
+            record(fabric, kept, {**state, "made_with": made_with}, row)
             bar.set_postfix(loss=f"{row['loss']:.3f}")
     bar.close()
     model.reader.load_state_dict(average.module.state_dict())

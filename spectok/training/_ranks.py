@@ -58,7 +58,8 @@ def resume(fabric: Fabric, path: Path, state: dict[str, Any], made_with: dict[st
     state : dict
         Model, average, optimizers and step, which take what the checkpoint holds.
     made_with : dict
-        Name of the optimizer and configuration of the model: those of the checkpoint must agree.
+        Name of the optimizer and configuration of the model, and of a reader's training its
+        packs: those of the checkpoint must agree.
 
     Raises
     ------

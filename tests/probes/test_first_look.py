@@ -36,6 +36,34 @@ def test_spectra_tokens_and_embeddings_say_the_same(spectra):
         assert np.allclose(tables[0]["probability"], other["probability"], atol=1e-4)
     assert np.allclose(tables[0]["redshift"], tables[1]["redshift"], atol=1e-5)
     assert np.isnan(tables[2]["redshift"]).all()  # an embedding has no lines to measure
+    assert all("an embedding alone: no redshift" in text for text in tables[2]["remark"])
+
+
+def test_class_and_redshift_that_exclude_each_other_are_named(spectra, monkeypatch):
+    from spectok.probes import _first_look
+
+    class Says:
+        classes_ = np.array(["GALAXY", "QSO", "STAR"])
+
+        def predict_proba(self, table):
+            return np.array([[0.1, 0.1, 0.8], [0.1, 0.8, 0.1], [0.8, 0.1, 0.1]])
+
+    def load_head(name, **options):
+        return Says() if name == "class" else probes.load_head(name, **options)
+
+    monkeypatch.setattr(_first_look, "load_head", load_head)
+    remarks = probes.first_look(spectra)["remark"]  # of a galaxy, a quasar, a star
+    assert "contradict each other: no star has this redshift" in remarks[0]
+    assert remarks[1] == ""
+    assert "contradict each other: stars have this redshift" in remarks[2]
+
+
+def test_rows_keep_their_own_redshifts_where_some_have_none(spectra):
+    apogee = simulate.observe("apogee", 1, seed=1, snr=100)[0]
+    table = probes.first_look([spectra[1], apogee, spectra[0]])
+    true = [spectra[k].meta["label"]["redshift"] for k in (1, 0)]
+    assert np.allclose(table["redshift"][[0, 2]], true, atol=0.005)
+    assert np.isnan(table["redshift"][1]) and "no redshift" in table["remark"][1]
 
 
 @pytest.mark.slow

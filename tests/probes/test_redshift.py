@@ -169,7 +169,24 @@ def test_calibration_finds_the_temperature_and_the_error():
     assert temperature == pytest.approx(4.0, rel=0.15)
     error = errors_of(torch.tensor(4.0), *map(torch.tensor, numbers))
     assert float(error) == pytest.approx(4.0, rel=0.1)
-    assert calibrate(score[:10].float(), true[:10], 1e-4) == (1.0, 1.0, 0.0)
+    few = calibrate(score[:10].float(), true[:10], 1e-4)
+    assert few[:2] == (1.0, 1.0)
+    for spread in (0.1, 0.7, 4.0):  # what is stated without calibration: the spread, never 0
+        error = float(errors_of(torch.tensor(spread), *map(torch.tensor, few[1:])))
+        assert error == pytest.approx(max(spread, 0.7), rel=1e-6)
+
+
+def test_spectra_without_weight_do_not_move_the_calibration():
+    rng = np.random.default_rng(5)
+    place = torch.arange(300.0)
+    true = torch.from_numpy(rng.uniform(100, 200, 800))
+    own = torch.where(torch.arange(800) < 400, 1.0, 6.0).double()
+    seen = true + own * torch.from_numpy(rng.normal(size=800))
+    score = (-0.5 * (place - seen[:, None]).square()).float()
+    weight = (torch.arange(800) < 400).double()
+    half = calibrate(score[:400], true[:400], 1e-4)
+    assert calibrate(score, true, 1e-4, weight) == pytest.approx(half)
+    assert calibrate(score, true, 1e-4)[0] > 2.0 * half[0]
 
 
 def test_errors_follow_what_is_left_of_the_spread_without_the_kernel():

@@ -158,6 +158,19 @@ def test_resumed_is_uninterrupted(pack, tmp_path):
         assert torch.equal(value, again.state_dict()[key]), key
 
 
+def test_a_checkpoint_of_other_packs_is_refused(pack, tmp_path):
+    other = ViewPack({"a": view_of(3, 40, 0.3), "b": view_of(4, 40, 0.3)}, torch.rand(40, 100))
+    options = dict(batch=16, accelerator="cpu", progress=False)
+    both = {"one": (0.5, pack), "two": (0.5, other)}
+    fit_reader(new_model(), both, tmp_path, steps=2, **options)
+    turned = dict(reversed(both.items()))
+    with pytest.raises(ValueError, match="made with packs .*one.*two.* instead of .*two.*one"):
+        fit_reader(new_model(), turned, tmp_path, steps=4, **options)
+    with pytest.raises(ValueError, match="does not fit this run"):
+        fit_reader(new_model(), {"one": (1.0, pack)}, tmp_path, steps=4, **options)
+    fit_reader(new_model(), both, tmp_path, steps=4, **options)
+
+
 def test_validation_sees_the_averaged_reader(pack, tmp_path):
     seen = []
 
