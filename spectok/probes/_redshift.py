@@ -18,7 +18,6 @@ from spectok.probes._redshift_fit import (
     WINDOW,
     Peaks,
     calibrate,
-    errors_of,
     find_peaks,
     fit_redshifts,
     scores,
@@ -26,13 +25,18 @@ from spectok.probes._redshift_fit import (
 from spectok.probes._redshift_grid import log_grid, placed, with_widths
 from spectok.probes._redshift_labels import log_range, read_redshifts
 from spectok.probes._redshift_network import RedshiftConfig, RedshiftNetwork
+from spectok.probes._redshift_peaks import (
+    errors_at,
+    place_step,
+    redshifts_at,
+    table_of_peaks,
+)
 from spectok.probes._sequences import Inputs, as_inputs, same_sizes, same_tokenizer
 from spectok.probes._sklearn import RegressorMixin, check_is_fitted, check_random_state
 
 __all__ = ["RedshiftProbe"]
 
 _CHUNK = 1024  # spectra whose pixels and scores are held at once
-_SURE = 0.9  # probability within 1,000 km/s below which a redshift is flagged
 
 
 class RedshiftProbe(RegressorMixin, Probe):
@@ -235,8 +239,8 @@ class RedshiftProbe(RegressorMixin, Probe):
             For tokens of another model.
         """
         peaks = self._peaks(self._known(tokens))
-        z = self._redshift(peaks.place)
-        return (z, self._std(peaks)) if return_std else z
+        z = redshifts_at(peaks.place, self.network_.config)
+        return (z, errors_at(peaks, self.network_)) if return_std else z
 
     def predict_peaks(self, tokens: Any) -> QTable:
         """The two most probable redshifts of spectra, and how sure they are.
@@ -270,21 +274,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         >>> probe.predict_peaks(tokens).colnames[:3]
         ['redshift', 'std', 'confidence']
         """
-        peaks = self._peaks(self._known(tokens))
-        confidence = peaks.share.numpy()
-        table = QTable(
-            {
-                "redshift": self._redshift(peaks.place),
-                "std": self._std(peaks),
-                "confidence": confidence,
-                "second_redshift": self._redshift(peaks.second),
-                "second_confidence": peaks.second_share.numpy(),
-                "warning": ~(confidence >= _SURE),
-            }
-        )
-        for name in table.colnames[:-1]:
-            table[name].info.format = ".3f" if name.endswith("confidence") else ".5f"
-        return table
+        return table_of_peaks(self._peaks(self._known(tokens)), self.network_)
 
     def predict_density(self, tokens: Any) -> tuple[np.ndarray, np.ndarray]:
         """Probability density of the redshift of spectra.
@@ -322,8 +312,8 @@ class RedshiftProbe(RegressorMixin, Probe):
         """
         inputs = self._known(tokens)
         share = torch.cat([score.double().softmax(1) for score in self._scores(inputs)]).numpy()
-        z = self._redshift(torch.arange(share.shape[1], dtype=torch.float64))
-        density = share / (self._place_step() * math.log(10.0) * (1.0 + z))
+        z = redshifts_at(torch.arange(share.shape[1], dtype=torch.float64), self.network_.config)
+        density = share / (place_step(self.network_.config) * math.log(10.0) * (1.0 + z))
         density[~inputs.filled] = np.nan
         return z, density
 
@@ -376,22 +366,10 @@ class RedshiftProbe(RegressorMixin, Probe):
 
     def _peaks(self, inputs: Inputs) -> Peaks:
         """Peaks of all spectra; NaN for those without a valid token."""
-        step = self._place_step()
+        step = place_step(self.network_.config)
         parts = zip(*(find_peaks(score, step) for score in self._scores(inputs)), strict=True)
         filled = torch.from_numpy(inputs.filled)
         return Peaks(*(torch.where(filled, torch.cat(part), torch.nan) for part in parts))
-
-    def _place_step(self) -> float:
-        """Dex between two scores."""
-        return self.network_.config.step / self.network_.config.finer
-
-    def _redshift(self, place: torch.Tensor) -> np.ndarray:
-        config = self.network_.config
-        return 10.0 ** ((config.shift + place.numpy() / config.finer) * config.step) - 1.0
-
-    def _std(self, peaks: Peaks) -> np.ndarray:
-        places = errors_of(peaks.spread, self.network_.factor, self.network_.least).numpy()
-        return places * self._place_step() * math.log(10.0) * (1.0 + self._redshift(peaks.place))
 
     def _check_settings(self) -> None:
         """Refuse settings that would fail later without a word on which it was."""
