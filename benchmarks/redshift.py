@@ -244,10 +244,7 @@ def real_task(setting):
     spectra = real_sdss(setting)
     train = [one for one in spectra if one["split"] == "train"]
     test = [one for one in spectra if one["split"] == "test"]
-    items = np.concatenate([mixed.items, objects(train)])
-    z = np.concatenate([redshifts(mixed), [one["z"] for one in train]])
-    weight = np.r_[np.ones(len(mixed)), np.full(len(train), REPEATED)]
-    groups = [*(f"mock {k}" for k in range(len(mixed))), *(one["place"] for one in train)]
+    items, z, weight, groups = with_real(mixed, train)
     true, kind = (np.array([one[k] for one in test]) for k in ("z", "class"))
     places = np.array([one["place"] for one in test])
     good = [(o["flux"][o["valid"]], o["sigma"][o["valid"]]) for o in test]
@@ -255,7 +252,7 @@ def real_task(setting):
     about, found = dict(data="real", on="SDSS"), []
     for method, some in (("of mocks", len(mixed)), ("of mocks and real", len(items))):
         probe = probes.RedshiftProbe(redshift_range=(-0.01, 7.0)).fit(
-            items[:some], z[:some], sample_weight=weight[:some], groups=np.array(groups[:some])
+            items[:some], z[:some], sample_weight=weight[:some], groups=groups[:some]
         )
         peaks = probe.predict_peaks(objects(test))
         of = dict(about, method=f"redshift probe {method}", n_train=some)
@@ -270,6 +267,15 @@ def real_task(setting):
         peaks = {"redshift": np.array([fit.redshift for fit in fits])}
         found += records(true, peaks, kind, snr, places, **dict(about, method="template fit"))
     return found
+
+
+def with_real(mixed, train):
+    """Items, redshifts, weights and groups to learn from: mocks, and real training spectra."""
+    items = np.concatenate([mixed.items, objects(train)])
+    z = np.concatenate([redshifts(mixed), [one["z"] for one in train]])
+    weight = np.r_[np.ones(len(mixed)), np.full(len(train), REPEATED)]
+    groups = [*(f"mock {k}" for k in range(len(mixed))), *(one["place"] for one in train)]
+    return items, z, weight, np.array(groups)
 
 
 def objects(several):

@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,21 +27,23 @@ from spectok._weights import model_identity
 from spectok.probes import metrics
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from _probe_data import CLASSES, join, mocks  # noqa: E402
-from redshift import LIGHT, LIMIT, REPEATED, SURE, Setting, objects, real_sdss  # noqa: E402
+from _probe_data import CLASSES, join  # noqa: E402
+from redshift import (  # noqa: E402
+    LIGHT,
+    LIMIT,
+    SURE,
+    Setting,
+    objects,
+    of_kinds,
+    real_sdss,
+    redshifts,
+    with_real,
+)
 
 SURVEYS = ("sdss", "boss", "desi")
 TRAIN = {"galaxy": 2400, "quasar": 1700, "star": 500}  # of each survey
 TEST = {"galaxy": 500, "quasar": 500, "star": 200}
 RANGE = (-0.01, 7.0)
-RIGHT = "of those within 1,000 km/s, within the stated error"
-
-
-def of_survey(setting, survey, part, numbers):
-    """Mocks of all kinds that have a token."""
-    found = [mocks(setting, survey, setting.n(n), part, kind=kind) for kind, n in numbers.items()]
-    both = join([replace(one, binned=np.zeros((len(one), 0))) for one in found])
-    return both[np.array([len(item) > 0 for item in both.items])]
 
 
 def judged(true, peaks, kind, places=None):
@@ -56,16 +57,17 @@ def judged(true, peaks, kind, places=None):
         for title, some in ((name, own), (f"{name}, confidence above {SURE}", own & sure)):
             if not some.any():
                 continue
-            for figure, score, arrays in (
-                ("scaled MAD", metrics.redshift_nmad, (true[some], z[some])),
-                ("beyond 1,000 km/s", np.mean, (wrong[some].astype(float),)),
-                (RIGHT, np.mean, (within[some & ~wrong].astype(float),)),
+            right = some & ~wrong
+            for figure, rows, score, arrays in (
+                ("scaled MAD", some, metrics.redshift_nmad, (true, z)),
+                ("beyond 1,000 km/s", some, np.mean, (wrong,)),
+                ("of those within 1,000 km/s, within the stated error", right, np.mean, (within,)),
             ):
-                judged_ones = some & ~wrong if figure == RIGHT else some
-                groups = None if places is None else places[judged_ones]
+                groups = None if places is None else places[rows]
+                arrays = [array[rows].astype(float) for array in arrays]
                 value, low, high = metrics.interval(score, *arrays, groups=groups)
                 found[f"{title}: {figure}"] = {
-                    "value": value, "low": low, "high": high, "n": int(judged_ones.sum())
+                    "value": value, "low": low, "high": high, "n": int(rows.sum())
                 }  # fmt: skip
     return found
 
@@ -93,26 +95,24 @@ def main():
         model, simulate.load_templates(options.templates), options.cache, options.share, 0, 0, (),
         Path(options.data), options.data2,
     )  # fmt: skip
-    learn = join([of_survey(setting, survey, "train", TRAIN) for survey in SURVEYS])
+    learn = join([of_kinds(setting, survey, "train", TRAIN) for survey in SURVEYS])
     real = real_sdss(setting, tuple(CLASSES))
     train = [one for one in real if one["split"] == "train"]
     test = [one for one in real if one["split"] == "test"]
 
-    items = np.concatenate([learn.items, objects(train)])
-    z = np.r_[learn.labels["redshift"].astype(float), [one["z"] for one in train]]
-    weight = np.r_[np.ones(len(learn)), np.full(len(train), REPEATED)]
-    groups = [*(f"mock {k}" for k in range(len(learn))), *(one["place"] for one in train)]
+    items, z, weight, groups = with_real(learn, train)
     head = probes.RedshiftProbe(redshift_range=RANGE)
-    head.fit(items, z, sample_weight=weight, groups=np.array(groups))
+    head.fit(items, z, sample_weight=weight, groups=groups)
     probes.save_probe(head, output)
 
     scores = {"model": dict(zip(("name", "sha256"), model_identity(model), strict=True))}
     scores |= {"learned from": {"mocks": len(learn), "real": len(train)}}
     for survey in SURVEYS:
-        some = of_survey(setting, survey, "test", TEST)
+        some = of_kinds(setting, survey, "test", TEST)
         kind = CLASSES[some.labels["kind"].astype(int)]
-        true = some.labels["redshift"].astype(float)
-        scores[f"mocks of {survey}"] = judged(true, head.predict_peaks(some.items), kind)
+        scores[f"mocks of {survey}"] = judged(
+            redshifts(some), head.predict_peaks(some.items), kind
+        )
     true, kind, places = (np.array([one[k] for one in test]) for k in ("z", "class", "place"))
     peaks = head.predict_peaks(objects(test))
     scores["real SDSS test spectra"] = judged(true, peaks, kind, places)

@@ -24,8 +24,7 @@ __all__ = ["first_look"]
 # A spectrum of which fewer ordinary ones than this share are as far from all others: of 235 real
 # test spectra (recipes/heads/train.py) one is below it.
 _STRANGE = 0.003
-# Redshifts that stars have, and the confidence from which one can contradict the class.
-_OF_STARS, _SURE = 0.004, 0.9
+_OF_STARS = 0.004  # redshifts up to which stars are found
 # Wavelengths [Angstrom] where heads have learned, and how much of a spectrum must lie there.
 _OPTICAL, _LEAST, _SPAN = (3500.0, 10600.0), 0.8, 1500.0
 
@@ -104,18 +103,20 @@ def first_look(
         kind[optical] = head.classes_[share.argmax(1)]
         probability[optical] = share.max(1)
     out["class"], out["probability"] = kind, probability
-    peaks = np.full((3, n), np.nan)
+    peaks, sure = np.full((3, n), np.nan), np.zeros(n, bool)
     if "redshift" in there and tokens is not None and optical.any():
         found = load_head("redshift", model=network).predict_peaks(group(tokens)[optical])
         for row, name in zip(peaks, ("redshift", "std", "confidence"), strict=True):
             row[optical] = found[name]
+        sure[optical] = ~found["warning"]
     out["redshift"], out["redshift_std"], out["redshift_confidence"] = peaks
-    remark[valid & (tokens is None)] = (
-        "an embedding alone: no redshift, and not known whether the spectrum lies where classes "
-        "were learned"
-    )
+    if tokens is None:
+        remark[valid] = (
+            "an embedding alone: no redshift, and not known whether the spectrum lies where "
+            "classes were learned"
+        )
     star, near = kind == "STAR", np.abs(peaks[0]) < _OF_STARS
-    against = (peaks[2] >= _SURE) & (kind != "") & (star != near)
+    against = sure & (kind != "") & (star != near)
     remark[against] = [
         f"class and redshift contradict each other: {'no star has' if one else 'stars have'} this "
         "redshift"

@@ -205,7 +205,7 @@ class RedshiftProbe(RegressorMixin, Probe):
         watched = scores(network, pixels[held_out], self.batch_size)
         found = calibrate(
             watched, place[held_out], self.step / config.finer,
-            torch.from_numpy(weight[held_out] / weight.mean()),
+            torch.from_numpy(weight[held_out]),
         )  # fmt: skip
         for name, number in zip(("temperature", "factor", "least"), found, strict=True):
             getattr(network, name).fill_(number)

@@ -157,14 +157,20 @@ def test_peak_at_an_end(edge):
     assert peaks.place.item() == edge and torch.isfinite(torch.stack(peaks)).all()
 
 
+def gaussian_scores(seed, size, error, stated):
+    """True and seen places, off by ``error`` (N,), and scores of the widths that are stated."""
+    rng = np.random.default_rng(seed)
+    true = torch.from_numpy(rng.uniform(100, size - 100, len(error)))
+    seen = true + error * torch.from_numpy(rng.normal(size=len(error)))
+    score = -0.5 * ((torch.arange(float(size)) - seen[:, None]) / stated[:, None]).square()
+    return true, seen, score
+
+
 @pytest.mark.slow
 def test_calibration_finds_the_temperature_and_the_error():
-    rng = np.random.default_rng(2)
-    place = torch.arange(600.0)
-    true = torch.from_numpy(rng.uniform(100, 500, 2000))
-    seen = true + torch.from_numpy(rng.normal(0.0, 4.0, 2000))
     # Claims a standard deviation of 2 where it is 4.
-    score = -0.5 * ((place - seen[:, None]) / 2.0).square()
+    error = torch.full((2000,), 4.0, dtype=torch.float64)
+    true, _, score = gaussian_scores(2, 600, error, error / 2)
     temperature, *numbers = calibrate(score.float(), true, 1e-4)
     assert temperature == pytest.approx(4.0, rel=0.15)
     error = errors_of(torch.tensor(4.0), *map(torch.tensor, numbers))
@@ -177,12 +183,9 @@ def test_calibration_finds_the_temperature_and_the_error():
 
 
 def test_spectra_without_weight_do_not_move_the_calibration():
-    rng = np.random.default_rng(5)
-    place = torch.arange(300.0)
-    true = torch.from_numpy(rng.uniform(100, 200, 800))
     own = torch.where(torch.arange(800) < 400, 1.0, 6.0).double()
-    seen = true + own * torch.from_numpy(rng.normal(size=800))
-    score = (-0.5 * (place - seen[:, None]).square()).float()
+    true, _, score = gaussian_scores(5, 300, own, torch.ones_like(own))
+    score = score.float()
     weight = (torch.arange(800) < 400).double()
     half = calibrate(score[:400], true[:400], 1e-4)
     assert calibrate(score, true, 1e-4, weight) == pytest.approx(half)
@@ -191,13 +194,8 @@ def test_spectra_without_weight_do_not_move_the_calibration():
 
 def test_errors_follow_what_is_left_of_the_spread_without_the_kernel():
     """Half of the spectra are ten times as certain as their density, blurred by 0.7, can say."""
-    rng = np.random.default_rng(4)
-    place = torch.arange(300.0)
-    true = torch.from_numpy(rng.uniform(100, 200, 3000))
     own = torch.where(torch.arange(3000) < 1500, 0.07, 2.0).double()
-    seen = true + own * torch.from_numpy(rng.normal(size=3000))
-    wide = (own.square() + 0.7**2).sqrt()
-    score = -0.5 * ((place - seen[:, None]) / wide[:, None]).square()
+    true, seen, score = gaussian_scores(4, 300, own, (own.square() + 0.7**2).sqrt())
     temperature, *numbers = calibrate(score.float(), true, 1e-4)
     spread = find_peaks(score.float() / temperature, 1e-4).spread
     stated = errors_of(spread, *map(torch.tensor, numbers))
