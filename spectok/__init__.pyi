@@ -1,5 +1,5 @@
 from . import bulk, plotting, probes, simulate, surveys, training
-from ._codec import decode, embed, embed_arrays, encode, encode_arrays
+from ._codec import decode, embed, embed_arrays, encode, encode_arrays, to_rest_frame
 from ._conf import conf
 from ._flags import TokenFlag
 from ._tokens import concatenate, group, pool, refusals
@@ -33,5 +33,6 @@ __all__ = [
     "save_model",
     "simulate",
     "surveys",
+    "to_rest_frame",
     "training",
 ]

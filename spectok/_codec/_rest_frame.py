@@ -1,0 +1,279 @@
+"""Token tables in the rest frame, on patches that spectra share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from astropy import units as u
+from astropy.table import QTable, Table
+
+from spectok._batch import buckets, padded
+from spectok._flags import TokenFlag
+from spectok._tokens import (
+    TokenSequence,
+    is_of_curves,
+    legible,
+    meta_of,
+    sequences,
+    to_token_batch,
+)
+from spectok.model._recut import recut
+
+__all__ = ["to_rest_frame"]
+
+_FRAME = "frame_redshift"
+# Lengths of new patches are 1e-4 dex times a power of this: those of all spectra of one
+# instrument are the same, at most a fifth shorter than its own, and those of SDSS exactly its own.
+_RUNG = 2.0**0.25
+_UNIT = 1e-4  # dex
+_STEPS = (1e-6, 1.0)  # dex: what a step may be
+_MOST_NEW = 64  # times as many patches as there were
+_TOKENS = 2048  # of a batch
+
+
+def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) -> QTable:
+    """Take redshifts or velocities out of tokens, and cut them into patches that spectra share.
+
+    The patches of a survey's native grid begin at the same *observed* wavelengths in all spectra,
+    so that a line lies elsewhere in its patch in each of them, and the numbers of a token mean
+    something else. Here wavelengths are divided by 1 + z and the spectra cut into patches anew,
+    at the same *rest* wavelengths for all. Probes of stars' labels need this where spectra
+    are as sharp as GALAH's: an ordinary star's velocity moves lines by half a patch.
+
+    Parameters
+    ----------
+    tokens : `~astropy.table.QTable`
+        From `encode`.
+    redshift : float, array of shape (N,), `~astropy.units.Quantity`, or str
+        Of all spectra, or of each in ascending ``spectrum_index``: a redshift, or a radial
+        velocity with its unit. Or the name of a column of the table that has them (see ``keep``
+        of `encode`). 0 moves nothing, and only cuts anew. For spectra that were refused it may
+        be NaN.
+    step : float, optional
+        Length of the new patches in dex of wavelength; they begin at multiples of it. By default
+        each spectrum's own: the median length of its patches, rounded down to one of four
+        values in every octave (SDSS keeps its own 0.0032). Give it for spectra of several
+        instruments which shall share their patches.
+
+    Returns
+    -------
+    tokens : `~astropy.table.QTable`
+        Of the same spectra and the same model, with the columns of ``tokens`` and
+        ``frame_redshift``, the redshift that was taken out (in all, where this is not the first
+        time). Fluxes per wavelength stay as they were observed, and so does ``scale``. A new
+        patch is valid where good pixels cover half of it; ``n_valid`` counts in its own pixels.
+        A spectrum that has no such patch keeps one row, with the flag NO_VALID_PATCH.
+
+    Raises
+    ------
+    TypeError
+        For a redshift that is no number, array, Quantity or name.
+    ValueError
+        - For tokens of light curves, and for what is no token table.
+        - For redshifts that are not finite or not above -1, or not as many as there are spectra.
+        - For a column that the table does not have.
+        - For a step outside 1e-6 to 1 dex, or so short that it makes 64 times as many patches.
+
+    See Also
+    --------
+    decode : The spectra on a grid; of these tokens, on one of rest wavelengths.
+    spectok.probes.RedshiftProbe : Redshifts and velocities, where they are not known.
+
+    Notes
+    -----
+    Closed form, nothing is learned: the curve that a token's cosines draw is evaluated at P
+    places of each new patch and described by as many cosines. Where patches of an instrument
+    differ in length on a logarithmic scale, as on a linear grid, the finest structure of the
+    shorter ones is lost, unless ``step`` says less. Structure that crosses the border of two old
+    patches keeps the small step that tokens have there.
+
+    Examples
+    --------
+    >>> import numpy as np, spectok
+    >>> from astropy import units as u
+    >>> wavelength = np.linspace(6500.0, 6700.0, 3200)
+    >>> flux = np.random.default_rng(0).normal(10.0, 1.0, (2, 3200))
+    >>> tokens = spectok.encode_arrays(wavelength, flux, ivar=np.ones((2, 3200)))
+    >>> rest = spectok.to_rest_frame(tokens, [-30.0, 120.0] * u.km / u.s)
+    >>> items = spectok.group(rest)
+    >>> shared = np.intersect1d(items[0]["wavelength"], items[1]["wavelength"])
+    >>> len(tokens) // 2, len(shared)
+    (100, 109)
+    """
+    if isinstance(tokens, Table) and is_of_curves(tokens):
+        raise ValueError("these are tokens of light curves, which have no rest wavelengths")
+    if step is not None and not _STEPS[0] <= step <= _STEPS[1]:
+        raise ValueError(f"step must be from {_STEPS[0]:g} to {_STEPS[1]:g} dex, not {step!r}")
+    spectra, meta = sequences(tokens), meta_of(tokens)
+    taken = _redshifts(tokens, spectra, redshift)
+    patch, context = int(meta["PATCH"]), int(meta.get("CONTEXT", 0))
+    moved = [_moved(one, 1.0 + z) for one, z in zip(spectra, taken, strict=True)]
+    edges = [_new_edges(one, step, patch) for one in moved]
+    found: list[_Cut] = [_nothing(one) for one in moved]
+    for rows in buckets([len(first) for first, _ in edges], max_tokens=_TOKENS):
+        rows = [row for row in rows if len(edges[row][0])]
+        if not rows:
+            continue
+        first, last = (
+            torch.from_numpy(padded([edges[row][k] for row in rows], fill=None)) for k in (0, 1)
+        )
+        some = [moved[row] for row in rows]
+        good = torch.from_numpy(padded([s.n_valid / patch for s in some], np.float32))
+        with torch.inference_mode():
+            value, share = recut(
+                to_token_batch(some), good, first, last, patch_size=patch, context_size=context
+            )
+        for row, own, covered in zip(rows, value.numpy(), share.numpy(), strict=True):
+            number = len(edges[row][0])
+            found[row] = _Cut.of(*edges[row], own[:number], covered[:number], patch)
+    return _table(tokens, spectra, found, taken, patch)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cut:
+    """New patches of one spectrum: the columns of the table that hold one number for each."""
+
+    wavelength: np.ndarray
+    wavelength_min: np.ndarray
+    wavelength_max: np.ndarray
+    n_valid: np.ndarray
+    valid: np.ndarray
+    token: np.ndarray
+
+    @classmethod
+    def of(
+        cls, first: np.ndarray, last: np.ndarray, value: np.ndarray, share: np.ndarray, patch: int
+    ) -> _Cut:
+        centre = 0.5 * (first + last)
+        half = 0.5 * (last - first) * ((patch - 1) / patch)  # to the middle of its last pixel
+        n_valid = np.rint(share * patch).astype(np.int64)
+        # Half of it suffices: what covers a patch of the old length covers half of a new one.
+        valid = 2 * n_valid >= patch
+        value = np.where(valid[:, None], value, 0.0).astype(np.float32)
+        cut = cls(centre, centre - half, centre + half, n_valid, valid, value)
+        return cut if valid.any() else cut.first()
+
+    def first(self) -> _Cut:
+        """The first patch alone."""
+        return _Cut(*(getattr(self, field.name)[:1] for field in dataclasses.fields(self)))
+
+
+def _nothing(one: TokenSequence) -> _Cut:
+    """One row of a spectrum without a valid token."""
+    places = (one.wavelength, one.wavelength_min, one.wavelength_max)
+    return _Cut(*places, one.n_valid, np.zeros_like(one.valid), np.zeros_like(one.token)).first()
+
+
+def _redshifts(tokens: Table, spectra: Sequence[TokenSequence], given: Any) -> np.ndarray:
+    """Redshift of each spectrum, (N,); 0 for those that have no token and none that is finite."""
+    where = "redshift"
+    if isinstance(given, str):
+        if given not in tokens.colnames:
+            raise ValueError(
+                f"redshift={given!r}, but the token table has no such column: keep it with "
+                f"spectok.encode(..., keep=[{given!r}]), or give an array"
+            )
+        where = f"the column {given!r}"
+        given = tokens[given][[one.row for one in spectra]]
+    unit = getattr(given, "unit", None) or u.dimensionless_unscaled
+    try:
+        plain = np.ma.filled(np.ma.asarray(getattr(given, "value", given), np.float64), np.nan)
+        z = (plain * u.Unit(unit)).to_value(u.one, equivalencies=u.doppler_redshift())
+    except u.UnitConversionError as error:
+        raise ValueError(
+            f"{where} is in {unit}: give plain redshifts, or velocities such as 30 * u.km / u.s"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{where} must be numbers (redshifts), a Quantity (velocities), or the name of a "
+            f"column, not {type(given).__name__}"
+        ) from error
+    if z.ndim > 1 or z.size not in (1, len(spectra)):
+        raise ValueError(
+            f"{where} has the shape {z.shape}, and there are {len(spectra)} spectra: give one "
+            "number, or one for each"
+        )
+    z = np.broadcast_to(z.reshape(-1), len(spectra)).copy()
+    has = np.array([one.valid.any() for one in spectra])
+    bad = has & ~(np.isfinite(z) & (z > -1.0))
+    if bad.any():
+        one = spectra[int(bad.argmax())]
+        raise ValueError(
+            f"{where} of {int(bad.sum())} spectra is not finite or not above -1 (the first is "
+            f"{z[bad.argmax()]} of spectrum {one.index}, {one.object_id!r}): leave these spectra "
+            "out, or give them 0"
+        )
+    z[~has] = 0.0
+    return z
+
+
+def _moved(one: TokenSequence, factor: float) -> TokenSequence:
+    """The same tokens at wavelengths over a factor."""
+    return dataclasses.replace(
+        one,
+        wavelength=one.wavelength / factor,
+        wavelength_min=one.wavelength_min / factor,
+        wavelength_max=one.wavelength_max / factor,
+    )
+
+
+def _new_edges(
+    one: TokenSequence, step: float | None, patch: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Outer edges of the new patches that valid tokens touch."""
+    if not one.valid.any():
+        return np.empty(0), np.empty(0)
+    half = (one.wavelength - one.wavelength_min) * (patch / max(patch - 1, 1))
+    low, high = one.wavelength - half, one.wavelength + half
+    if step is None:
+        # Of all patches, so that it does not hang on which are good.
+        length = float(np.median(np.log10(high / low)))
+        # A grid whose lengths are a rung but for rounding stays on it.
+        rung = math.floor(math.log(length / _UNIT, _RUNG) + 1e-2)
+        step = _UNIT * _RUNG**rung
+    # Which multiples of the step are covered: intervals begun less intervals ended. A patch that
+    # only touches a multiple does not reach beyond it.
+    begin = np.floor(np.log10(low[one.valid]) / step + 1e-6).astype(np.int64)
+    end = np.maximum(np.ceil(np.log10(high[one.valid]) / step - 1e-6).astype(np.int64), begin + 1)
+    number = int(end.max() - begin.min())
+    if (end - begin).sum() > _MOST_NEW * len(begin):
+        raise ValueError(
+            f"step={step:g} dex would cut spectrum {one.index} ({one.object_id!r}) into "
+            f"{int((end - begin).sum())} patches, and it has {len(begin)}: give a step near the "
+            f"length of its patches, {float(np.median(np.log10(high / low))):.2g} dex"
+        )
+    events = np.zeros(number + 1, np.int64)
+    np.add.at(events, begin - begin.min(), 1)
+    np.add.at(events, end - begin.min(), -1)
+    which = np.flatnonzero(events.cumsum()[:-1] > 0) + begin.min()
+    return 10.0 ** (which * step), 10.0 ** ((which + 1) * step)
+
+
+def _table(
+    tokens: Table,
+    spectra: Sequence[TokenSequence],
+    found: Sequence[_Cut],
+    taken: np.ndarray,
+    patch: int,
+) -> QTable:
+    """The new token table: rows of the old one, with new patches."""
+    number = [len(cut.wavelength) for cut in found]
+    rows = np.repeat([one.row for one in spectra], number)
+    table = QTable(tokens, copy=False)[rows]
+    table["token_index"] = np.concatenate([np.arange(n) for n in number])
+    for field in dataclasses.fields(_Cut):
+        column = np.concatenate([getattr(cut, field.name) for cut in found])
+        table[field.name] = column * u.AA if field.name.startswith("wavelength") else column
+    table["n_pixels"] = np.full(len(table), patch)
+    flags = np.asarray(table["flags"]).copy()
+    empty = np.repeat([not cut.valid.any() for cut in found], number)
+    flags[empty] |= int(TokenFlag.NO_VALID_PATCH)
+    table["flags"] = flags
+    before = np.asarray(table[_FRAME]) if _FRAME in table.colnames else 0.0
+    table[_FRAME] = (1.0 + before) * (1.0 + np.repeat(taken, number)) - 1.0
+    return legible(table)
