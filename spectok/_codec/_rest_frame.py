@@ -90,7 +90,8 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
     places of each new patch and described by as many cosines. Where patches of an instrument
     differ in length on a logarithmic scale, as on a linear grid, the finest structure of the
     shorter ones is lost, unless ``step`` says less. Structure that crosses the border of two old
-    patches keeps the small step that tokens have there.
+    patches keeps the small step that tokens have there. Errors that `decode` states of such tokens
+    are those of a spectrum that was observed at these wavelengths.
 
     Examples
     --------
@@ -115,10 +116,9 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
     moved = [_moved(one, 1.0 + z) for one, z in zip(spectra, taken, strict=True)]
     edges = [_new_edges(one, step, patch) for one in moved]
     found: list[_Cut] = [_nothing(one) for one in moved]
-    for rows in buckets([len(first) for first, _ in edges], max_tokens=_TOKENS):
-        rows = [row for row in rows if len(edges[row][0])]
-        if not rows:
-            continue
+    has = [row for row, (first, _) in enumerate(edges) if len(first)]
+    for some_of in buckets([len(edges[row][0]) for row in has], max_tokens=_TOKENS):
+        rows = [has[k] for k in some_of]
         first, last = (
             torch.from_numpy(padded([edges[row][k] for row in rows], fill=None)) for k in (0, 1)
         )
@@ -130,7 +130,7 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
             )
         for row, own, covered in zip(rows, value.numpy(), share.numpy(), strict=True):
             number = len(edges[row][0])
-            found[row] = _Cut.of(*edges[row], own[:number], covered[:number], patch)
+            found[row] = _Cut.of(edges[row], own[:number], covered[:number], patch)
     return _table(tokens, spectra, found, taken, patch)
 
 
@@ -147,8 +147,13 @@ class _Cut:
 
     @classmethod
     def of(
-        cls, first: np.ndarray, last: np.ndarray, value: np.ndarray, share: np.ndarray, patch: int
+        cls,
+        edges: tuple[np.ndarray, np.ndarray],
+        value: np.ndarray,
+        share: np.ndarray,
+        patch: int,
     ) -> _Cut:
+        first, last = edges
         centre = 0.5 * (first + last)
         half = 0.5 * (last - first) * ((patch - 1) / patch)  # to the middle of its last pixel
         n_valid = np.rint(share * patch).astype(np.int64)
@@ -183,7 +188,8 @@ def _redshifts(tokens: Table, spectra: Sequence[TokenSequence], given: Any) -> n
     unit = getattr(given, "unit", None) or u.dimensionless_unscaled
     try:
         plain = np.ma.filled(np.ma.asarray(getattr(given, "value", given), np.float64), np.nan)
-        z = (plain * u.Unit(unit)).to_value(u.one, equivalencies=u.doppler_redshift())
+        with np.errstate(invalid="ignore", divide="ignore"):  # faster than light: refused below
+            z = (plain * u.Unit(unit)).to_value(u.one, equivalencies=u.doppler_redshift())
     except u.UnitConversionError as error:
         raise ValueError(
             f"{where} is in {unit}: give plain redshifts, or velocities such as 30 * u.km / u.s"
@@ -274,6 +280,8 @@ def _table(
     empty = np.repeat([not cut.valid.any() for cut in found], number)
     flags[empty] |= int(TokenFlag.NO_VALID_PATCH)
     table["flags"] = flags
-    before = np.asarray(table[_FRAME]) if _FRAME in table.colnames else 0.0
-    table[_FRAME] = (1.0 + before) * (1.0 + np.repeat(taken, number)) - 1.0
+    now = np.repeat(taken, number)
+    if _FRAME in table.colnames:
+        now = (1.0 + np.asarray(table[_FRAME])) * (1.0 + now) - 1.0
+    table[_FRAME] = now
     return legible(table)

@@ -1,0 +1,90 @@
+"""Tokens on other patches, against sums and least squares written out in NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from spectok._batch import TokenBatch
+from spectok.model._recut import recut
+
+PATCH, NUMBER = 32, 16
+
+
+def drawn(n_tokens=6, size=NUMBER, seed=0):
+    """Tokens of one spectrum with contiguous patches on a linear grid."""
+    rng = np.random.default_rng(seed)
+    value = rng.normal(0, 0.5, (1, n_tokens, size)).astype(np.float32)
+    value[..., -1] = rng.uniform(-4, -2, n_tokens)
+    length = 40.0
+    centre = 5000.0 + length * (np.arange(n_tokens) + 0.5)
+    half = np.full(n_tokens, 0.5 * length * (PATCH - 1) / PATCH)
+    return TokenBatch(
+        torch.from_numpy(value),
+        torch.from_numpy(centre)[None],
+        torch.from_numpy(half)[None],
+        torch.ones(1, n_tokens, dtype=torch.bool),
+        torch.ones(1),
+    )
+
+
+def edges(low, high, number):
+    """Outer edges of patches of one length, each (1, number)."""
+    every = torch.linspace(low, high, number + 1, dtype=torch.float64)[None]
+    return every[:, :-1], every[:, 1:]
+
+
+def flux_of(tokens, wavelength, length=40.0, context=0):
+    """The curve of the cosines, patch by patch."""
+    value = tokens.value[0].double().numpy()
+    code = np.sinh(np.delete(value, np.s_[value.shape[1] - 1 - context :], axis=1)) / 8
+    which = np.floor((wavelength - 5000.0) / length).astype(int)
+    place = (wavelength - 5000.0) / length - which
+    return (code[which] * np.cos(np.pi * place[:, None] * np.arange(code.shape[1]))).sum(1)
+
+
+@pytest.mark.parametrize("context", [0, 8])
+def test_own_patches_give_the_tokens_back(context):
+    tokens = drawn(size=NUMBER + context)
+    share = torch.full((1, 6), 0.75)
+    value, covered = recut(
+        tokens, share, *edges(5000.0, 5240.0, 6), patch_size=PATCH, context_size=context
+    )
+    assert torch.allclose(value, tokens.value, atol=2e-4)
+    assert torch.allclose(covered, share)
+
+
+@pytest.mark.parametrize(("number", "low", "high"), [(3, 5000.0, 5240.0), (9, 5013.0, 5200.0)])
+def test_other_patches_are_least_squares_of_the_curve(number, low, high):
+    tokens = drawn()
+    first, last = edges(low, high, number)
+    value, covered = recut(tokens, torch.ones(1, 6), first, last, patch_size=PATCH)
+    place = (np.arange(PATCH) + 0.5) / PATCH
+    basis = np.cos(np.pi * place[:, None] * np.arange(NUMBER - 1))
+    for k in range(number):
+        start, end = float(first[0, k]), float(last[0, k])
+        wanted, *_ = np.linalg.lstsq(basis, flux_of(tokens, start + (end - start) * place))
+        assert np.allclose(np.sinh(value[0, k, :-1].numpy()) / 8, wanted, atol=1e-4)
+    assert torch.allclose(covered, torch.ones(1, number))
+
+
+def test_noise_of_joined_and_divided_pixels():
+    """Two pixels joined have the noise of one over the root of two."""
+    tokens = drawn()
+    tokens.value[..., -1] = -3.0
+    for number, factor in ((3, 2**-0.5), (12, 2**0.5)):
+        value, _ = recut(
+            tokens, torch.ones(1, 6), *edges(5000.0, 5240.0, number), patch_size=PATCH
+        )
+        assert torch.allclose(value[..., -1], torch.tensor(-3.0 + math.log(factor)), atol=1e-5)
+
+
+def test_only_valid_tokens_count():
+    tokens = drawn()
+    tokens.valid[0, 2] = False
+    share = torch.ones(1, 6)
+    _, covered = recut(tokens, share, *edges(5000.0, 5240.0, 12), patch_size=PATCH)
+    # Half a pixel beyond a border counts as touching it, so a sixteenth of a half patch.
+    assert torch.allclose(covered[0, 4:6], torch.zeros(2), atol=1 / 16)
+    assert torch.allclose(covered[0, [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]], torch.ones(10))

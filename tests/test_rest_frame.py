@@ -1,0 +1,215 @@
+"""Token tables in the rest frame."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import QTable
+from astropy.utils.exceptions import AstropyUserWarning
+from hypothesis import given, strategies
+
+import spectok
+from spectok import TokenFlag, simulate
+
+STEP = 3.2e-3  # dex: a patch of SDSS
+LIGHT = 299792.458
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    spectra = simulate.observe("sdss", 3, seed=4)
+    for number, one in enumerate(spectra):
+        one.meta["z_fit"] = 0.1 * number
+    return spectok.encode(spectra, keep=["z_fit"])
+
+
+def lines(velocity):
+    """Spectra like GALAH's with a forest of lines, moved by velocities [km/s], (N, L)."""
+    wavelength = 4713.0 + 0.046 * np.arange(4096)
+    rng = np.random.default_rng(2)
+    centres, depths = rng.uniform(4690, 4930, 300), rng.uniform(0.1, 0.7, 300)
+    flux = []
+    for v in velocity:
+        rest = wavelength[:, None] / (1 + v / LIGHT)
+        flux.append(1 - (depths * np.exp(-0.5 * ((rest - centres) / 0.12) ** 2)).sum(1) / 2)
+    return wavelength * u.AA, np.array(flux)
+
+
+def by_place(items):
+    """Tokens of all items at the places that all share, (N, T, C)."""
+    shared = set(items[0]["wavelength"].round(6))
+    for item in items[1:]:
+        shared &= set(item["wavelength"].round(6))
+    keep = [np.isin(item["wavelength"].round(6), sorted(shared)) for item in items]
+    return np.stack([item["token"][k] for item, k in zip(items, keep, strict=True)])
+
+
+def test_table(tokens):
+    rest = spectok.to_rest_frame(tokens, [0.0, 0.1, 0.2])
+    assert rest.colnames == [*tokens.colnames, "frame_redshift"]
+    assert rest.meta == tokens.meta
+    assert rest["token"].dtype == np.float32
+    for k, z in enumerate((0.0, 0.1, 0.2)):
+        old, new = (t[t["spectrum_index"] == k] for t in (tokens, rest))
+        assert (new["frame_redshift"] == z).all()
+        assert (new["scale"] == old["scale"][0]).all()
+        assert (new["object_id"] == old["object_id"][0]).all()
+        assert (new["z_fit"] == old["z_fit"][0]).all()
+        assert list(new["token_index"]) == list(range(len(new)))
+        # As many good pixels, for patches of SDSS have the length that new ones have.
+        assert new["n_valid"].sum() == pytest.approx(old["n_valid"][old["valid"]].sum(), rel=0.02)
+        good = old["valid"]
+        ends = old["wavelength_min"][good].min(), old["wavelength_max"][good].max()
+        for mine, end in zip(
+            (new["wavelength_min"].min(), new["wavelength_max"].max()), ends, strict=True
+        ):
+            assert abs(np.log10(mine * (1 + z) / end)) < STEP
+
+
+def test_patches_begin_at_multiples_of_the_step(tokens):
+    for step in (None, 5e-3):
+        rest = spectok.to_rest_frame(tokens, [0.0, 0.1, 0.2], step=step)
+        half = (rest["wavelength"] - rest["wavelength_min"]) * 32 / 31
+        for sign in (-1, 1):
+            place = np.log10((rest["wavelength"] + sign * half).value) / (step or STEP)
+            assert place == pytest.approx(place.round(), abs=1e-6)
+
+
+def test_decoded_spectra_stay_what_they_were(tokens):
+    """At rest wavelengths what there was at observed ones, within a third of its error."""
+    z = np.array([0.0, 0.13, 1.0])
+    rest = spectok.to_rest_frame(tokens, z)
+    axis = np.geomspace(4000, 9000, 2000) * u.AA
+    before = spectok.decode(tokens, axis)
+    after = spectok.decode(rest, [axis / (1 + one) for one in z])
+    for k in range(3):
+        apart = (after[k].flux - before.flux[k]).value / before.uncertainty.array[k]
+        assert np.sqrt(np.nanmean(apart**2)) < 0.4
+        ratio = after[k].uncertainty.array / before.uncertainty.array[k]
+        assert 0.7 < np.nanmedian(ratio) < 1.4
+
+
+def test_the_same_star_at_two_velocities_has_the_same_tokens():
+    wavelength, flux = lines([-41.0, 67.0])
+    noise = np.full_like(flux, 1e4)
+    tokens = spectok.encode_arrays(wavelength, flux, ivar=noise)
+    seen = by_place(spectok.group(tokens))
+    rest = by_place(spectok.group(spectok.to_rest_frame(tokens, [-41.0, 67.0] * u.km / u.s)))
+    assert rest.shape[1] > 100
+    # Apart from the noise, the last number, and the outermost patches.
+    apart = [np.std(one[0, 2:-2, :-1] - one[1, 2:-2, :-1]) for one in (seen, rest)]
+    scatter = np.std(seen[0, :, 1:-1])
+    assert apart[0] > 0.8 * scatter
+    assert apart[1] < 0.2 * scatter
+
+
+def test_velocities_and_redshifts_say_the_same(tokens):
+    z = 0.05
+    beta = ((1 + z) ** 2 - 1) / ((1 + z) ** 2 + 1)
+    plain = spectok.to_rest_frame(tokens, z)
+    for given_ in (
+        [z] * 3,
+        np.full(3, z),
+        z * u.dimensionless_unscaled,
+        5 * u.percent,
+        beta * LIGHT * u.km / u.s,
+        u.Quantity([beta * LIGHT * 1e3] * 3, u.m / u.s),
+    ):
+        other = spectok.to_rest_frame(tokens, given_)
+        assert other["frame_redshift"] == pytest.approx(z, rel=1e-9)
+        assert np.allclose(other["token"], plain["token"], atol=1e-4)
+
+
+def test_a_column_of_the_table(tokens):
+    by_name = spectok.to_rest_frame(tokens, "z_fit")
+    assert np.array_equal(by_name["token"], spectok.to_rest_frame(tokens, [0, 0.1, 0.2])["token"])
+    with pytest.raises(ValueError, match=r"no such column: keep it .*keep=\['z_best'\]"):
+        spectok.to_rest_frame(tokens, "z_best")
+
+
+def test_twice(tokens):
+    twice = spectok.to_rest_frame(spectok.to_rest_frame(tokens, 0.1), [-0.02, 0.0, 0.3])
+    found = [twice["frame_redshift"][twice["spectrum_index"] == k][0] for k in range(3)]
+    assert found == pytest.approx([1.1 * 0.98 - 1, 0.1, 1.1 * 1.3 - 1])
+
+
+@pytest.mark.parametrize("name", ["tokens.fits", "tokens.ecsv"])
+def test_files(tokens, tmp_path, name):
+    rest = spectok.to_rest_frame(tokens, 0.1)
+    rest.write(tmp_path / name)
+    read = QTable.read(tmp_path / name)
+    assert np.array_equal(read["token"], rest["token"])
+    assert np.array_equal(read["frame_redshift"], rest["frame_redshift"])
+    again = spectok.to_rest_frame(read, 0.0)
+    assert again["frame_redshift"] == pytest.approx(0.1)
+    assert len(spectok.pool(spectok.concatenate([read, rest]))) == 6
+    assert "frame_redshift" in spectok.embed(read).colnames
+
+
+def test_what_has_no_token_keeps_a_row():
+    wavelength, flux = lines([0.0, 0.0, 0.0])
+    flux[1] = np.nan
+    mask = np.zeros_like(flux, bool)
+    mask[2] = np.arange(flux.shape[1]) % 40 > 15  # not one patch is good enough
+    with pytest.warns(AstropyUserWarning, match="2 of 3 spectra have not one good patch"):
+        tokens = spectok.encode_arrays(wavelength, flux, ivar=np.ones_like(flux), mask=mask,
+                                       errors="row")  # fmt: skip
+    rest = spectok.to_rest_frame(tokens, [0.001, np.nan, np.nan])
+    assert list(np.unique(rest["spectrum_index"])) == [0, 1, 2]
+    for k in (1, 2):
+        (row,) = rest[rest["spectrum_index"] == k]
+        assert not row["valid"]
+        assert row["flags"] & TokenFlag.NO_VALID_PATCH
+        assert row["frame_redshift"] == 0.0
+    assert spectok.refusals(rest)["reason"][0] == spectok.refusals(tokens)["reason"][0]
+    with pytest.raises(ValueError, match="1 spectra is not finite .* spectrum 0"):
+        spectok.to_rest_frame(tokens, [np.nan, 0.0, 0.0])
+
+
+def test_refused_inputs(tokens):
+    for given_, error, message in (
+        ([0.1, 0.2], ValueError, r"shape \(2,\), and there are 3 spectra"),
+        (np.zeros((3, 1)), ValueError, r"shape \(3, 1\)"),
+        ([0.0, -1.0, 0.0], ValueError, "not above -1 .* -1.0 of spectrum 1"),
+        (np.inf, ValueError, "not finite"),
+        (3 * u.AA, ValueError, "redshift is in Angstrom: give plain redshifts, or velocities"),
+        (400000 * u.km / u.s, ValueError, "not finite"),
+        (object(), TypeError, "not object"),
+        ({"z": 1}, TypeError, "not dict"),
+    ):
+        with pytest.raises(error, match=message):
+            spectok.to_rest_frame(tokens, given_)
+    for step in (0.0, -1.0, 2.0, np.nan):
+        with pytest.raises(ValueError, match="step must be from 1e-06 to 1 dex"):
+            spectok.to_rest_frame(tokens, 0.0, step=step)
+    with pytest.raises(ValueError, match="give a step near the length of its patches, 0.0032"):
+        spectok.to_rest_frame(tokens, 0.0, step=1e-5)
+    with pytest.raises(ValueError, match="light curves"):
+        spectok.to_rest_frame(QTable({"time": [0.0] * u.d, "token": [[0.0]]}), 0.0)
+    with pytest.raises(TypeError, match="expected a token table"):
+        spectok.to_rest_frame(np.zeros(3), 0.0)
+
+
+@given(
+    z=strategies.floats(-0.5, 6.0),
+    seed=strategies.integers(0, 100),
+    step=strategies.sampled_from([None, 2e-4, 3.2e-3]),
+)
+def test_any_grid_and_mask(z, seed, step):
+    """Patches ascend, do not overlap, lie on the step, and good tokens are finite."""
+    rng = np.random.default_rng(seed)
+    wavelength = np.cumsum(rng.uniform(0.9, 1.1, 640)) * rng.uniform(0.5, 2) + 4000
+    flux, mask = rng.normal(1, 0.3, 640), np.repeat(rng.random(20) < 0.3, 32)
+    tokens = spectok.encode_arrays(wavelength, flux, ivar=np.full(640, 10.0), mask=mask,
+                                   errors="row")  # fmt: skip
+    rest = spectok.to_rest_frame(tokens, z, step=step)
+    good = rest["valid"]
+    assert np.isfinite(rest["token"]).all()
+    assert (2 * rest["n_valid"][good] >= rest["n_pixels"][good]).all()
+    if good.any():
+        assert (np.diff(rest["wavelength"].value) > 0).all()
+        assert (rest["wavelength_min"][1:] > rest["wavelength_max"][:-1]).all()
+        # No wavelength of a good token is lost but at the ends of stretches.
+        inside = tokens["wavelength"][tokens["valid"]] / (1 + z)
+        half = (rest["wavelength"] - rest["wavelength_min"]) * 32 / 31
+        reached = np.abs(inside[:, None] - rest["wavelength"]) <= half * (1 + 1e-9)
+        assert reached.any(1).all()
