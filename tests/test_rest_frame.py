@@ -171,8 +171,12 @@ def test_refused_inputs(tokens):
         (np.zeros((3, 1)), ValueError, r"shape \(3, 1\)"),
         ([0.0, -1.0, 0.0], ValueError, "not above -1 .* -1.0 of spectrum 1"),
         (np.inf, ValueError, "not finite"),
-        (3 * u.AA, ValueError, "redshift is in Angstrom: give plain redshifts, or velocities"),
-        (400000 * u.km / u.s, ValueError, "not finite"),
+        (
+            3 * u.AA,
+            ValueError,
+            "redshift cannot be in Angstrom: give plain redshifts, or velocities",
+        ),
+        (400000 * u.km / u.s, ValueError, "reach the speed of light"),
         (object(), TypeError, "not object"),
         ({"z": 1}, TypeError, "not dict"),
     ):

@@ -13,6 +13,7 @@ from astropy import units as u
 from astropy.table import QTable, Table
 
 from spectok._batch import buckets, padded
+from spectok._convert import to_redshifts
 from spectok._flags import TokenFlag
 from spectok._tokens import (
     TokenSequence,
@@ -51,9 +52,9 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
         From `encode`.
     redshift : float, array of shape (N,), `~astropy.units.Quantity`, or str
         Of all spectra, or of each in ascending ``spectrum_index``: a redshift, or a radial
-        velocity with its unit. Or the name of a column of the table that has them (see ``keep``
-        of `encode`). 0 moves nothing, and only cuts anew. For spectra that were refused it may
-        be NaN.
+        velocity with its unit (relativistic, as in specutils). Or the name of a column of the
+        table that has them (see ``keep`` of `encode`). 0 moves nothing, and only cuts anew. For
+        spectra that were refused it may be NaN.
     step : float, optional
         Length of the new patches in dex of wavelength; they begin at multiples of it. By default
         each spectrum's own: the median length of its patches, rounded down to one of four
@@ -72,10 +73,11 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
     Raises
     ------
     TypeError
-        For a redshift that is no number, array, Quantity or name.
+        For a redshift that is no number, array, Quantity or name of a column.
     ValueError
         - For tokens of light curves, and for what is no token table.
-        - For redshifts that are not finite or not above -1, or not as many as there are spectra.
+        - For redshifts that are not finite or not above -1, in another unit than a velocity's, or
+          not as many as there are spectra.
         - For a column that the table does not have.
         - For a step outside 1e-6 to 1 dex, or so short that it makes 64 times as many patches.
 
@@ -185,20 +187,7 @@ def _redshifts(tokens: Table, spectra: Sequence[TokenSequence], given: Any) -> n
             )
         where = f"the column {given!r}"
         given = tokens[given][[one.row for one in spectra]]
-    unit = getattr(given, "unit", None) or u.dimensionless_unscaled
-    try:
-        plain = np.ma.filled(np.ma.asarray(getattr(given, "value", given), np.float64), np.nan)
-        with np.errstate(invalid="ignore", divide="ignore"):  # faster than light: refused below
-            z = (plain * u.Unit(unit)).to_value(u.one, equivalencies=u.doppler_redshift())
-    except u.UnitConversionError as error:
-        raise ValueError(
-            f"{where} is in {unit}: give plain redshifts, or velocities such as 30 * u.km / u.s"
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{where} must be numbers (redshifts), a Quantity (velocities), or the name of a "
-            f"column, not {type(given).__name__}"
-        ) from error
+    z = to_redshifts(given, where)
     if z.ndim > 1 or z.size not in (1, len(spectra)):
         raise ValueError(
             f"{where} has the shape {z.shape}, and there are {len(spectra)} spectra: give one "

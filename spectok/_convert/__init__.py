@@ -21,6 +21,7 @@ from spectok._convert._rows import Rows
 from spectok._convert._spectra import convert_spectra, stream_spectra
 from spectok._convert._times import Clockwork, to_days
 from spectok._convert._units import AxisUnit, parse_axis_unit, parse_unit
+from spectok._convert._velocities import to_redshifts
 from spectok._convert._wavelength import AIR_STARTS, Grid, check_medium, to_grid
 
 __all__ = [
@@ -58,5 +59,6 @@ __all__ = [
     "text_medium",
     "to_days",
     "to_grid",
+    "to_redshifts",
     "wcs_medium",
 ]

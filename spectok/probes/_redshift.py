@@ -149,7 +149,8 @@ class RedshiftProbe(RegressorMixin, Probe):
         tokens : `~astropy.table.Table` or sequence of `numpy.ndarray`
             Token table of N spectra, or `spectok.group` of it.
         z : array-like, `~astropy.units.Quantity` or column, shape (N,)
-            Redshifts, without a unit. Masked and NaN entries are unknown and teach nothing.
+            Redshifts, or radial velocities with their unit (relativistic, as in specutils). Masked
+            and NaN entries are unknown and teach nothing.
         groups : array-like, shape (N,), optional
             Objects that the spectra are of: all spectra of one object are held out together.
         sample_weight : array-like, shape (N,), optional
@@ -167,7 +168,8 @@ class RedshiftProbe(RegressorMixin, Probe):
             For what is no token table nor items of one.
         ValueError
             - For items without the width of their patches, and numbers that do not match.
-            - For redshifts with a unit, of -1 and below, outside ``redshift_range``, or not known.
+            - For redshifts of -1 and below, outside ``redshift_range``, or not known, and for
+              numbers in a unit that is no velocity's.
         """
         inputs, z = with_widths(as_inputs(tokens)), read_redshifts(z)
         rows, weight = self._training_rows(inputs, len(z), groups, sample_weight)

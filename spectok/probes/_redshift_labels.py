@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-from astropy import units as u
 from numpy.typing import NDArray
+
+from spectok._convert import to_redshifts
 
 __all__ = ["log_range", "read_redshifts"]
 
@@ -15,16 +16,8 @@ _MARGIN = 0.01  # dex: redshifts that are tried beyond those of the labels
 
 
 def read_redshifts(given: Any) -> NDArray[np.float64]:
-    """Redshifts, (N,): without a unit, above -1; NaN where masked or unknown."""
-    unit = getattr(given, "unit", None)
-    if unit is not None:
-        try:
-            given = u.Quantity(given).to_value(u.dimensionless_unscaled)
-        except u.UnitConversionError as error:
-            raise ValueError(
-                f"redshifts have no unit, but these are in {unit}: give z, not a velocity"
-            ) from error
-    z = np.ma.filled(np.ma.asarray(given, dtype=np.float64), np.nan)
+    """Redshifts, (N,), of redshifts or velocities: above -1; NaN where masked or unknown."""
+    z = to_redshifts(given)
     if z.ndim != 1:
         raise ValueError(f"redshifts must be of shape (N,), one per spectrum, not {z.shape}")
     bad = np.isinf(z) | (z <= -1.0)

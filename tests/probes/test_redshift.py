@@ -319,7 +319,8 @@ def test_settings_that_cannot_be(options, message, many):
     ([0.1] * 19 + [-1.0], "redshift of spectrum 19 is -1"),
     ([0.1] * 19 + [np.inf], "redshift of spectrum 19 is inf"),
     ([np.nan] * 20, "nothing to learn"),
-    (np.full(20, 30.0) * u.km / u.s, "not a velocity"),
+    (np.full(20, 30.0) * u.AA, "redshifts cannot be in Angstrom"),
+    (np.full(20, 30.0) * u.Mm / u.ms, "reach the speed of light"),
     (np.full((20, 2), 0.1), "one per spectrum"),
 ])  # fmt: skip
 def test_labels_that_cannot_be(z, message, many):
@@ -347,3 +348,14 @@ def test_tokens_of_another_model(quick, many, make_item):
 def test_not_fitted(many):
     with pytest.raises(NotFittedError):
         RedshiftProbe().predict(many[0][:2])
+
+
+def test_velocities_are_redshifts(many):
+    """Those of specutils and astropy, and not v = cz."""
+    z = many[1][:40]
+    beta = ((1 + z) ** 2 - 1) / ((1 + z) ** 2 + 1)
+    found = [
+        RedshiftProbe(**QUICK).fit(many[0][:40], labels).predict(many[0][40:50])
+        for labels in (z, beta * 299792.458 * u.km / u.s)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
