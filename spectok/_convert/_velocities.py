@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 __all__ = ["to_redshifts"]
 
+_LARGEST = 50.0  # before the first stars
+
 
 def to_redshifts(given: Any, where: str = "redshifts") -> NDArray[np.float64]:
     """Redshifts without a unit, NaN where masked; of the shape that came in.
@@ -30,7 +32,8 @@ def to_redshifts(given: Any, where: str = "redshifts") -> NDArray[np.float64]:
     TypeError
         For what are no numbers.
     ValueError
-        For a unit that is neither none nor a velocity's, and for velocities of light and above.
+        For a unit that is neither none nor a velocity's, for velocities of light and above, and
+        for redshifts that nothing has and that velocities without their unit would be.
     """
     unit = getattr(given, "unit", None) or u.dimensionless_unscaled
     try:
@@ -50,4 +53,9 @@ def to_redshifts(given: Any, where: str = "redshifts") -> NDArray[np.float64]:
         ) from error
     if (np.isfinite(plain) & ~np.isfinite(z)).any():
         raise ValueError(f"{where} in {unit} reach the speed of light: is this their unit?")
+    if (z > _LARGEST).any():
+        raise ValueError(
+            f"{where} of up to {np.nanmax(z):.4g} are none that anything has: velocities need "
+            "their unit, such as * u.km / u.s"
+        )
     return np.asarray(z)

@@ -30,6 +30,7 @@ def test_what_is_no_velocity_stays():
 @pytest.mark.parametrize(("given", "error", "message"), [
     (3 * u.kg, ValueError, "redshifts cannot be in kg"),
     (3e5 * u.km / u.s, ValueError, "reach the speed of light"),
+    ([0.1, 63.2], ValueError, "up to 63.2 are none .* velocities need their unit"),
     (["a"], TypeError, "not list"),
     ({"z": 1}, TypeError, "not dict"),
 ])  # fmt: skip
