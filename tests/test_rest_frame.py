@@ -170,7 +170,7 @@ def test_refused_inputs(tokens):
         ([0.1, 0.2], ValueError, r"shape \(2,\), and there are 3 spectra"),
         (np.zeros((3, 1)), ValueError, r"shape \(3, 1\)"),
         ([0.0, -1.0, 0.0], ValueError, "not above -1 .* -1.0 of spectrum 1"),
-        (np.inf, ValueError, "none that anything has"),
+        (np.inf, ValueError, "not finite"),
         (
             3 * u.AA,
             ValueError,

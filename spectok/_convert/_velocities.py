@@ -53,9 +53,10 @@ def to_redshifts(given: Any, where: str = "redshifts") -> NDArray[np.float64]:
         ) from error
     if (np.isfinite(plain) & ~np.isfinite(z)).any():
         raise ValueError(f"{where} in {unit} reach the speed of light: is this their unit?")
-    if (z > _LARGEST).any():
+    finite = z[np.isfinite(z)]  # the others are for the caller to judge
+    if (finite > _LARGEST).any():
         raise ValueError(
-            f"{where} of up to {np.nanmax(z):.4g} are none that anything has: velocities need "
+            f"{where} of up to {finite.max():.4g} are none that anything has: velocities need "
             "their unit, such as * u.km / u.s"
         )
     return np.asarray(z)
