@@ -166,7 +166,8 @@ def _real(setting):
     items[:] = [item for _, item in some]
     nothing = np.zeros(len(some))
     with open(setting.data / "galah" / "labels.csv") as file:
-        measured = {row["sobject_id"]: float(row["rv_com"]) for row in csv.DictReader(file)}
+        rows = [(row["sobject_id"], float(row["rv_com"])) for row in csv.DictReader(file)]
+    measured = {name: velocity for name, velocity in rows if np.isfinite(velocity)}
     records = [{**about, "velocity": measured.get(str(about["id"]))} for about, _ in some]
     return Spectra(items, nothing[:, None], {}, nothing), records
 
@@ -213,7 +214,7 @@ def _single(found):
         own = pick(found, object=name)
         (velocity,) = pick(own, of="velocity")
         known = velocity["label"]
-        known = f"{known:.1f}" if known is not None and np.isfinite(known) else ""
+        known = "" if known is None else f"{known:.1f}"
         methods = dict.fromkeys(r["method"] for r in own if r["of"] in STELLAR)
         labels = [pick(own, of=k)[0]["label"] for k in STELLAR]
         rows.append((name, "the survey", known, *(f"{label:.4g}" for label in labels)))
@@ -295,7 +296,7 @@ def main():
             "date": datetime.date.today().isoformat(), "share": options.share,
         }  # fmt: skip
         print(f"{task}: {time.perf_counter() - start:.0f} s", flush=True)
-        options.out.write_text(json.dumps(results, indent=1) + "\n")
+        options.out.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

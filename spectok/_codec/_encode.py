@@ -12,7 +12,7 @@ from spectok._codec._curves import are_curves, encode_curve_arrays, encode_curve
 from spectok._codec._network import Model
 from spectok._codec._run import encode_rows
 from spectok._convert import count_of, stream_arrays, stream_spectra
-from spectok._tokens import COLUMNS, CURVE_COLUMNS
+from spectok._tokens import COLUMNS, CURVE_COLUMNS, FRAME_COLUMN
 
 __all__ = ["encode", "encode_arrays"]
 
@@ -135,9 +135,10 @@ def encode(
     """
     keep = [keep] if isinstance(keep, str) else list(keep)
     curves = are_curves(spectra, model)
-    own = [key for key in keep if key in (CURVE_COLUMNS if curves else COLUMNS)]
+    taken = CURVE_COLUMNS if curves else (*COLUMNS, FRAME_COLUMN)
+    own = [key for key in keep if key in taken]
     if own:
-        raise ValueError(f"keep: {', '.join(own)} is a column of every token table")
+        raise ValueError(f"keep: {', '.join(own)} is a column of token tables")
     if curves:
         return encode_curves(
             spectra, model, object_id, device, batch_size, progress, precision,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from astropy import units as u
 from astropy.table import QTable, Table
+from astropy.utils.exceptions import AstropyUserWarning
 
 from spectok._batch import buckets, padded
 from spectok._convert import to_redshifts
-from spectok._flags import TokenFlag
 from spectok._tokens import (
+    FRAME_COLUMN,
     TokenSequence,
     is_of_curves,
     legible,
@@ -27,14 +30,15 @@ from spectok.model._recut import recut
 
 __all__ = ["to_rest_frame"]
 
-_FRAME = "frame_redshift"
 # Lengths of new patches are 1e-4 dex times a power of this: those of all spectra of one
 # instrument are the same, at most a fifth shorter than its own, and those of SDSS exactly its own.
 _RUNG = 2.0**0.25
 _UNIT = 1e-4  # dex
 _STEPS = (1e-6, 1.0)  # dex: what a step may be
 _MOST_NEW = 64  # times as many patches as there were
+_LONGEST = 8.0  # times their length: a new pixel must not be wider than a patch was
 _TOKENS = 2048  # of a batch
+_SPEEDS = ("rv", "vrad", "vel", "radial_vel", "vhelio", "v_")  # how such columns begin
 
 
 def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) -> QTable:
@@ -66,20 +70,25 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
     tokens : `~astropy.table.QTable`
         Of the same spectra and the same model, with the columns of ``tokens`` and
         ``frame_redshift``, the redshift that was taken out (in all, where this is not the first
-        time). Fluxes per wavelength stay as they were observed, and so does ``scale``. A new
-        patch is valid where good pixels cover half of it; ``n_valid`` counts in its own pixels.
-        A spectrum that has no such patch keeps one row, with the flag NO_VALID_PATCH.
+        time; a second call takes out more). Fluxes per wavelength and ``scale`` stay as they
+        were observed; fluxes per frequency or photon are decoded at rest wavelengths, and thus
+        smaller by (1 + z)**2 or 1 + z. A new patch is valid where valid tokens cover half of it,
+        ``n_valid`` counts in its own pixels. ``meta["FRAME"]`` names the step, and probes refuse
+        tokens on other patches than they learned from.
 
     Raises
     ------
     TypeError
-        For a redshift that is no number, array, Quantity or name of a column.
+        For a redshift that is no number, array, Quantity or name of a column, and a step that is
+        no plain number.
     ValueError
         - For tokens of light curves, and for what is no token table.
         - For redshifts that are not finite or not above -1, in another unit than a velocity's, or
           not as many as there are spectra.
         - For a column that the table does not have.
-        - For a step outside 1e-6 to 1 dex, or so short that it makes 64 times as many patches.
+        - For a step outside 1e-6 to 1 dex, so short that it makes 64 times as many patches, or
+          longer than eight of them.
+        - For a column of velocities, by its name, that has no unit.
 
     See Also
     --------
@@ -91,9 +100,11 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
     Closed form, nothing is learned: the curve that a token's cosines draw is evaluated at P
     places of each new patch and described by as many cosines. Where patches of an instrument
     differ in length on a logarithmic scale, as on a linear grid, the finest structure of the
-    shorter ones is lost, unless ``step`` says less. Structure that crosses the border of two old
-    patches keeps the small step that tokens have there. Errors that `decode` states of such tokens
-    are those of a spectrum that was observed at these wavelengths.
+    shorter ones is lost, and a good one that stands alone between bad ones may be, unless
+    ``step`` says less. A warning says where spectra got patches of several lengths. Structure
+    that crosses the border of two old patches keeps the small step that tokens have there. Errors
+    that `decode` states of such tokens are those of a spectrum that was observed at these
+    wavelengths.
 
     Examples
     --------
@@ -110,6 +121,8 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
     """
     if isinstance(tokens, Table) and is_of_curves(tokens):
         raise ValueError("these are tokens of light curves, which have no rest wavelengths")
+    if step is not None and not isinstance(step, Real):
+        raise TypeError(f"step must be a plain number of dex, not {type(step).__name__}")
     if step is not None and not _STEPS[0] <= step <= _STEPS[1]:
         raise ValueError(f"step must be from {_STEPS[0]:g} to {_STEPS[1]:g} dex, not {step!r}")
     spectra, meta = sequences(tokens), meta_of(tokens)
@@ -125,15 +138,16 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
             torch.from_numpy(padded([edges[row][k] for row in rows], fill=None)) for k in (0, 1)
         )
         some = [moved[row] for row in rows]
-        good = torch.from_numpy(padded([s.n_valid / patch for s in some], np.float32))
+        ends = torch.from_numpy(padded([_reach(one, patch)[1] for one in some], fill=None))
         with torch.inference_mode():
-            value, share = recut(
-                to_token_batch(some), good, first, last, patch_size=patch, context_size=context
+            value, which = recut(
+                to_token_batch(some), ends, first, last, patch_size=patch, context_size=context
             )
-        for row, own, covered in zip(rows, value.numpy(), share.numpy(), strict=True):
+        for row, one, own, of in zip(rows, some, value.numpy(), which.numpy(), strict=True):
             number = len(edges[row][0])
-            found[row] = _Cut.of(edges[row], own[:number], covered[:number], patch)
-    return _table(tokens, spectra, found, taken, patch)
+            share = one.n_valid / np.maximum(one.n_pixels, 1)
+            found[row] = _Cut.of(edges[row], own[:number], of[:number], share, patch)
+    return _table(tokens, spectra, found, taken, _frame_of(edges, step))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +157,7 @@ class _Cut:
     wavelength: np.ndarray
     wavelength_min: np.ndarray
     wavelength_max: np.ndarray
+    n_pixels: np.ndarray
     n_valid: np.ndarray
     valid: np.ndarray
     token: np.ndarray
@@ -152,32 +167,32 @@ class _Cut:
         cls,
         edges: tuple[np.ndarray, np.ndarray],
         value: np.ndarray,
+        which: np.ndarray,
         share: np.ndarray,
         patch: int,
     ) -> _Cut:
+        """Of new patches, the old one of each of their pixels, and what of those is good."""
         first, last = edges
         centre = 0.5 * (first + last)
         half = 0.5 * (last - first) * ((patch - 1) / patch)  # to the middle of its last pixel
-        n_valid = np.rint(share * patch).astype(np.int64)
-        # Half of it suffices: what covers a patch of the old length covers half of a new one.
-        valid = 2 * n_valid >= patch
+        inside = which >= 0
+        n_valid = np.rint(np.where(inside, share[which], 0.0).sum(1)).astype(np.int64)
+        covered = inside.sum(1)
+        # Half of a patch; and where none has as much, the fullest: no spectrum loses all.
+        valid = 2 * covered >= min(patch, 2 * int(covered.max()))
         value = np.where(valid[:, None], value, 0.0).astype(np.float32)
-        cut = cls(centre, centre - half, centre + half, n_valid, valid, value)
-        return cut if valid.any() else cut.first()
-
-    def first(self) -> _Cut:
-        """The first patch alone."""
-        return _Cut(*(getattr(self, field.name)[:1] for field in dataclasses.fields(self)))
+        n_pixels = np.full(len(centre), patch)
+        return cls(centre, centre - half, centre + half, n_pixels, n_valid, valid, value)
 
 
 def _nothing(one: TokenSequence) -> _Cut:
-    """One row of a spectrum without a valid token."""
-    places = (one.wavelength, one.wavelength_min, one.wavelength_max)
-    return _Cut(*places, one.n_valid, np.zeros_like(one.valid), np.zeros_like(one.token)).first()
+    """One row of a spectrum without a valid token, as it was."""
+    columns = [getattr(one, field.name)[:1] for field in dataclasses.fields(_Cut)]
+    return _Cut(*columns)
 
 
 def _redshifts(tokens: Table, spectra: Sequence[TokenSequence], given: Any) -> np.ndarray:
-    """Redshift of each spectrum, (N,); 0 for those that have no token and none that is finite."""
+    """Redshift of each spectrum, (N,); 0 for those that have no token."""
     where = "redshift"
     if isinstance(given, str):
         if given not in tokens.colnames:
@@ -185,26 +200,45 @@ def _redshifts(tokens: Table, spectra: Sequence[TokenSequence], given: Any) -> n
                 f"redshift={given!r}, but the token table has no such column: keep it with "
                 f"spectok.encode(..., keep=[{given!r}]), or give an array"
             )
-        where = f"the column {given!r}"
+        name, where = given, f"the column {given!r}"
         given = tokens[given][[one.row for one in spectra]]
+        if getattr(given, "unit", None) is None and name.lower().startswith(_SPEEDS):
+            raise ValueError(
+                f"{where} has no unit and seems to hold velocities: set it, such as "
+                f"tokens[{name!r}] = tokens[{name!r}] * u.km / u.s"
+            )
+    elif given is None:
+        raise TypeError(f"{where} must be numbers, a Quantity or the name of a column, not None")
     z = to_redshifts(given, where)
-    if z.ndim > 1 or z.size not in (1, len(spectra)):
+    if z.shape not in ((), (len(spectra),)):
         raise ValueError(
             f"{where} has the shape {z.shape}, and there are {len(spectra)} spectra: give one "
             "number, or one for each"
         )
-    z = np.broadcast_to(z.reshape(-1), len(spectra)).copy()
+    z = np.broadcast_to(z, len(spectra)).copy()
     has = np.array([one.valid.any() for one in spectra])
     bad = has & ~(np.isfinite(z) & (z > -1.0))
     if bad.any():
         one = spectra[int(bad.argmax())]
         raise ValueError(
-            f"{where} of {int(bad.sum())} spectra is not finite or not above -1 (the first is "
-            f"{z[bad.argmax()]} of spectrum {one.index}, {one.object_id!r}): leave these spectra "
-            "out, or give them 0"
+            f"{where}: {int(bad.sum())} of {len(z)} are not finite or not above -1 (the first is "
+            f"{z[bad.argmax()]} of spectrum {one.index}, {one.object_id!r}): leave out spectra "
+            "whose redshift is not known; velocities need their unit, such as * u.km / u.s"
         )
     z[~has] = 0.0
     return z
+
+
+def _reach(one: TokenSequence, patch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each patch begins and ends, to the outer edges of its real pixels."""
+    half_pixel = (one.wavelength - one.wavelength_min) / max(patch - 1, 1)
+    return one.wavelength_min - half_pixel, one.wavelength_max + half_pixel
+
+
+def _length(one: TokenSequence, patch: int) -> float:
+    """Median length of all patches, good or not, in dex: the same whatever is masked."""
+    half = (one.wavelength - one.wavelength_min) * (patch / max(patch - 1, 1))
+    return float(np.median(np.log10((one.wavelength + half) / (one.wavelength - half))))
 
 
 def _moved(one: TokenSequence, factor: float) -> TokenSequence:
@@ -223,30 +257,44 @@ def _new_edges(
     """Outer edges of the new patches that valid tokens touch."""
     if not one.valid.any():
         return np.empty(0), np.empty(0)
-    half = (one.wavelength - one.wavelength_min) * (patch / max(patch - 1, 1))
-    low, high = one.wavelength - half, one.wavelength + half
+    low, high = _reach(one, patch)
+    length = _length(one, patch)
     if step is None:
-        # Of all patches, so that it does not hang on which are good.
-        length = float(np.median(np.log10(high / low)))
         # A grid whose lengths are a rung but for rounding stays on it.
-        rung = math.floor(math.log(length / _UNIT, _RUNG) + 1e-2)
-        step = _UNIT * _RUNG**rung
+        step = _UNIT * _RUNG ** math.floor(math.log(length / _UNIT, _RUNG) + 1e-2)
     # Which multiples of the step are covered: intervals begun less intervals ended. A patch that
     # only touches a multiple does not reach beyond it.
     begin = np.floor(np.log10(low[one.valid]) / step + 1e-6).astype(np.int64)
     end = np.maximum(np.ceil(np.log10(high[one.valid]) / step - 1e-6).astype(np.int64), begin + 1)
     number = int(end.max() - begin.min())
-    if (end - begin).sum() > _MOST_NEW * len(begin):
-        raise ValueError(
-            f"step={step:g} dex would cut spectrum {one.index} ({one.object_id!r}) into "
-            f"{int((end - begin).sum())} patches, and it has {len(begin)}: give a step near the "
-            f"length of its patches, {float(np.median(np.log10(high / low))):.2g} dex"
-        )
     events = np.zeros(number + 1, np.int64)
     np.add.at(events, begin - begin.min(), 1)
     np.add.at(events, end - begin.min(), -1)
     which = np.flatnonzero(events.cumsum()[:-1] > 0) + begin.min()
+    if len(which) > _MOST_NEW * len(begin) or step > _LONGEST * length:
+        raise ValueError(
+            f"step={step:.3g} dex would cut spectrum {one.index} ({one.object_id!r}) into "
+            f"{len(which)} patches, and it has {len(begin)}: give a step near the length of its "
+            f"patches, {length:.2g} dex in the median"
+        )
     return 10.0 ** (which * step), 10.0 ** ((which + 1) * step)
+
+
+def _frame_of(edges: Sequence[tuple[np.ndarray, np.ndarray]], step: float | None) -> str:
+    """What the table says of its patches; warns where they are not of one length."""
+    steps = {step} if step is not None else {
+        float(f"{np.log10(last[0] / first[0]):.4g}") for first, last in edges if len(first)
+    }  # fmt: skip
+    if len(steps) > 1:
+        lengths = ", ".join(f"{one:.3g}" for one in sorted(steps))
+        warnings.warn(
+            f"the spectra were cut into patches of several lengths ({lengths} dex), so not all "
+            "share them: they are of several instruments, or of grids that differ, as where an "
+            "arm is missing; give step= where they shall",
+            AstropyUserWarning,
+            stacklevel=3,
+        )
+    return f"rest, step {min(steps):.4g}" if len(steps) == 1 else "rest"
 
 
 def _table(
@@ -254,7 +302,7 @@ def _table(
     spectra: Sequence[TokenSequence],
     found: Sequence[_Cut],
     taken: np.ndarray,
-    patch: int,
+    frame: str,
 ) -> QTable:
     """The new token table: rows of the old one, with new patches."""
     number = [len(cut.wavelength) for cut in found]
@@ -264,13 +312,10 @@ def _table(
     for field in dataclasses.fields(_Cut):
         column = np.concatenate([getattr(cut, field.name) for cut in found])
         table[field.name] = column * u.AA if field.name.startswith("wavelength") else column
-    table["n_pixels"] = np.full(len(table), patch)
-    flags = np.asarray(table["flags"]).copy()
-    empty = np.repeat([not cut.valid.any() for cut in found], number)
-    flags[empty] |= int(TokenFlag.NO_VALID_PATCH)
-    table["flags"] = flags
     now = np.repeat(taken, number)
-    if _FRAME in table.colnames:
-        now = (1.0 + np.asarray(table[_FRAME])) * (1.0 + now) - 1.0
-    table[_FRAME] = now
+    if FRAME_COLUMN in table.colnames:
+        before = np.ma.filled(np.ma.asarray(table[FRAME_COLUMN], np.float64), 0.0)
+        now = (1.0 + before) * (1.0 + now) - 1.0
+    table[FRAME_COLUMN] = now
+    table.meta["FRAME"] = frame
     return legible(table)

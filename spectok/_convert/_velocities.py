@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 __all__ = ["to_redshifts"]
 
-_LARGEST = 50.0  # before the first stars
+_LARGEST = 20.0  # before the first galaxies that are known
 
 
 def to_redshifts(given: Any, where: str = "redshifts") -> NDArray[np.float64]:
@@ -35,6 +35,8 @@ def to_redshifts(given: Any, where: str = "redshifts") -> NDArray[np.float64]:
         For a unit that is neither none nor a velocity's, for velocities of light and above, and
         for redshifts that nothing has and that velocities without their unit would be.
     """
+    if isinstance(given, (list, tuple)) and any(isinstance(one, u.Quantity) for one in given):
+        given = u.Quantity(given)
     unit = getattr(given, "unit", None) or u.dimensionless_unscaled
     try:
         plain = np.ma.filled(np.ma.asarray(getattr(given, "value", given), np.float64), np.nan)

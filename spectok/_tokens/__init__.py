@@ -6,6 +6,7 @@ from spectok._tokens._summary import concatenate, group, pool
 from spectok._tokens._table import (
     COLUMNS,
     CURVE_COLUMNS,
+    FRAME_COLUMN,
     TokenSequence,
     column_unit,
     has_unit,
@@ -23,6 +24,7 @@ from spectok._tokens._table import (
 __all__ = [
     "COLUMNS",
     "CURVE_COLUMNS",
+    "FRAME_COLUMN",
     "TokenSequence",
     "column_unit",
     "concatenate",

@@ -13,7 +13,7 @@ from spectok._tokens._table import TokenSequence, id_column, kept_of, legible, m
 __all__ = ["to_embedding_table"]
 
 # What tokens carry beside: units of a flux mean nothing to an embedding, nor does a patch.
-_META = ("MODEL", "SHA256", "SPECTOK", "PRECIS")
+_META = ("MODEL", "SHA256", "SPECTOK", "PRECIS", "FRAME")
 
 
 def to_embedding_table(

@@ -144,7 +144,7 @@ def group(tokens: Table, vectors: Any = None) -> np.ndarray:
     meta = meta_of(tokens)
     # What made the tokens travels with every item, so that a probe can refuse another model's.
     made_by: dict[str, Any] = {
-        key: meta[key] for key in ("MODEL", "SHA256", "CONTEXT") if key in meta
+        key: meta[key] for key in ("MODEL", "SHA256", "CONTEXT", "FRAME") if key in meta
     }
     place = "wavelength" if spectra[0].band is None else "time"
     beside = [] if spectra[0].band is None else [("band", np.float64)]
@@ -219,7 +219,8 @@ def concatenate(tables: Sequence[Table]) -> QTable:
     Raises
     ------
     ValueError
-        Where there is no table, where weights differ or where flux units do not convert.
+        Where there is no table, where weights differ, where flux units do not convert, or where
+        some tokens were brought to rest and others were not.
 
     Examples
     --------
@@ -249,6 +250,12 @@ def concatenate(tables: Sequence[Table]) -> QTable:
                     f"table 0 by {first['MODEL']!r} ({first[key]}): their tokens mean different "
                     "things; encode the spectra again with one model"
                 )
+        if meta.get("FRAME") != first.get("FRAME"):
+            raise ValueError(
+                f"table {number} has tokens {meta.get('FRAME', 'as observed')!r}, table 0 "
+                f"{first.get('FRAME', 'as observed')!r}: bring all spectra to rest, with one step "
+                "(spectok.to_rest_frame), or none"
+            )
         if meta.get("PRECIS") != first.get("PRECIS"):
             # The table says the worse of what its parts are.
             first = {**first, "PRECIS": meta.get("PRECIS") or first["PRECIS"]}

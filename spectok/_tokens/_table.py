@@ -17,6 +17,7 @@ from spectok._batch import TokenBatch, padded
 __all__ = [
     "COLUMNS",
     "CURVE_COLUMNS",
+    "FRAME_COLUMN",
     "TokenSequence",
     "check_table",
     "column_unit",
@@ -44,6 +45,8 @@ CURVE_COLUMNS = (
     "spectrum_index", "object_id", "token_index", "time", "time_min", "time_max", "band",
     "origin", "n_pixels", "n_valid", "valid", "scale", "flags", "token",
 )  # fmt: skip
+# What spectok.to_rest_frame adds: the redshift that was taken out.
+FRAME_COLUMN = "frame_redshift"
 _PLACES = ("wavelength", "wavelength_min", "wavelength_max")
 _FORMATS = {
     "time": ".4f", "time_min": ".4f", "time_max": ".4f", "band": ".0f", "origin": ".4f",
@@ -53,10 +56,10 @@ _FORMATS = {
 # FITS knows eight upper-case characters; so do the tables, and nothing changes on the way.
 _META = ("MODEL", "SHA256", "PATCH", "FLUXUNIT", "SPECTOK")
 # In what the network computed, where it is not float32; and the numbers of context in a token,
-# where it has some.
+# where it has some. And the patches that tokens at rest were cut into.
 # And of light curves: the scale and the format of the times that came in, and the magnitude of
 # unit flux.
-_MAY_HAVE = ("PRECIS", "CONTEXT", "TIMESCAL", "TIMEFMT", "ZEROPNT")
+_MAY_HAVE = ("PRECIS", "CONTEXT", "FRAME", "TIMESCAL", "TIMEFMT", "ZEROPNT")
 
 _UNITS_OF_CURVES = {
     "time": u.d, "time_min": u.d, "time_max": u.d, "band": u.AA, "origin": u.d,
@@ -75,8 +78,8 @@ def to_table(columns: dict[str, Any], meta: dict[str, Any]) -> QTable:
     meta : dict
         The keys ``MODEL``, ``SHA256``, ``PATCH``, ``FLUXUNIT``, ``SPECTOK``; where it applies
         ``SHAPE`` (of the array that the spectra came in), ``REFUSED`` (see `refusals`),
-        ``PRECIS`` (in which the network computed, if not in float32) and ``CONTEXT`` (numbers
-        of context in a token, before the last).
+        ``PRECIS`` (in which the network computed, if not in float32), ``CONTEXT`` (numbers of
+        context in a token, before the last) and ``FRAME`` (of `spectok.to_rest_frame`).
     """
     if "band" in columns:
         columns = {name.replace("wavelength", "time"): c for name, c in columns.items()}

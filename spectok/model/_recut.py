@@ -18,10 +18,12 @@ from spectok.model._limits import LARGEST_TOKEN, LEAST_SIZE
 
 __all__ = ["recut"]
 
+_SLACK = 0.05  # of a pixel
+
 
 def recut(
     tokens: TokenBatch,
-    share: Tensor,
+    end: Tensor,
     first: Tensor,
     last: Tensor,
     *,
@@ -38,8 +40,8 @@ def recut(
     ----------
     tokens : `~spectok._batch.TokenBatch`
         N spectra of T tokens of C numbers, not of light curves.
-    share : `torch.Tensor`, shape (N, T)
-        Share of each token's pixels that are good.
+    end : `torch.Tensor`, float64, shape (N, T)
+        Where each token's last real pixel ends, Angstrom; a patch may be padded beyond.
     first, last : `torch.Tensor`, float64, shape (N, S)
         Outer edges of the new patches, Angstrom.
     patch_size : int
@@ -50,8 +52,8 @@ def recut(
     Returns
     -------
     value : `torch.Tensor`, shape (N, S, C)
-    share : `torch.Tensor`, shape (N, S)
-        Share of the new patches that the good pixels of valid tokens cover.
+    which : `torch.Tensor` of int, shape (N, S, P)
+        The token that each new pixel lies in; -1 where it lies in none that is valid.
     """
     value = tokens.value.clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
     place = (torch.arange(patch_size, dtype=torch.float64) + 0.5) / patch_size
@@ -67,11 +69,12 @@ def recut(
 
     near = _nearest(tokens, target)  # (N, S * P)
     width = tokens.half.gather(1, near) * (2.0 * patch_size / (patch_size - 1))
-    away = (target - tokens.wavelength.gather(1, near)).abs() / width.clamp(min=LEAST_SIZE)
-    # Half a pixel beyond its edge: neighbours touch, but for rounding.
-    inside = away <= 0.5 + 0.5 / patch_size
-    good = torch.where(tokens.valid, share, 0.0).gather(1, near.to(share.device))
-    covered = torch.where(inside.to(good.device), good, 0.0).unflatten(1, (-1, patch_size))
+    begin = tokens.wavelength.gather(1, near) - 0.5 * width
+    # Neighbours touch, but for rounding and for what a linear patch is off on a curved grid.
+    slack = _SLACK / patch_size * width
+    inside = (target >= begin - slack) & (target <= end.gather(1, near) + slack)
+    inside &= tokens.valid.to(near.device).gather(1, near)
+    which = torch.where(inside, near, -1).unflatten(1, (-1, patch_size))
     pixels = 0.5 * (width / (last - first).repeat_interleave(patch_size, 1)).log()
     noise = pick(code[..., -1:], near)[..., 0] + pixels.to(value.device, value.dtype)
     noise = noise.unflatten(1, (-1, patch_size)).mean(-1, keepdim=True)
@@ -81,7 +84,7 @@ def recut(
         own = value[..., -1 - context_size : -1]
         middle = 0.5 * (first + last)
         context = interpolate_tokens(own, tokens.wavelength, tokens.valid, middle)
-    return make_token(coefficients, noise, context), covered.mean(-1)
+    return make_token(coefficients, noise, context), which
 
 
 def _nearest(tokens: TokenBatch, target: Tensor) -> Tensor:

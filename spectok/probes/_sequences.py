@@ -177,7 +177,9 @@ def _of_table(table: Table, name: str) -> Inputs:
     numbers = np.ma.filled(vector.astype(np.float32), np.nan)
     _refuse_broken(numbers, filled)
     meta = {str(key).upper(): value for key, value in table.meta.items()}
-    made_by: dict[str, Any] = {key: meta[key] for key in ("MODEL", "SHA256") if key in meta}
+    made_by: dict[str, Any] = {
+        key: meta[key] for key in ("MODEL", "SHA256", "FRAME") if key in meta
+    }
     return Inputs(None, np.where(filled[:, None], numbers, 0.0), filled, made_by)
 
 
@@ -256,13 +258,21 @@ def tokenizer_of(items: np.ndarray | Sequence[np.ndarray]) -> dict[str, Any]:
 
 
 def same_tokenizer(expected: dict[str, Any], given: dict[str, Any], what: str) -> None:
-    """Refuse tokens of another model, where both are known."""
-    if expected and given and expected.get("SHA256") != given.get("SHA256"):
+    """Refuse tokens of another model or on other patches, where both are known."""
+    if not expected or not given:
+        return
+    if expected.get("SHA256") != given.get("SHA256"):
         raise ValueError(
             f"{what}: its tokens were made by {given.get('MODEL')!r} (sha256 "
             f"{str(given.get('SHA256'))[:12]}), others by {expected.get('MODEL')!r} "
             f"({str(expected.get('SHA256'))[:12]}): they mean different things; encode all "
             "spectra with one model"
+        )
+    if expected.get("FRAME") != given.get("FRAME"):
+        raise ValueError(
+            f"{what}: its tokens are {given.get('FRAME', 'as observed')!r}, others "
+            f"{expected.get('FRAME', 'as observed')!r}: they mean different things; bring all "
+            "spectra to rest, with one step (spectok.to_rest_frame), or none"
         )
 
 

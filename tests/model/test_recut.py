@@ -10,6 +10,7 @@ from spectok._batch import TokenBatch
 from spectok.model._recut import recut
 
 PATCH, NUMBER = 32, 16
+END = 5040.0 + 40.0 * torch.arange(6, dtype=torch.float64)[None]  # of the patches below
 
 
 def drawn(n_tokens=6, size=NUMBER, seed=0):
@@ -47,26 +48,26 @@ def flux_of(tokens, wavelength, length=40.0, context=0):
 @pytest.mark.parametrize("context", [0, 8])
 def test_own_patches_give_the_tokens_back(context):
     tokens = drawn(size=NUMBER + context)
-    share = torch.full((1, 6), 0.75)
-    value, covered = recut(
-        tokens, share, *edges(5000.0, 5240.0, 6), patch_size=PATCH, context_size=context
+    value, which = recut(
+        tokens, END, *edges(5000.0, 5240.0, 6), patch_size=PATCH, context_size=context
     )
     assert torch.allclose(value, tokens.value, atol=2e-4)
-    assert torch.allclose(covered, share)
+    assert torch.equal(which, torch.arange(6)[None, :, None].expand(1, 6, PATCH))
 
 
 @pytest.mark.parametrize(("number", "low", "high"), [(3, 5000.0, 5240.0), (9, 5013.0, 5200.0)])
 def test_other_patches_are_least_squares_of_the_curve(number, low, high):
     tokens = drawn()
     first, last = edges(low, high, number)
-    value, covered = recut(tokens, torch.ones(1, 6), first, last, patch_size=PATCH)
+    value, which = recut(tokens, END, first, last, patch_size=PATCH)
     place = (np.arange(PATCH) + 0.5) / PATCH
     basis = np.cos(np.pi * place[:, None] * np.arange(NUMBER - 1))
     for k in range(number):
         start, end = float(first[0, k]), float(last[0, k])
         wanted, *_ = np.linalg.lstsq(basis, flux_of(tokens, start + (end - start) * place))
         assert np.allclose(np.sinh(value[0, k, :-1].numpy()) / 8, wanted, atol=1e-4)
-    assert torch.allclose(covered, torch.ones(1, number))
+    middles = first[..., None] + (last - first)[..., None] * torch.from_numpy(place)
+    assert torch.equal(which, ((middles - 5000) / 40).floor().long())
 
 
 def test_noise_of_joined_and_divided_pixels():
@@ -74,17 +75,17 @@ def test_noise_of_joined_and_divided_pixels():
     tokens = drawn()
     tokens.value[..., -1] = -3.0
     for number, factor in ((3, 2**-0.5), (12, 2**0.5)):
-        value, _ = recut(
-            tokens, torch.ones(1, 6), *edges(5000.0, 5240.0, number), patch_size=PATCH
-        )
+        value, _ = recut(tokens, END, *edges(5000.0, 5240.0, number), patch_size=PATCH)
         assert torch.allclose(value[..., -1], torch.tensor(-3.0 + math.log(factor)), atol=1e-5)
 
 
-def test_only_valid_tokens_count():
+def test_only_real_pixels_of_valid_tokens_count():
+    """Nothing lies in a token that is not valid, nor in the padding of the last."""
     tokens = drawn()
     tokens.valid[0, 2] = False
-    share = torch.ones(1, 6)
-    _, covered = recut(tokens, share, *edges(5000.0, 5240.0, 12), patch_size=PATCH)
-    # Half a pixel beyond a border counts as touching it, so a sixteenth of a half patch.
-    assert torch.allclose(covered[0, 4:6], torch.zeros(2), atol=1 / 16)
-    assert torch.allclose(covered[0, [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]], torch.ones(10))
+    end = END.clone()
+    end[0, 5] = 5220.0
+    first, last = edges(4980.0, 5260.0, 14)
+    _, which = recut(tokens, end, first, last, patch_size=PATCH)
+    wanted = torch.tensor([-1, 0, 0, 1, 1, -1, -1, 3, 3, 4, 4, 5, -1, -1])
+    assert torch.equal(which, wanted[None, :, None].expand(1, 14, PATCH))
