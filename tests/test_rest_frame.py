@@ -302,8 +302,16 @@ def test_other_patches_are_refused(tokens):
         with pytest.raises(ValueError, match="bring all spectra to rest, with one step"):
             probe.predict(spectok.group(two))
     assert len(spectok.embed(rest)) == 3
-    with pytest.raises(ValueError, match="bring all spectra to rest"):
-        spectok.probes.load_head("class").predict(spectok.embed(rest))
+    for refused in (
+        lambda: spectok.probes.load_head("class").predict(spectok.embed(rest)),
+        lambda: spectok.probes.first_look(rest),
+        lambda: spectok.probes.novelty(rest),
+        lambda: spectok.probes.neighbours(rest, tokens),
+        lambda: spectok.probes.neighbours(rest[rest["spectrum_index"] == 0]),
+    ):
+        with pytest.raises(ValueError, match=r"bring (all spectra|both) to rest"):
+            refused()
+    assert len(spectok.probes.neighbours(rest, other, n=1)) == 3
 
 
 def test_the_column_is_ours():

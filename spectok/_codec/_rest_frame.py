@@ -30,8 +30,8 @@ from spectok.model._recut import recut
 
 __all__ = ["to_rest_frame"]
 
-# Lengths of new patches are 1e-4 dex times a power of this: those of all spectra of one
-# instrument are the same, at most a fifth shorter than its own, and those of SDSS exactly its own.
+# Lengths of new patches are 1e-4 dex times a power of this: those of all spectra of one grid are
+# the same, at most a fifth shorter than its own, and those of SDSS exactly its own.
 _RUNG = 2.0**0.25
 _UNIT = 1e-4  # dex
 _STEPS = (1e-6, 1.0)  # dex: what a step may be

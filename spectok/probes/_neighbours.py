@@ -188,6 +188,12 @@ def _same_model(sides: list[Spectra]) -> None:
                 f"the tokens were made by the model {meta['MODEL']!r} ({key} {meta[key]}), the "
                 f"reference by {other['MODEL']!r} ({other[key]}): encode both with one model"
             )
+    if "SHA256" in meta and "SHA256" in other and ("FRAME" in meta) != ("FRAME" in other):
+        raise ValueError(
+            f"the tokens are {meta.get('FRAME', 'as observed')!r}, the reference "
+            f"{other.get('FRAME', 'as observed')!r}: bring both to rest (spectok.to_rest_frame), "
+            "or none"
+        )
 
 
 def _by_flux(
