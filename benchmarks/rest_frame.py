@@ -17,9 +17,9 @@ across
     Classes, learned from SDSS and read from the same objects seen by DESI: from tokens as they
     are, and cut anew into patches that both surveys share (nothing is moved).
 
-The templates are what ``recipes/small_v1/pack.py`` writes. An hour of one core beside another
-job; ``--share 0.05`` tries it out. Every figure has its 95 % interval, 1000 bootstraps over
-objects.
+The templates are what ``recipes/small_v1/pack.py`` writes. Forty minutes of one core beside
+another job; ``--share 0.05`` tries it out. Every figure has its 95 % interval, 1000 bootstraps
+over objects.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import datetime
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +47,9 @@ from _probe_fit import (
     regressors,
     said,
 )
-from _probe_real import KEYS, UNSEEN
+from _probe_real import KEYS, UNSEEN, _objects
 from _probe_tasks import _bounds, _over_bounds, stellar, usable
+from _probe_transfer import _seen
 from probes import Setting
 from sklearn.metrics import r2_score
 
@@ -92,7 +94,7 @@ def at_rest(setting, spectra, redshift, step):
     if model.config.context_size:
         meta["CONTEXT"] = model.config.context_size
     tokens = spectok.to_rest_frame(to_table(columns, meta), redshift, step=step)
-    return type(spectra)(spectok.group(tokens), spectra.binned, spectra.labels, spectra.families)
+    return replace(spectra, items=spectok.group(tokens))
 
 
 def galah(setting):
@@ -110,15 +112,17 @@ def galah(setting):
         record("median error, km/s", np.median, apart, method="velocities"),
         record("beyond 10 km/s", np.mean, (apart > 10).astype(float), method="velocities"),
     ]  # fmt: skip
+    # What is learned at rest is learned with the true velocities, as a survey would.
     seen = {
-        "as observed": (train, test),
+        "as observed": (train, {"as observed": test}),
         "at rest": (
             at_rest(setting, train, true[0], OF_GALAH),
-            at_rest(setting, test, true[1], OF_GALAH),
+            {
+                "at rest": at_rest(setting, test, true[1], OF_GALAH),
+                MEASURED: at_rest(setting, test, measured, OF_GALAH),
+            },
         ),
     }
-    # What is learned at rest with the true velocities, as a survey would, is asked of both.
-    asked = {MEASURED: at_rest(setting, test, measured, OF_GALAH)}
     real = _real(setting)
     if real:
         stars, records = real
@@ -134,13 +138,12 @@ def galah(setting):
             if name == "kNN on mean tokens" or (frame != "as observed" and not tokens):
                 continue
             fitted(model, tokens, learn, stellar(learn))
-            others = asked if frame == "at rest" else {}
-            for which, spectra in {frame: ask, **others}.items():
+            for which, spectra in ask.items():
                 predicted = said(model, tokens, spectra)
                 of = dict(data="mock", on="galah", method=f"{name}, {which}", n_train=len(learn))
                 found += label_records(truth, predicted, STELLAR, **of)
                 found += [
-                    record("R2", _r2, truth[:, k], predicted[:, k], of=label, **of)
+                    record("R2", r2_score, truth[:, k], predicted[:, k], of=label, **of)
                     for k, label in enumerate(STELLAR)
                 ]
                 found += _over_bounds(truth, predicted, bounds, np.ones(len(test), bool), of)
@@ -166,8 +169,7 @@ def _real(setting):
         (about, item) for about, _, item in real_spectra(setting)["GALAH"]
         if about["split"] in UNSEEN and about.get("teff") is not None and len(item)
     ]  # fmt: skip
-    items = np.empty(len(some), object)
-    items[:] = [item for _, item in some]
+    items = _objects([item for _, item in some])
     nothing = np.zeros(len(some))
     with open(setting.data / "galah" / "labels.csv") as file:
         rows = [(row["sobject_id"], float(row["rv_com"])) for row in csv.DictReader(file)]
@@ -179,13 +181,10 @@ def _real(setting):
 def across(setting):
     """Classes from survey to survey."""
     names = ("sdss", "desi")
-    train = mocks(setting, "sdss", setting.n(2000), "train", other="desi")
-    test = mocks(setting, "sdss", setting.n(1000), "test", other="desi")
     train, test = (
-        {name: one[np.all([[len(i) > 0 for i in o.items] for o in both], axis=0)]
-         for name, one in zip(names, both, strict=True)}
-        for both in (train, test)
-    )  # fmt: skip
+        dict(zip(names, _seen(mocks(setting, "sdss", n, part, other="desi"), None), strict=True))
+        for n, part in ((setting.n(2000), "train"), (setting.n(1000), "test"))
+    )
     true = CLASSES[train["sdss"].labels["kind"].astype(int)]
     wanted = CLASSES[test["sdss"].labels["kind"].astype(int)]
     found = []
@@ -205,10 +204,6 @@ def across(setting):
                     of = dict(data="mock", method=f"{name}, {which}", learned=a, read=b)
                     found += class_records(wanted, said(model, tokens, ask[b]), **of)
     return found
-
-
-def _r2(true, predicted):
-    return float(r2_score(true, predicted))
 
 
 def _single(found):
@@ -288,8 +283,7 @@ def main():
         parser.error("give --templates, from recipes/small_v1/pack.py")
     setting = Setting(
         spectok.load_model(options.model), simulate.load_templates(options.templates),
-        None if options.data is None else Path(options.data), None, options.cache, None,
-        options.share,
+        options.data, None, options.cache, None, options.share,
     )  # fmt: skip
     name, sha256 = model_identity(setting.model)
     for task in options.tasks.split(","):

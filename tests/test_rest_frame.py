@@ -261,8 +261,7 @@ def test_a_padded_patch_ends_with_its_last_pixel():
 def test_a_lone_patch_is_not_lost():
     wavelength = np.linspace(4000.0, 5000.0, 640)
     mask = np.ones(640, bool)
-    mask[64:96:2] = mask[64] = False  # 16 pixels
-    mask[65] = False  # and one more than half
+    mask[64:96:2] = mask[65] = False  # 17 pixels of one patch, one more than half
     tokens = spectok.encode_arrays(wavelength, np.ones(640), ivar=np.ones(640), mask=mask)
     assert tokens["valid"].sum() == 1
     for z in np.linspace(0, 0.01, 20):

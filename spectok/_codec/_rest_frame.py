@@ -48,7 +48,7 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
     so that a line lies elsewhere in its patch in each of them, and the numbers of a token mean
     something else. Here wavelengths are divided by 1 + z and the spectra cut into patches anew,
     at the same *rest* wavelengths for all. Probes of stars' labels need this where spectra
-    are as sharp as GALAH's: an ordinary star's velocity moves lines by half a patch.
+    are as sharp as GALAH's: an ordinary star's velocity moves lines by a third of a patch.
 
     Parameters
     ----------
@@ -72,9 +72,10 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
         ``frame_redshift``, the redshift that was taken out (in all, where this is not the first
         time; a second call takes out more). Fluxes per wavelength and ``scale`` stay as they
         were observed; fluxes per frequency or photon are decoded at rest wavelengths, and thus
-        smaller by (1 + z)**2 or 1 + z. A new patch is valid where valid tokens cover half of it,
-        ``n_valid`` counts in its own pixels. ``meta["FRAME"]`` names the step, and probes refuse
-        tokens on other patches than they learned from.
+        smaller by (1 + z)**2 or 1 + z. A new patch is valid where valid tokens cover half of it
+        (of a spectrum that has none such, the fullest is), and ``n_valid`` counts in its own
+        pixels. ``meta["FRAME"]`` names the step, and probes refuse tokens on other patches than
+        they learned from.
 
     Raises
     ------

@@ -73,7 +73,6 @@ def recut(
     # Neighbours touch, but for rounding and for what a linear patch is off on a curved grid.
     slack = _SLACK / patch_size * width
     inside = (target >= begin - slack) & (target <= end.gather(1, near) + slack)
-    inside &= tokens.valid.to(near.device).gather(1, near)
     which = torch.where(inside, near, -1).unflatten(1, (-1, patch_size))
     pixels = 0.5 * (width / (last - first).repeat_interleave(patch_size, 1)).log()
     noise = pick(code[..., -1:], near)[..., 0] + pixels.to(value.device, value.dtype)

@@ -21,6 +21,8 @@ def test_what_is_no_velocity_stays():
     assert to_redshifts(0.3) == 0.3
     assert to_redshifts(5 * u.percent) == pytest.approx(0.05)
     assert list(to_redshifts([0.1, 0.2])) == [0.1, 0.2]
+    listed = to_redshifts([10 * u.km / u.s, 20e3 * u.m / u.s])
+    assert listed == pytest.approx(to_redshifts([10, 20] * u.km / u.s))
     masked = MaskedColumn([0.1, 0.2], mask=[True, False])
     assert np.isnan(to_redshifts(masked)[0]) and to_redshifts(masked)[1] == 0.2
     moving = MaskedColumn([10.0, np.nan], mask=[True, False], unit="km/s")
