@@ -48,7 +48,7 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
         "data": _DATA,
         "mock": _MOCK,
         "training": arguments,
-        "validation": ("batches", "pictures"),
+        "validation": ("batches", "pictures", "seed"),
     }
     _check(path, "the recipe", recipe, _SECTIONS)
     _drop_balance(path, recipe.get("training", {}))
@@ -163,8 +163,9 @@ def pretrain(
 
     watched = recipe.get("validation", {})
     validation = Validation(
-        # Another seed, so other mock observations; and the same ones whatever is trained.
-        batches(_watched(recipe["mixture"]), data["seed"] + 2**31, 1024, 1),
+        # Another seed than the training's, so other mock observations. A run that goes on
+        # elsewhere with new batches names the first one's, so that its errors are comparable.
+        batches(_watched(recipe["mixture"]), watched.get("seed", data["seed"] + 2**31), 1024, 1),
         range(watched.get("batches", 16)),
         pictures=watched.get("pictures", 4),
     )

@@ -81,12 +81,17 @@ def test_a_run_is_watched_on_mocks(recipe, monkeypatch):
     class Seen(spectok.training.Validation):
         def __init__(self, batches, *arguments, **options):
             super().__init__(batches, *arguments, **options)
-            watched.append(batches.mixture)
+            watched.append((batches.mixture, batches.seed))
             assert all(batch.noiseless.all() for batch in self.batches)
 
     monkeypatch.setattr(spectok.training, "Validation", Seen)
     pretrain(recipe, progress=False)
-    assert watched == [{"sdss": {"mock": 1}, "apogee": {"mock": 1}}]
+    mocks = {"sdss": {"mock": 1}, "apogee": {"mock": 1}}
+    assert watched == [(mocks, 1 + 2**31)]
+    # A run with new batches, watched on the first one's.
+    recipe.write_text(f"{RECIPE}seed = {1 + 2**31}\n".replace("[data]", "[data]\nseed = 2"))
+    pretrain(recipe, progress=False, folder=recipe.parent / "again")
+    assert watched[1] == watched[0]
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ Another machine goes on from there with a new optimizer and a warm-up:
     cp -r recipes/small_v2/state recipes/small_v2/start
     spectok pretrain recipes/small_v2/recipe.toml --folder runs/small-v2
 
-with another ``seed`` in the recipe, so that the batches are new ones.
+with another ``seed`` in ``[data]`` of the recipe, so that the batches are new ones, and ``seed =
+2147483650`` in ``[validation]``, so that the errors are on the mocks of the first run (seed 2).
 """
 
 from __future__ import annotations
