@@ -77,6 +77,10 @@ def is_changed(model: Any) -> bool:
 
 
 def serialise(model: nn.Module, dtype: torch.dtype) -> bytes:
-    """The content of a safetensors file with the weights."""
-    state = model.state_dict()
-    return tensor_bytes({k: v.detach().to("cpu", dtype).contiguous() for k, v in state.items()})
+    """The content of a safetensors file with the weights; whole numbers stay what they are."""
+
+    def stored(tensor: torch.Tensor) -> torch.Tensor:
+        kept = dtype if tensor.is_floating_point() else tensor.dtype
+        return tensor.detach().to("cpu", kept).contiguous()
+
+    return tensor_bytes({name: stored(tensor) for name, tensor in model.state_dict().items()})

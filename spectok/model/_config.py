@@ -17,6 +17,8 @@ _BEFORE: dict[str, Any] = {
     "reader_blocks": 3,
     "reader_queries": 4,
     "reader_group": 4,
+    "reader_places": 0,
+    "reader_reading": 64,
 }
 # Units of the coordinate: of wavelengths in vacuum, and of times.
 _UNITS = ("Angstrom", "d")
@@ -62,6 +64,12 @@ class ModelConfig:
         Its blocks, and the learned queries that collect what they found.
     reader_group : int
         Neighbouring tokens that the reader joins into one.
+    reader_places : int
+        Places, a wavelength and a length each, at which the reader reads tokens with weights of
+        their own, for spectra at rest on patches that they share (`spectok.to_rest_frame`); 0
+        leaves that out.
+    reader_reading : int
+        Numbers that are read there.
 
     Raises
     ------
@@ -96,6 +104,8 @@ class ModelConfig:
     reader_blocks: int = 3
     reader_queries: int = 4
     reader_group: int = 4
+    reader_places: int = 0
+    reader_reading: int = 64
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -111,10 +121,14 @@ class ModelConfig:
                 f"{self.reader_heads}: attention turns its channels in pairs"
             )
         # A patch has a length, a token holds a cosine and a noise; and there may be no reader.
-        least = {"patch_size": 2, "token_size": 2, "embedding_size": 0, "context_size": 0}
+        least = {
+            "patch_size": 2, "token_size": 2, "embedding_size": 0, "context_size": 0,
+            "reader_places": 0,
+        }  # fmt: skip
         whole = ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods")
-        reader = ("reader_blocks", "reader_queries", "reader_group")
-        for name in (*whole, "context_size", "embedding_size", *reader):
+        reader = ("blocks", "queries", "group", "places", "reading")
+        beside = ("context_size", "embedding_size", *(f"reader_{name}" for name in reader))
+        for name in (*whole, *beside):
             if getattr(self, name) < least.get(name, 1):
                 raise ValueError(
                     f"{name} must be at least {least.get(name, 1)}, not {getattr(self, name)}"
@@ -124,6 +138,8 @@ class ModelConfig:
                 f"token_size {self.token_size} has no room for a cosine beside the noise and "
                 f"context_size {self.context_size}"
             )
+        if self.reader_places and self.of_times:
+            raise ValueError("reader_places are of wavelengths: 0 for a model of light curves")
         if not 0 < self.min_period < self.max_period:
             raise ValueError(
                 f"periods must satisfy 0 < min_period < max_period, "

@@ -16,6 +16,7 @@ from spectok.model._config import ModelConfig
 from spectok.model._cosines import contrast_of, cosines_and_noise
 from spectok.model._embedding import phases
 from spectok.model._limits import LARGEST_FEATURE, LARGEST_TOKEN, LEAST_HALF
+from spectok.model._reading import Reading
 from spectok.model._transformer import Block, attention_mask, rotation
 
 __all__ = ["Reader", "token_features"]
@@ -33,8 +34,9 @@ class Reader(nn.Module):
     Every token is combined with the logarithm of its wavelength and of its length, and
     neighbours are joined into groups. Transformer blocks, turned by *ln* wavelength so that a
     redshift is a shift, let the groups look at each other; learned queries collect what they
-    found, and a head makes the embedding of it. Of light curves the place is the time, over the
-    periods of the model, and the filter stands beside it.
+    found, and a head makes the embedding of it. Spectra at rest, on patches that they share, are
+    also read with weights of each place's own (`Reading`). Of light curves the place is the time,
+    over the periods of the model, and the filter stands beside it.
 
     Parameters
     ----------
@@ -79,6 +81,12 @@ class Reader(nn.Module):
             nn.GELU(),
             nn.Linear(2 * width, config.embedding_size),
         )
+        self.token_size, self.reading = config.token_size, None
+        if config.reader_places:
+            self.reading = Reading(
+                config.reader_places, config.token_size, config.reader_reading,
+                config.embedding_size,
+            )  # fmt: skip
 
     def features(self, value: Tensor, valid: Tensor) -> Tensor:
         """What the reader sees of tokens (N, T, C): (N, T, C + M), standardised.
@@ -115,6 +123,10 @@ class Reader(nn.Module):
         -------
         embedding : `torch.Tensor`, shape (N, E)
         """
+        beside = 0.0
+        if self.reading is not None:
+            own = features[..., : self.token_size]
+            beside = self.reading(own, wavelength, half, valid)
         missing = -valid.shape[1] % self.group
         if missing:
             # Invalid tokens at the end, which are not looked at, make the last group whole.
@@ -130,8 +142,8 @@ class Reader(nn.Module):
             length = half.clamp(min=LEAST_HALF).log().float() - _LOG_DAYS
         else:
             length = (half.clamp(min=LEAST_HALF) / wavelength).log().float() + _LOG_LENGTH
-        beside = [] if band is None else [band_phases(band)]
-        about = torch.cat([angle.sin(), angle.cos(), length.unsqueeze(-1), *beside], dim=-1)
+        filters = [] if band is None else [band_phases(band)]
+        about = torch.cat([angle.sin(), angle.cos(), length.unsqueeze(-1), *filters], dim=-1)
         gain, offset = self.from_place(about.to(features.device)).chunk(2, -1)
         x = self.from_token(features) * (1.0 + gain) + offset
         x = x * valid.unsqueeze(-1)
@@ -148,7 +160,8 @@ class Reader(nn.Module):
         if mask is not None:
             score = score.masked_fill(~mask[:, 0], -torch.inf)
         # (N, Q, G) @ (N, G, D) -> (N, Q * D) -> (N, E)
-        return self.head((score.float().softmax(-1).to(value.dtype) @ value).flatten(1))
+        found = (score.float().softmax(-1).to(value.dtype) @ value).flatten(1)
+        return self.head(found) + beside
 
 
 def token_features(value: Tensor, context_size: int = 0) -> Tensor:

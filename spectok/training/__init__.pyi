@@ -8,7 +8,7 @@ from ._mocks import MockSpectra
 from ._packed import open_pack, pack_spectra
 from ._real import RealSpectra
 from ._validation import Validation
-from ._views import ViewPack, open_views
+from ._views import ViewPack, open_views, shared_places
 from ._window import Drawn
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "open_pack",
     "open_views",
     "pack_spectra",
+    "shared_places",
     "training_simulators",
 ]

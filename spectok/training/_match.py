@@ -17,17 +17,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from spectok._progress import progress_bar
 from spectok.model import SpectralTokenizer
-from spectok.model._reader import Reader, token_features
+from spectok.model._reader import Reader
 from spectok.training._objective import Opaque
 from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate
 from spectok.training._ranks import record, resume, start
+from spectok.training._standardise import MEASURED, standardise
 from spectok.training._views import ViewPack
 
 __all__ = ["fit_reader", "match_loss"]
 
 _SHARPEST = 60.0  # of 1 / temperature
 _DRAWN = 512  # width of the network that draws a spectrum from its embedding
-_MEASURED = 2000  # objects of a pack that tell what is usual in it
 _SMOOTH = 41  # points of the grid: what is slower is continuum
 _LEAST_SIZE = 1e-3  # of what is usual in a pack
 
@@ -89,7 +89,7 @@ class Drawer(nn.Module):
             nn.GELU(),
             nn.Linear(_DRAWN, truth.shape[1]),
         )
-        flux, known = _to_draw(truth[:_MEASURED])
+        flux, known = _to_draw(truth[:MEASURED])
         mean = flux.sum(0) / known.sum(0).clamp(min=1)
         # At first the mean of all: else its distance would outweigh everything for many steps.
         last = cast("nn.Linear", self.network[-1])
@@ -241,8 +241,9 @@ def fit_reader(
     Raises
     ------
     ValueError
-        For a model without a reader, no pack, or shares that are not positive; where the
-        checkpoint in ``folder`` is damaged, or of another model or other packs.
+        For a model without a reader, no pack, or shares that are not positive; for a model with
+        another number of places than `shared_places` of the packs; where the checkpoint in
+        ``folder`` is damaged, or of another model or other packs.
     FloatingPointError
         Where the loss is no longer finite; the last checkpoint is kept.
 
@@ -275,7 +276,7 @@ def fit_reader(
     shares = np.array([packs[name][0] for name in names])
     model.requires_grad_(False)
     matching = Matching(model, {name: pack for name, (_, pack) in packs.items()})
-    _standardise(model.reader, [pack for _, pack in packs.values()])
+    standardise(model.reader, [pack for _, pack in packs.values()])
     matching.train().requires_grad_(True)
     device = fabric.device
     optimizers = optimizers_of(
@@ -342,18 +343,6 @@ def fit_reader(
     bar.close()
     model.reader.load_state_dict(average.module.state_dict())
     return model.eval().requires_grad_(False)
-
-
-def _standardise(reader: Reader, packs: list[ViewPack]) -> None:
-    """Set the mean and scatter of the features to those of the packs' tokens."""
-    found = []
-    for pack in packs:
-        for view in pack.views.values():
-            value, valid = view["value"][:_MEASURED].float(), view["valid"][:_MEASURED]
-            found.append(token_features(value, reader.context_size)[valid])
-    seen = torch.cat(found)
-    reader.mean.copy_(seen.mean(0))
-    reader.scatter.copy_(seen.std(0).clamp(min=1e-3))
 
 
 def _validated(

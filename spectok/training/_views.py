@@ -7,7 +7,7 @@ what an embedding must not depend on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 
@@ -16,7 +16,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-__all__ = ["ViewPack", "open_views"]
+from spectok.model._reading import places_of
+
+__all__ = ["ViewPack", "open_views", "shared_places"]
 
 _TRIES = 20  # after which a pack is refused
 _KEYS = ("value", "wavelength", "half", "valid")
@@ -37,11 +39,15 @@ class ViewPack:
     truth : `torch.Tensor`, shape (N, B), optional
         Noise-free flux over its median on one grid for all objects of the pack; NaN where not
         known.
+    shared : tuple of str
+        Views at rest, on patches that begin at the same wavelengths for all objects
+        (`spectok.to_rest_frame`): a reader with places learns weights of each patch's own.
 
     Raises
     ------
     ValueError
-        For views of different numbers of objects, and for a single view.
+        For views of different numbers of objects, for a single view, and for shared views that
+        are not there or whose objects have patches of their own.
 
     Examples
     --------
@@ -56,6 +62,7 @@ class ViewPack:
 
     views: Mapping[str, Mapping[str, Tensor]]
     truth: Tensor | None = None
+    shared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = {name: len(view["value"]) for name, view in self.views.items()}
@@ -65,6 +72,10 @@ class ViewPack:
             sizes["truth"] = len(self.truth)
         if len(set(sizes.values())) > 1:
             raise ValueError(f"views must be of the same objects, but have {sizes} of them")
+        for name in self.shared:
+            if name not in self.views or len(self.views[name]["wavelength"]) > 1:
+                there = "has a grid for each object" if name in self.views else "is not there"
+                raise ValueError(f"the view {name!r} is to be on shared patches, but {there}")
 
     def __len__(self) -> int:
         return len(next(iter(self.views.values()))["value"])
@@ -164,7 +175,8 @@ def open_views(path: str | PathLike[str]) -> ViewPack:
     ----------
     path : path
         A safetensors file with ``VIEW.value``, ``VIEW.wavelength``, ``VIEW.half`` and
-        ``VIEW.valid`` for each view, of light curves ``VIEW.band``, and perhaps ``truth``.
+        ``VIEW.valid`` for each view, of light curves ``VIEW.band``, and perhaps ``truth``. In its
+        metadata ``shared``, names of views, with commas between.
 
     Returns
     -------
@@ -213,4 +225,35 @@ def open_views(path: str | PathLike[str]) -> ViewPack:
             for name in names
         }
         truth = file.get_tensor("truth") if "truth" in file.keys() else None  # noqa: SIM118
-    return ViewPack(views, truth)
+        shared = (file.metadata() or {}).get("shared", "")
+    return ViewPack(views, truth, tuple(shared.split(",")) if shared else ())
+
+
+def shared_places(packs: Iterable[ViewPack]) -> Tensor:
+    """Places of all shared views, ascending: int64, shape (K,), the ``reader_places`` of a model.
+
+    Parameters
+    ----------
+    packs : iterable of ViewPack
+
+    Returns
+    -------
+    place : `torch.Tensor`
+        See `spectok.model._reading.places_of`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from spectok.training import ViewPack, shared_places
+    >>> place = 4000.0 + 30.0 * torch.arange(10, dtype=torch.float64)[None]
+    >>> view = {"value": torch.zeros(5, 10, 16), "wavelength": place, "half": 0 * place + 15.0,
+    ...         "valid": torch.ones(5, 10, dtype=torch.bool)}
+    >>> len(shared_places([ViewPack({"a": view, "b": view}, shared=("a", "b"))]))
+    10
+    """
+    found = [
+        places_of(pack.views[name]["wavelength"][0], pack.views[name]["half"][0])
+        for pack in packs
+        for name in pack.shared
+    ]
+    return torch.cat([torch.empty(0, dtype=torch.int64), *found]).unique()

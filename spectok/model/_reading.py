@@ -1,0 +1,105 @@
+"""Tokens read with weights of their own at places that spectra share (layer 1: torch only).
+
+Letters of shapes: N spectra of T tokens of C numbers; K places; R numbers read.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spectok.model._limits import LARGEST_FEATURE, LEAST_HALF
+
+__all__ = ["Reading", "places_of"]
+
+# A place is a wavelength and a length, as one number: ln(wavelength) + 1000 ln(length /
+# wavelength), in units of 1e-9. Patches of several lengths at one wavelength lie far apart so, and
+# a whole number stays what it is in weights of half precision.
+_LENGTHS, _UNIT = 1000.0, 1e9
+_NEAR = 10_000  # 1e-5 in ln(wavelength), 3 km/s: a thirtieth of a patch of GALAH
+_NOWHERE = 2**62  # further than any patch, and a difference to it is still a whole number
+_DROPPED = 0.3  # share of the tokens' numbers that a training step does not see
+
+
+def places_of(wavelength: Tensor, half: Tensor) -> Tensor:
+    """Places of patches by their centres and half lengths, float64 (...): int64 (...)."""
+    wavelength = wavelength.clamp(min=LEAST_HALF)
+    length = (half.clamp(min=LEAST_HALF) / wavelength).log()
+    return ((wavelength.log() + _LENGTHS * length) * _UNIT).round().long()
+
+
+class Reading(nn.Module):
+    """A few numbers from tokens whose patches lie where those of other spectra lie, too.
+
+    At a known place in the rest frame a token's numbers always mean the same lines, so every
+    place has weights of its own, and what is read is the sum over all places: what a smooth
+    function of wavelength, as in the rest of the reader, cannot tell apart. Tokens at other
+    places, as of spectra that were not moved to rest, count nothing here.
+
+    Parameters
+    ----------
+    places : int
+        Places that are known, K; none until training sets them.
+    token_size : int
+        Numbers of a token, C.
+    number : int
+        Numbers that are read, R.
+    size : int
+        Numbers that are made of them, E.
+    """
+
+    place: Tensor
+    mean: Tensor
+    scatter: Tensor
+
+    def __init__(self, places: int, token_size: int, number: int, size: int) -> None:
+        super().__init__()
+        # Ascending.
+        self.register_buffer("place", torch.full((places,), _NOWHERE))
+        # Of the features at each place over many spectra.
+        self.register_buffer("mean", torch.zeros(places, token_size))
+        self.register_buffer("scatter", torch.ones(places, token_size))
+        spread = (places * token_size) ** -0.5
+        self.weight = nn.Parameter(spread * torch.randn(places, token_size, number))
+        self.head = nn.Sequential(
+            nn.Linear(number, 2 * number), nn.GELU(), nn.Linear(2 * number, size)
+        )
+        self.straight = nn.Linear(number, size)
+
+    def which(self, wavelength: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+        """Number of the place of each patch (N, T), and whether it has one."""
+        asked = places_of(wavelength, half)
+        known = self.place.to(asked.device)
+        after = torch.searchsorted(known, asked).clamp(max=len(known) - 1)
+        before = (after - 1).clamp(min=0)
+        nearer = (known[after] - asked).abs() < (known[before] - asked).abs()
+        found = torch.where(nearer, after, before)
+        return found, (known[found] - asked).abs() <= _NEAR
+
+    def forward(self, features: Tensor, wavelength: Tensor, half: Tensor, valid: Tensor) -> Tensor:
+        """What is added to an embedding: zeros for spectra without a token at a known place.
+
+        Parameters
+        ----------
+        features : `torch.Tensor`, shape (N, T, C)
+            Standardised numbers of the tokens.
+        wavelength, half : `torch.Tensor`, float64, shape (N or 1, T)
+        valid : `torch.Tensor` of bool, shape (N, T)
+
+        Returns
+        -------
+        found : `torch.Tensor`, shape (N, E)
+        """
+        where, there = (part.to(valid.device) for part in self.which(wavelength, half))
+        there = there & valid
+        where = where.expand_as(valid)
+        seen = (features - self.mean[where]) / self.scatter[where]
+        seen = seen.clamp(-LARGEST_FEATURE, LARGEST_FEATURE) * there.unsqueeze(-1)
+        # (N, T, C) -> (N, K, C): adding, so that tokens without a place leave alone what is there
+        n, places, size = len(valid), *self.mean.shape
+        grid = seen.new_zeros(n, places, size)
+        grid = grid.scatter_add(1, where.unsqueeze(-1).expand(-1, -1, size), seen)
+        grid = nn.functional.dropout(grid, _DROPPED, self.training)
+        read = grid.flatten(1) @ self.weight.flatten(0, 1)  # (N, K * C) @ (K * C, R)
+        found = self.head(nn.functional.gelu(read)) + self.straight(read)
+        return torch.where(there.any(1, keepdim=True), found, 0.0)
