@@ -8,6 +8,9 @@ of real spectra, beside which ``data2`` lies. Every vector is frozen and read by
 by its nearest neighbours. Beside the embedding stand the same reader with random weights over the
 same tokens, the mean of the tokens (`spectok.pool`) and principal components of the flux.
 
+Stars of GALAH and APOGEE are read twice: as they were observed, and at rest, GALAH's with the true
+velocities (see recipes/small_v2/stars.py).
+
 Mocks to learn from and mocks to test on are made of different templates; real spectra are divided
 by the one split of the package, and vectors are judged on test (and, for exposures, validation)
 objects. Intervals: 95 % of bootstraps over the test objects.
@@ -38,7 +41,8 @@ from spectok import simulate
 from spectok._batch import PatchLayout, SpectrumBatch
 from spectok.model._reader import Reader, token_features
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "measured"))
+sys.path += [str(Path(__file__).parents[1] / "recipes" / one) for one in ("measured", "small_v2")]
+from stars import Survey  # noqa: E402
 
 OPTICAL, STARS = ("sdss", "desi"), ("galah", "apogee")
 BINS = np.geomspace(3850.0, 9150.0, 513)  # of the flux, for principal components
@@ -62,6 +66,9 @@ def untrained(model):
     other = copy.deepcopy(model)
     torch.manual_seed(0)
     other.reader = Reader(model.config)
+    if other.reader.reading is not None:
+        for name, known in model.reader.reading.named_buffers():
+            getattr(other.reader.reading, name).copy_(known)
     return other.eval().requires_grad_(False)
 
 
@@ -93,7 +100,11 @@ class Vectors:
     def of_batch(self, batch):
         """Vectors of padded spectra."""
         with torch.inference_mode():
-            tokens = self.model.encode(batch)
+            return self.of_tokens(self.model.encode(batch))
+
+    def of_tokens(self, tokens):
+        """Vectors of spectra whose tokens are there."""
+        with torch.inference_mode():
             keep = tokens.valid.unsqueeze(-1)
             mean = (tokens.value * keep).sum(1) / keep.sum(1).clamp(min=1)
             found = {"mean of the tokens": mean}
@@ -132,6 +143,18 @@ class Vectors:
         out["flux"] = binned(observed.instrument.wavelength, *arrays)
         return out
 
+    def at_rest(self, observed, name):
+        """Vectors of mocks of GALAH and APOGEE at rest, and all their tokens side by side."""
+        survey, found, start = Survey.of(name, self.model), [], 0
+        z = observed.labels["redshift"]
+        z = z if name == "galah" else torch.zeros_like(z)
+        for tokens in survey.tokens(self.model, observed):
+            rest = survey.at_rest(tokens, z[start : start + len(tokens.value)])
+            start += len(tokens.value)
+            found.append(self.of_tokens(rest))
+            found[-1]["tokens"] = rest.value.flatten(1).numpy()
+        return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+
     def of_real(self, spectra, size=32):
         """Vectors of real spectra, each on its own grid."""
         found = []
@@ -152,7 +175,7 @@ class Vectors:
         return out
 
 
-def mocks(make, templates, part, surveys, n, seed, snr=None):
+def mocks(make, templates, part, surveys, n, seed, snr=None, *, at_rest=False):
     """The same n objects through two instruments, each with a depth of its own."""
     vectors, labels, depth = {}, {}, {}
     for survey in surveys:
@@ -164,11 +187,20 @@ def mocks(make, templates, part, surveys, n, seed, snr=None):
         own = (snr or {}).get(survey)
         observed = simulator.observe(n, seed=seed, snr=own)
         observed = observed[0 if surveys == OPTICAL else surveys.index(survey)]
-        for name, value in make.of_observation(observed).items():
+        found = make.at_rest(observed, survey) if at_rest else make.of_observation(observed)
+        for name, value in found.items():
             vectors.setdefault(name, {})[survey] = value
         depth[survey] = observed.labels["snr"].numpy()
         labels = labels or {k: v.numpy() for k, v in observed.labels.items()}
     return Views(vectors, labels, depth)
+
+
+def add_components_of_tokens(learn, *others):
+    """Principal components of each survey's tokens: surveys share no patch."""
+    of = {s: PCA(COMPONENTS, random_state=0).fit(x) for s, x in learn.vectors["tokens"].items()}
+    for views in (learn, *others):
+        tokens = views.vectors.pop("tokens")
+        views.vectors["PCA of the tokens"] = {s: of[s].transform(x) for s, x in tokens.items()}
 
 
 def add_components(learn, *others):
@@ -331,11 +363,18 @@ def battery(model, templates, *, data=None, light=False):
     found = {"mocks, optical": {name: optical(learn, test, name) for name in learn.vectors}}
     if light:
         return found
-    stars = mocks(make, templates, "train", STARS, 800, 503, {"galah": (10.0, 200.0)})
-    unseen = mocks(make, templates, "test", STARS, 500, 504, {"galah": (10.0, 200.0)})
-    for views in (stars, unseen):
-        views.vectors.pop("flux")  # no pixel in common
-    found["mocks, the same stars"] = {name: across(stars, unseen, name) for name in stars.vectors}
+    for at_rest in (False, True):
+        stars, unseen = (
+            mocks(make, templates, *of, {"galah": (10.0, 200.0)}, at_rest=at_rest)
+            for of in (("train", STARS, 800, 503), ("test", STARS, 500, 504))
+        )
+        if at_rest:
+            add_components_of_tokens(stars, unseen)
+        else:
+            for views in (stars, unseen):
+                views.vectors.pop("flux")  # no pixel in common
+        title = f"mocks, the same stars, {'at rest' if at_rest else 'as observed'}"
+        found[title] = {name: across(stars, unseen, name) for name in stars.vectors}
     if data is not None:
         found["real SDSS"] = real_spectra(make, data)
     return found
@@ -360,16 +399,20 @@ class Watch:
         self.sets = {
             "optical": (OPTICAL, {"desi": (2.0, 60.0)}),
             "stars": (STARS, {"galah": (10.0, 200.0)}),
+            "stars at rest": (STARS, {"galah": (10.0, 200.0)}),
         }
         self.kept = {}
         for name, (surveys, snr) in self.sets.items():
             for seed, (part, number) in enumerate((("train", n), ("test", m))):
                 make = _Keeper(model)
-                views = mocks(make, templates, part, surveys, number, 601 + seed, snr)
+                views = mocks(
+                    make, templates, part, surveys, number, 601 + seed, snr,
+                    at_rest=name == "stars at rest",
+                )  # fmt: skip
                 self.kept[name, part] = views, make.tokens
 
     def __call__(self, model):
-        """Figures by name, for the log."""
+        """Figures by name, for the log: R2 of labels as LABEL_LEARNED-ON_READ-ON."""
         for (name, _), (views, tokens) in self.kept.items():
             surveys = self.sets[name][0]
             with torch.inference_mode():
@@ -387,10 +430,17 @@ class Watch:
         z, true = np.log1p(learn.labels["redshift"]), np.log1p(test.labels["redshift"])
         said = linear(x["sdss"][far], z[far]).predict(y["sdss"][asked_far])
         found["redshift_r2"] = float(r2(true[asked_far], said))
-        for name, (one, other) in (("optical", OPTICAL), ("stars", STARS)):
+        for name, ((one, other), _) in self.sets.items():
             vectors = self.kept[name, "test"][0].vectors["embedding"]
             first = nearest(vectors[one], vectors[other]).argmin(1)
             found[f"own_first_{name}"] = float(np.mean(first == np.arange(len(first))))
+        (learn, _), (test, _) = (self.kept["stars at rest", part] for part in ("train", "test"))
+        x, y = learn.vectors["embedding"], test.vectors["embedding"]
+        for label in STELLAR:
+            known, true = learn.labels[label], test.labels[label]
+            for one, other in (("apogee", "apogee"), ("galah", "galah"), STARS):
+                said = linear(x[one], known).predict(y[other])
+                found[f"{label}_{one}_{other}"] = float(r2(true, said))
         return {key: round(value, 4) for key, value in found.items()}
 
 
@@ -401,10 +451,9 @@ class _Keeper(Vectors):
         super().__init__(model)
         self.tokens = []
 
-    def of_batch(self, batch):
-        with torch.inference_mode():
-            self.tokens.append(self.model.encode(batch))
-        return {"embedding": np.zeros((len(batch.flux), 1))}
+    def of_tokens(self, tokens):
+        self.tokens.append(tokens)
+        return {"embedding": np.zeros((len(tokens.value), 1))}
 
 
 def as_table(found):

@@ -4,7 +4,7 @@
 
 DIR (or SPECTOK_DATA) holds the real spectra, ``data2`` lies beside it; ``templates.safetensors``
 is what recipes/small_v1/pack.py writes. Tokens are those of small-v1, whose tokenizer stays as it
-is. Three files, see `spectok.training.open_views`:
+is (--model: of another). Three files, see `spectok.training.open_views`:
 
 optical.safetensors
     Mock objects of the training templates through SDSS, BOSS, DESI and one of 24 instruments with
@@ -226,12 +226,13 @@ def main():
     parser.add_argument("--objects", type=int, default=22_784)
     parser.add_argument("--stars", type=int, default=12_288)
     parser.add_argument("--only", choices=("optical", "stars", "real"))
+    parser.add_argument("--model", default="small-v1", help="whose tokens")
     options = parser.parse_args()
     if options.data is None or not Path(options.data).is_dir():
         parser.error("no data folder: give --data DIR or set SPECTOK_DATA")
     warnings.simplefilter("ignore", category=UserWarning)
     options.out.mkdir(parents=True, exist_ok=True)
-    model = spectok.load_model("small-v1")
+    model = spectok.load_model(options.model)
     templates = simulate.load_templates(options.templates)
     for name, arrays in (
         ("optical", lambda: optical(model, templates, options.objects)),

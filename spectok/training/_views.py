@@ -235,6 +235,7 @@ def shared_places(packs: Iterable[ViewPack]) -> Tensor:
     Parameters
     ----------
     packs : iterable of ViewPack
+        With ``shared`` views.
 
     Returns
     -------

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from spectok import ModelConfig, SpectralTokenizer
-from spectok.training import ViewPack, fit_reader, open_views
+from spectok.training import ViewPack, fit_reader, open_views, shared_places
 from spectok.training._match import Drawer, match_loss
 
 NUMBER, SIZE = 24, 16
@@ -216,3 +216,89 @@ def test_packs_on_disk(pack, tmp_path):
     save_file(arrays, tmp_path / "lost.pack")
     with pytest.raises(ValueError, match=r"lost.pack is no pack of views, it lacks a.half"):
         open_views(tmp_path / "lost.pack")
+
+
+def with_places(number):
+    torch.manual_seed(1)
+    sizes = dict(embedding_size=12, reader_width=32, reader_places=number, reader_reading=8)
+    return SpectralTokenizer(ModelConfig.of_size("tiny", **sizes))
+
+
+def test_places_are_those_of_the_shared_views(tmp_path):
+    """And features are standardised at each of them, over the tokens that are valid."""
+    views = {"a": view_of(1, 64, 0.3), "b": view_of(2, 64, 0.6), "seen": view_of(3, 64, 0.6)}
+    views["b"] |= {key: 1.5 * views["b"][key] for key in ("wavelength", "half")}
+    views["seen"] |= {key: 1.01 * views["seen"][key] for key in ("wavelength", "half")}
+    pack = ViewPack(views, shared=("a", "b"))
+    model = with_places(2 * NUMBER)
+    before = model.reader.reading.weight.detach().clone()
+    fit_reader(
+        model, {"toy": (1.0, pack)}, tmp_path, steps=2, batch=16, accelerator="cpu",
+        progress=False,
+    )  # fmt: skip
+    reading = model.reader.reading
+    assert torch.equal(reading.place, shared_places([pack]))
+    assert not torch.equal(reading.weight, before)
+    for name, known in (("a", True), ("b", True), ("seen", False)):
+        view = views[name]
+        where, there = reading.which(view["wavelength"][0], view["half"][0])
+        assert bool(there.all()) is known and bool(there.any()) is known
+        if not known:
+            continue
+        seen = model.reader.features(view["value"], view["valid"])[..., :SIZE].double().numpy()
+        mask = np.broadcast_to(~view["valid"].numpy()[..., None], seen.shape)
+        some = np.ma.masked_array(seen, mask)
+        assert np.allclose(reading.mean[where], some.mean(0), atol=1e-5)
+        assert np.allclose(reading.scatter[where], np.maximum(some.std(0), 0.05), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_matching_of_moved_lines_needs_places(tmp_path):
+    """Objects differ at single places only, each view with signs and an order of its own there."""
+    rng = np.random.default_rng(4)
+    kept, views = rng.normal(size=(256, NUMBER, 1)), {}
+    for name in ("a", "b"):
+        order, sign = rng.permutation(NUMBER), rng.choice([-1.0, 1.0], NUMBER)
+        view = view_of(1, 256, 0.0)
+        value = np.zeros((256, NUMBER, SIZE))
+        value[..., 0] = (kept[..., 0] * sign)[:, order]
+        view["value"] = torch.from_numpy(value).float()
+        view["valid"][:] = True
+        view |= {k: (1.0 if name == "a" else 2.0) * view[k] for k in ("wavelength", "half")}
+        views[name] = view
+    right = {}
+    for shared in ((), ("a", "b")):
+        pack = ViewPack(views, shared=shared)
+        folder = tmp_path / f"{len(shared)}"
+        fit_reader(
+            with_places(len(shared) * NUMBER), {"toy": (1.0, pack)}, folder, steps=150, batch=64,
+            warmup=5, accelerator="cpu", checkpoint_every=50, progress=False,
+        )  # fmt: skip
+        (*_, row) = csv.DictReader((folder / "log.csv").read_text().splitlines())
+        right[len(shared)] = float(row["right"])
+    # By chance one in 127 is.
+    assert right[0] < 0.03 and right[2] > 0.06
+
+
+def test_views_that_are_not_shared_are_refused(tmp_path):
+    views = {"a": view_of(1, 8, 0.3), "b": view_of(2, 8, 0.6)}
+    with pytest.raises(ValueError, match="view 'c' is to be on shared patches, but is not there"):
+        ViewPack(views, shared=("a", "c"))
+    many = views["b"] | {"wavelength": views["b"]["wavelength"].expand(8, -1)}
+    with pytest.raises(
+        ValueError, match="'b' is to be on shared patches, but has a grid for each"
+    ):
+        ViewPack({"a": views["a"], "b": many}, shared=("b",))
+    pack = ViewPack(views, shared=("a",))
+    with pytest.raises(ValueError, match="reader_places=5, and .* have 24 places"):
+        fit_reader(with_places(5), {"toy": (1.0, pack)}, tmp_path, steps=1)
+
+
+def test_which_views_are_shared_is_stored(tmp_path):
+    views = {"a": view_of(1, 8, 0.3), "b": view_of(2, 8, 0.6)}
+    arrays = {f"{name}.{k}": v.clone() for name, view in views.items() for k, v in view.items()}
+    save_file(arrays, tmp_path / "plain")
+    assert open_views(tmp_path / "plain").shared == ()
+    save_file(arrays, tmp_path / "shared", metadata={"shared": "a,b"})
+    assert open_views(tmp_path / "shared").shared == ("a", "b")
+    assert len(shared_places([open_views(tmp_path / "shared")])) == NUMBER
