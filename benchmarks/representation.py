@@ -1,7 +1,7 @@
 """What one vector per spectrum knows, and what it should not: the battery of representations.
 
     python benchmarks/representation.py --templates templates.safetensors [--data DIR] \
-        [--model NAME] [--light] [--json FILE] [--rst FILE]
+        [--model NAME] [--light] [--parts optical,stars,real] [--json FILE] [--rst FILE]
 
 ``templates.safetensors`` is what recipes/small_v1/pack.py writes; DIR (or SPECTOK_DATA) the folder
 of real spectra, beside which ``data2`` lies. Every vector is frozen and read by a linear model or
@@ -49,6 +49,7 @@ BINS = np.geomspace(3850.0, 9150.0, 513)  # of the flux, for principal component
 COMPONENTS = 64
 GALLERY = 1000  # objects among which one is to be found
 STELLAR = ("teff", "logg", "feh")
+PARTS = ("optical", "stars", "real")
 ROUNDS = 1000
 
 
@@ -352,18 +353,20 @@ def real_spectra(make, data):
     return found
 
 
-def battery(model, templates, *, data=None, light=False):
+def battery(model, templates, *, data=None, light=False, parts=PARTS):
     """All figures by representation; mocks and real ones apart."""
     n, m = (800, 500) if light else (3000, 1500)
     make = Vectors(model)
     snr = {"desi": (2.0, 60.0)}
-    learn = mocks(make, templates, "train", OPTICAL, n, 501, snr)
-    test = mocks(make, templates, "test", OPTICAL, m, 502, snr)
-    add_components(learn, test)
-    found = {"mocks, optical": {name: optical(learn, test, name) for name in learn.vectors}}
+    found = {}
+    if "optical" in parts:
+        learn = mocks(make, templates, "train", OPTICAL, n, 501, snr)
+        test = mocks(make, templates, "test", OPTICAL, m, 502, snr)
+        add_components(learn, test)
+        found["mocks, optical"] = {name: optical(learn, test, name) for name in learn.vectors}
     if light:
         return found
-    for at_rest in (False, True):
+    for at_rest in (False, True) if "stars" in parts else ():
         stars, unseen = (
             mocks(make, templates, *of, {"galah": (10.0, 200.0)}, at_rest=at_rest)
             for of in (("train", STARS, 800, 503), ("test", STARS, 500, 504))
@@ -375,7 +378,7 @@ def battery(model, templates, *, data=None, light=False):
                 views.vectors.pop("flux")  # no pixel in common
         title = f"mocks, the same stars, {'at rest' if at_rest else 'as observed'}"
         found[title] = {name: across(stars, unseen, name) for name in stars.vectors}
-    if data is not None:
+    if data is not None and "real" in parts:
         found["real SDSS"] = real_spectra(make, data)
     return found
 
@@ -478,6 +481,7 @@ def main():
     parser.add_argument("--templates", required=True)
     parser.add_argument("--data", type=Path, default=os.environ.get("SPECTOK_DATA"))
     parser.add_argument("--light", action="store_true")
+    parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--rst", type=Path)
     options = parser.parse_args()
@@ -485,7 +489,8 @@ def main():
     model = spectok.load_model(options.model)
     templates = simulate.load_templates(options.templates)
     data = None if options.data is None else Path(options.data)
-    found = battery(model, templates, data=data, light=options.light)
+    parts = options.parts.split(",")
+    found = battery(model, templates, data=data, light=options.light, parts=parts)
     name, sha256 = model.origin.name, model.origin.sha256
     text = as_table(found)
     print(text)

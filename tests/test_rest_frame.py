@@ -311,6 +311,12 @@ def test_other_patches_are_refused(tokens):
         with pytest.raises(ValueError, match=r"bring (all spectra|both) to rest"):
             refused()
     assert len(spectok.probes.neighbours(rest, other, n=1)) == 3
+    # Embeddings have no patches: at rest is at rest.
+    vectors = [spectok.embed(table) for table in (rest, other)]
+    assert [table.meta["FRAME"] for table in vectors] == ["rest", "rest"]
+    probe = spectok.probes.linear_probe("regression").fit(vectors[0], [1.0, 2.0, 3.0])
+    assert probe.predict(vectors[1]).shape == (3,)
+    assert len(spectok.group(rest, vectors[0])) == 3
 
 
 def test_the_column_is_ours():

@@ -34,5 +34,9 @@ def to_embedding_table(
             table[name] = column
     meta = meta_of(tokens)
     table.meta.update({key: meta[key] for key in _META if key in meta})
+    if "FRAME" in meta:
+        # At rest; but an embedding has no patches, so it has no step either: those of several
+        # instruments are compared.
+        table.meta["FRAME"] = str(meta["FRAME"]).partition(",")[0]
     table.meta.update(refused_of(tokens))
     return legible(table)
