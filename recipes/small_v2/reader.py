@@ -37,7 +37,7 @@ def with_reader(model, packs):
     """The same tokenizer with a new reader, which knows the places of the packs."""
     torch.manual_seed(1)
     config = dataclasses.replace(
-        model.config, embedding_size=SIZE, reader_places=len(shared_places(packs))
+        model.config, embedding_size=SIZE, reader_places=len(shared_places(packs)[0])
     )
     new = spectok.SpectralTokenizer(config)
     known = {k: v for k, v in model.state_dict().items() if not k.startswith("reader.")}

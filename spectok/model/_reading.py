@@ -12,20 +12,36 @@ from spectok.model._limits import LARGEST_FEATURE, LEAST_HALF
 
 __all__ = ["Reading", "places_of"]
 
-# A place is a wavelength and a length, as one number: ln(wavelength) + 1000 ln(length /
-# wavelength), in units of 1e-9. Patches of several lengths at one wavelength lie far apart so, and
-# a whole number stays what it is in weights of half precision.
-_LENGTHS, _UNIT = 1000.0, 1e9
+# Whole numbers stay what they are in weights of half precision: a place is ln(wavelength), and a
+# length ln(length / wavelength), in units of 1e-9. Places of the n-th length are n * 1e11 further.
+_UNIT, _APART = 1e9, 10**11
 _NEAR = 10_000  # 1e-5 in ln(wavelength), 3 km/s: a thirtieth of a patch of GALAH
+_ALIKE = 1_000_000  # 1e-3 in ln(length): what wavelengths in float32 leave of it
 _NOWHERE = 2**62  # further than any patch, and a difference to it is still a whole number
 _DROPPED = 0.3  # share of the tokens' numbers that a training step does not see
 
 
-def places_of(wavelength: Tensor, half: Tensor) -> Tensor:
-    """Places of patches by their centres and half lengths, float64 (...): int64 (...)."""
-    wavelength = wavelength.clamp(min=LEAST_HALF)
-    length = (half.clamp(min=LEAST_HALF) / wavelength).log()
-    return ((wavelength.log() + _LENGTHS * length) * _UNIT).round().long()
+def places_of(wavelength: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+    """Places and lengths, int64 (K,), of patches by centres and half lengths, float64 (T,).
+
+    Every patch once, ascending; patches of one length, to a thousandth, lie together.
+    """
+    place, length = _place(wavelength), _length(wavelength, half)
+    length, order = length.sort(stable=True)
+    number = (length.diff(prepend=length[:1]) > _ALIKE).cumsum(0)
+    place, order_of_places = (place[order] + _APART * number).sort(stable=True)
+    length = length[order_of_places]
+    new = place.diff(prepend=place[:1] - _APART) > _NEAR
+    return place[new], length[new]
+
+
+def _place(wavelength: Tensor) -> Tensor:
+    return (wavelength.clamp(min=LEAST_HALF).log() * _UNIT).round().long()
+
+
+def _length(wavelength: Tensor, half: Tensor) -> Tensor:
+    share = half.clamp(min=LEAST_HALF) / wavelength.clamp(min=LEAST_HALF)
+    return (share.log() * _UNIT).round().long()
 
 
 class Reading(nn.Module):
@@ -49,13 +65,15 @@ class Reading(nn.Module):
     """
 
     place: Tensor
+    length: Tensor
     mean: Tensor
     scatter: Tensor
 
     def __init__(self, places: int, token_size: int, number: int, size: int) -> None:
         super().__init__()
-        # Ascending.
+        # As of places_of.
         self.register_buffer("place", torch.full((places,), _NOWHERE))
+        self.register_buffer("length", torch.full((places,), _NOWHERE))
         # Of the features at each place over many spectra.
         self.register_buffer("mean", torch.zeros(places, token_size))
         self.register_buffer("scatter", torch.ones(places, token_size))
@@ -68,13 +86,17 @@ class Reading(nn.Module):
 
     def which(self, wavelength: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
         """Number of the place of each patch (N, T), and whether it has one."""
-        asked = places_of(wavelength, half)
-        known = self.place.to(asked.device)
-        after = torch.searchsorted(known, asked).clamp(max=len(known) - 1)
+        place, length = (part.to(wavelength.device) for part in (self.place, self.length))
+        # The first patch of each length stands for all.
+        first = torch.cat([place.new_ones(1, dtype=torch.bool), place.diff() > _APART // 2])
+        away = (_length(wavelength, half).unsqueeze(-1) - length[first]).abs()
+        away, number = away.min(-1)
+        asked = _place(wavelength) + _APART * number
+        after = torch.searchsorted(place, asked).clamp(max=len(place) - 1)
         before = (after - 1).clamp(min=0)
-        nearer = (known[after] - asked).abs() < (known[before] - asked).abs()
+        nearer = (place[after] - asked).abs() < (place[before] - asked).abs()
         found = torch.where(nearer, after, before)
-        return found, (known[found] - asked).abs() <= _NEAR
+        return found, ((place[found] - asked).abs() <= _NEAR) & (away <= _ALIKE)
 
     def forward(self, features: Tensor, wavelength: Tensor, half: Tensor, valid: Tensor) -> Tensor:
         """What is added to an embedding: zeros for spectra without a token at a known place.

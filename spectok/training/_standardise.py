@@ -32,13 +32,14 @@ def standardise(reader: Reader, packs: list[ViewPack]) -> None:
 
 def _set_places(reader: Reader, reading: Reading, packs: list[ViewPack]) -> None:
     """Set the places of a reader, and the mean and scatter of the features at each of them."""
-    place = shared_places(packs)
+    place, length = shared_places(packs)
     if len(place) != len(reading.place):
         raise ValueError(
             f"this model has reader_places={len(reading.place)}, and the shared views of the "
             f"packs have {len(place)} places: make it with reader_places={len(place)}"
         )
     reading.place.copy_(place)
+    reading.length.copy_(length)
     total, square = torch.zeros(2, *reading.mean.shape)
     number = torch.zeros(len(place), 1)
     for pack in packs:

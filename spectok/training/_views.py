@@ -229,8 +229,8 @@ def open_views(path: str | PathLike[str]) -> ViewPack:
     return ViewPack(views, truth, tuple(shared.split(",")) if shared else ())
 
 
-def shared_places(packs: Iterable[ViewPack]) -> Tensor:
-    """Places of all shared views, ascending: int64, shape (K,), the ``reader_places`` of a model.
+def shared_places(packs: Iterable[ViewPack]) -> tuple[Tensor, Tensor]:
+    """Places of all shared views; their number is the ``reader_places`` of a model.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def shared_places(packs: Iterable[ViewPack]) -> Tensor:
 
     Returns
     -------
-    place : `torch.Tensor`
+    place, length : `torch.Tensor` of int64, shape (K,)
         See `spectok.model._reading.places_of`.
 
     Examples
@@ -249,12 +249,13 @@ def shared_places(packs: Iterable[ViewPack]) -> Tensor:
     >>> place = 4000.0 + 30.0 * torch.arange(10, dtype=torch.float64)[None]
     >>> view = {"value": torch.zeros(5, 10, 16), "wavelength": place, "half": 0 * place + 15.0,
     ...         "valid": torch.ones(5, 10, dtype=torch.bool)}
-    >>> len(shared_places([ViewPack({"a": view, "b": view}, shared=("a", "b"))]))
+    >>> place, length = shared_places([ViewPack({"a": view, "b": view}, shared=("a", "b"))])
+    >>> len(place)
     10
     """
-    found = [
-        places_of(pack.views[name]["wavelength"][0], pack.views[name]["half"][0])
-        for pack in packs
-        for name in pack.shared
-    ]
-    return torch.cat([torch.empty(0, dtype=torch.int64), *found]).unique()
+    views = [pack.views[name] for pack in packs for name in pack.shared]
+    none = torch.empty(0, dtype=torch.float64)
+    wavelength, half = (
+        torch.cat([none, *(view[key][0] for view in views)]) for key in ("wavelength", "half")
+    )
+    return places_of(wavelength, half)
