@@ -11,7 +11,8 @@ same tokens, the mean of the tokens (`spectok.pool`) and principal components of
 Stars of GALAH and APOGEE are read twice: as they were observed, and at rest, GALAH's with the true
 velocities (see recipes/small_v2/stars.py).
 
-Mocks to learn from and mocks to test on are made of different templates; real spectra are divided
+Mocks to learn from and mocks to test on are made of different templates (of stars of GALAH and
+APOGEE, of other labels: the emulator is one); real spectra are divided
 by the one split of the package, and vectors are judged on test (and, for exposures, validation)
 objects. Intervals: 95 % of bootstraps over the test objects.
 """
@@ -39,7 +40,7 @@ from sklearn.preprocessing import StandardScaler
 import spectok
 from spectok import simulate
 from spectok._batch import PatchLayout, SpectrumBatch
-from spectok.model._reader import Reader, token_features
+from spectok.model._reader import Reader
 
 sys.path += [str(Path(__file__).parents[1] / "recipes" / one) for one in ("measured", "small_v2")]
 from stars import Survey  # noqa: E402
@@ -63,13 +64,11 @@ class Views:
 
 
 def untrained(model):
-    """The same tokenizer with a new reader, standardised later."""
+    """The same tokenizer with a new reader, which knows what is usual and which places there are."""
     other = copy.deepcopy(model)
     torch.manual_seed(0)
     other.reader = Reader(model.config)
-    if other.reader.reading is not None:
-        for name, known in model.reader.reading.named_buffers():
-            getattr(other.reader.reading, name).copy_(known)
+    other.reader.load_state_dict(dict(model.reader.named_buffers()), strict=False)
     return other.eval().requires_grad_(False)
 
 
@@ -110,12 +109,6 @@ class Vectors:
             mean = (tokens.value * keep).sum(1) / keep.sum(1).clamp(min=1)
             found = {"mean of the tokens": mean}
             if self.twin is not None:
-                if not hasattr(self, "standardised"):
-                    size = self.model.config.context_size
-                    seen = token_features(tokens.value, size)[tokens.valid]
-                    self.twin.reader.mean.copy_(seen.mean(0))
-                    self.twin.reader.scatter.copy_(seen.std(0).clamp(min=1e-3))
-                    self.standardised = True
                 found["embedding"] = self.model.embed(tokens)
                 found["reader with random weights"] = self.twin.embed(tokens)
         return {name: value.numpy().astype(float) for name, value in found.items()}
@@ -388,6 +381,7 @@ class Watch:
 
     Tokens do not change while a reader learns, so they are made once: of mocks whose templates no
     training has seen, through SDSS and DESI, and of the same stars through GALAH and APOGEE.
+    The templates are those of the tests: whoever chooses by these figures says so.
 
     Parameters
     ----------

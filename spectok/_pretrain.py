@@ -162,6 +162,11 @@ def pretrain(
         )
 
     watched = recipe.get("validation", {})
+    if watched.get("seed") == data["seed"]:
+        raise ValueError(
+            f"{path}: [validation] and [data] have the same seed {data['seed']}, so a run would "
+            "be watched on what it learns from: leave the first one out, or give another"
+        )
     validation = Validation(
         # Another seed than the training's, so other mock observations. A run that goes on
         # elsewhere with new batches names the first one's, so that its errors are comparable.

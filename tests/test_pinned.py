@@ -113,7 +113,10 @@ def test_tokens_and_spectra_stay(name, reference):
         seen = np.isfinite(expected)
         np.testing.assert_array_equal(np.isfinite(value), seen, err_msg=key)
         rms = np.sqrt((expected[seen] ** 2).mean())
-        assert np.abs(value[seen] - expected[seen]).max() <= 1e-5 * rms, key
+        # Errors are exponentials: far from the next token those of one processor differ by up to
+        # 4e-5 between its instruction sets (ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA).
+        limit = 1e-4 if key.endswith("sigma") else 1e-5
+        assert np.abs(value[seen] - expected[seen]).max() <= limit * rms, key
 
 
 def test_numbers_that_a_reader_can_see():

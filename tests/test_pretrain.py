@@ -94,6 +94,12 @@ def test_a_run_is_watched_on_mocks(recipe, monkeypatch):
     assert watched[1] == watched[0]
 
 
+def test_a_run_is_not_watched_on_what_it_learns_from(recipe):
+    recipe.write_text(f"{RECIPE}seed = 1\n")
+    with pytest.raises(ValueError, match="have the same seed 1"):
+        pretrain(recipe, progress=False)
+
+
 @pytest.mark.slow
 def test_weights_are_a_start(recipe):
     folder = pretrain(recipe, progress=False)

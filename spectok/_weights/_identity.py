@@ -42,12 +42,15 @@ def state_of(model: nn.Module) -> tuple[Any, ...]:
     # Buffers are in the file, too: what the reader subtracts from tokens and divides them by.
     tensors = [*model.parameters(), *model.buffers()]
     # Writing through ``.data`` leaves no trace but the values: a thousandth of them is looked at.
-    # Whole numbers are no weights, and so large that a sum would forget all others.
-    weights = (p.detach() for p in tensors if p.is_floating_point())
-    checksum = sum(float(p.flatten()[::1009].sum()) for p in weights)
+    # Whole numbers apart: they may be so large that a sum would forget all others.
+    some = [p.detach().flatten()[::1009] for p in tensors]
+    checksum = sum(float(p.sum()) for p in some if p.is_floating_point())
+    whole = sum(int(p.sum()) for p in some if not p.is_floating_point())
     # A tensor that was made in inference mode counts no versions.
-    return checksum, *(
-        (-1 if p.is_inference() else p._version, p.data_ptr(), p.dtype) for p in tensors
+    return (
+        checksum,
+        whole,
+        *((-1 if p.is_inference() else p._version, p.data_ptr(), p.dtype) for p in tensors),
     )
 
 

@@ -18,17 +18,27 @@ _UNIT, _APART = 1e9, 10**11
 _NEAR = 10_000  # 1e-5 in ln(wavelength), 3 km/s: a thirtieth of a patch of GALAH
 _ALIKE = 1_000_000  # 1e-3 in ln(length): what wavelengths in float32 leave of it
 _NOWHERE = 2**62  # further than any patch, and a difference to it is still a whole number
-_DROPPED = 0.3  # share of the tokens' numbers that a training step does not see
 
 
 def places_of(wavelength: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
     """Places and lengths, int64 (K,), of patches by centres and half lengths, float64 (T,).
 
-    Every patch once, ascending; patches of one length, to a thousandth, lie together.
+    Half lengths as in a `~spectok._batch.TokenBatch`. Every patch once, ascending; patches of one
+    length, to a thousandth, lie together.
+
+    Raises
+    ------
+    ValueError
+        For patches whose lengths change from one to the next, as on a linear grid.
     """
     place, length = _place(wavelength), _length(wavelength, half)
     length, order = length.sort(stable=True)
     number = (length.diff(prepend=length[:1]) > _ALIKE).cumsum(0)
+    if bool((length - length[torch.searchsorted(number, number)] > _ALIKE).any()):
+        raise ValueError(
+            "shared patches must have one length for each instrument on a logarithmic scale, and "
+            "these change from one to the next: cut them with spectok.to_rest_frame"
+        )
     place, order_of_places = (place[order] + _APART * number).sort(stable=True)
     length = length[order_of_places]
     new = place.diff(prepend=place[:1] - _APART) > _NEAR
@@ -62,6 +72,11 @@ class Reading(nn.Module):
         Numbers that are read, R.
     size : int
         Numbers that are made of them, E.
+
+    Attributes
+    ----------
+    dropped : float
+        Share of the tokens' numbers that is not read: 0 but in the steps of a training.
     """
 
     place: Tensor
@@ -71,6 +86,7 @@ class Reading(nn.Module):
 
     def __init__(self, places: int, token_size: int, number: int, size: int) -> None:
         super().__init__()
+        self.dropped = 0.0
         # As of places_of.
         self.register_buffer("place", torch.full((places,), _NOWHERE))
         self.register_buffer("length", torch.full((places,), _NOWHERE))
@@ -121,7 +137,7 @@ class Reading(nn.Module):
         n, places, size = len(valid), *self.mean.shape
         grid = seen.new_zeros(n, places, size)
         grid = grid.scatter_add(1, where.unsqueeze(-1).expand(-1, -1, size), seen)
-        grid = nn.functional.dropout(grid, _DROPPED, self.training)
+        grid = nn.functional.dropout(grid, self.dropped)
         read = grid.flatten(1) @ self.weight.flatten(0, 1)  # (N, K * C) @ (K * C, R)
         found = self.head(nn.functional.gelu(read)) + self.straight(read)
         return torch.where(there.any(1, keepdim=True), found, 0.0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ _SHARPEST = 60.0  # of 1 / temperature
 _DRAWN = 512  # width of the network that draws a spectrum from its embedding
 _SMOOTH = 41  # points of the grid: what is slower is continuum
 _LEAST_SIZE = 1e-3  # of what is usual in a pack
+_DROPPED = 0.3  # share of the numbers at places that a step does not see
 
 
 def match_loss(first: Tensor, second: Tensor, sharpness: Tensor) -> tuple[Tensor, Tensor]:
@@ -242,8 +244,8 @@ def fit_reader(
     ------
     ValueError
         For a model without a reader, no pack, or shares that are not positive; for a model with
-        another number of places than `shared_places` of the packs; where the checkpoint in
-        ``folder`` is damaged, or of another model or other packs.
+        places, but another number of them than `shared_places` of the packs; where the
+        checkpoint in ``folder`` is damaged, or of another model or other packs.
     FloatingPointError
         Where the loss is no longer finite; the last checkpoint is kept.
 
@@ -314,7 +316,8 @@ def fit_reader(
         pair, truth = pack.draw(rng, batch, model.config.reader_group)
         pair = [{key: array.to(device) for key, array in view.items()} for view in pair]
         truth = None if truth is None else truth.to(device)
-        parts = matching(Opaque((pair, truth)), name, drawing)
+        with _dropping(model.reader, device, int(rng.integers(2**62))):
+            parts = matching(Opaque((pair, truth)), name, drawing)
         fabric.backward(parts["loss"])
         logged.append({key: float(value.detach()) for key, value in parts.items()})
         logged[-1][f"right {name}"] = logged[-1]["right"]
@@ -343,6 +346,22 @@ def fit_reader(
     bar.close()
     model.reader.load_state_dict(average.module.state_dict())
     return model.eval().requires_grad_(False)
+
+
+@contextlib.contextmanager
+def _dropping(reader: Reader, device: torch.device, seed: int) -> Iterator[None]:
+    """Around a step: numbers at places are dropped, as the seed says and nobody else's chance."""
+    reading = reader.reading
+    if reading is None:
+        yield
+        return
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        reading.dropped = _DROPPED
+        try:
+            yield
+        finally:
+            reading.dropped = 0.0
 
 
 def _validated(

@@ -41,10 +41,13 @@ class ViewPack:
         known.
     shared : tuple of str
         Views at rest, on patches that begin at the same wavelengths for all objects
-        (`spectok.to_rest_frame`): a reader with places learns weights of each patch's own.
+        (`spectok.to_rest_frame`): a reader with places learns weights of each patch's own, a
+        reader without sees views like all others.
 
     Raises
     ------
+    TypeError
+        For ``shared`` that is a string.
     ValueError
         For views of different numbers of objects, for a single view, and for shared views that
         are not there or whose objects have patches of their own.
@@ -72,6 +75,8 @@ class ViewPack:
             sizes["truth"] = len(self.truth)
         if len(set(sizes.values())) > 1:
             raise ValueError(f"views must be of the same objects, but have {sizes} of them")
+        if isinstance(self.shared, str):
+            raise TypeError(f"shared must be a tuple of names, not {self.shared!r}")
         for name in self.shared:
             if name not in self.views or len(self.views[name]["wavelength"]) > 1:
                 there = "has a grid for each object" if name in self.views else "is not there"
@@ -226,7 +231,9 @@ def open_views(path: str | PathLike[str]) -> ViewPack:
         }
         truth = file.get_tensor("truth") if "truth" in file.keys() else None  # noqa: SIM118
         shared = (file.metadata() or {}).get("shared", "")
-    return ViewPack(views, truth, tuple(shared.split(",")) if shared else ())
+    return ViewPack(
+        views, truth, tuple(name.strip() for name in shared.split(",") if name.strip())
+    )
 
 
 def shared_places(packs: Iterable[ViewPack]) -> tuple[Tensor, Tensor]:

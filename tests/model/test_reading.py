@@ -5,10 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
+from astropy.utils.exceptions import AstropyUserWarning
 
 import spectok
 from spectok import ModelConfig, SpectralTokenizer
 from spectok._batch import TokenBatch
+from spectok._tokens import sequences, to_token_batch
 from spectok._weights import model_identity
 from spectok.model._reading import Reading, places_of
 
@@ -105,6 +107,12 @@ def test_patches_that_come_twice_are_one_place():
     assert torch.equal(place, places_of(centre, half)[0])
 
 
+def test_patches_that_change_their_length_are_refused():
+    centre = 5000.0 + 1.9 * torch.arange(200, dtype=torch.float64)
+    with pytest.raises(ValueError, match="one length for each instrument on a logarithmic scale"):
+        places_of(centre, torch.full_like(centre, 0.95))
+
+
 def test_places_of_several_lengths_lie_side_by_side():
     """Two instruments at the same wavelengths: each finds its own."""
     both = [patches(31_000, PLACES), patches(15_500, PLACES, 2 * STEP)]
@@ -167,7 +175,16 @@ def test_embeddings_of_tokens_at_rest_are_read_with_them():
             know(model.reader.reading, centre, 31 / 32 * half)
         tokens = spectok.encode_arrays(wavelength, flux, ivar=np.full((2, 1600), 1e4), model=model)
         rest = spectok.to_rest_frame(tokens, 1e-4, step=STEP)
-        found[known] = [spectok.embed(some, model=model)["embedding"] for some in (tokens, rest)]
+        if known:
+            batch = to_token_batch(sequences(rest))
+            there = model.reader.reading.which(batch.wavelength, batch.half)[1]
+            assert there.sum(1).tolist() == [40, 40]
+            both = [spectok.embed(some, model=model)["embedding"] for some in (tokens, rest)]
+        else:
+            # And of a step that nobody knows it is said.
+            with pytest.warns(AstropyUserWarning, match="2 of 2 spectra at rest have no token at"):
+                both = [spectok.embed(some, model=model)["embedding"] for some in (tokens, rest)]
+        found[known] = both
     seen, rest = zip(found[True], found[False], strict=True)
     assert np.array_equal(*seen) and not np.allclose(*rest)
 

@@ -138,10 +138,20 @@ def test_only_the_reader_changes(pack, tmp_path):
 
 
 @pytest.mark.slow
-def test_resumed_is_uninterrupted(pack, tmp_path):
+@pytest.mark.parametrize("places", [0, NUMBER])
+def test_resumed_is_uninterrupted(pack, tmp_path, places):
+    """With places, where numbers are dropped by chance, too: whatever else draws chance beside."""
     options = dict(batch=16, accelerator="cpu", progress=False, checkpoint_every=2, warmup=2)
-    packs = {"toy": (1.0, pack)}
-    whole = fit_reader(new_model(), packs, tmp_path / "whole", steps=6, **options)
+    packs = {"toy": (1.0, ViewPack(pack.views, pack.truth, ("a",)))}
+
+    def new_model():
+        return with_places(places)
+
+    def draw(model):
+        torch.rand(3)
+        return {}
+
+    whole = fit_reader(new_model(), packs, tmp_path / "whole", steps=6, validate=draw, **options)
 
     class Cut(Exception):
         pass
@@ -173,16 +183,26 @@ def test_a_checkpoint_of_other_packs_is_refused(pack, tmp_path):
 
 def test_validation_sees_the_averaged_reader(pack, tmp_path):
     seen = []
+    shared = ViewPack(pack.views, pack.truth, ("a",))
+    view = pack.views["a"]
+
+    def embeddings(reader):
+        features = reader.features(view["value"], view["valid"])
+        with torch.inference_mode():
+            return reader(features, view["wavelength"], view["half"], view["valid"])
 
     def validate(model):
-        seen.append(float(model.reader.queries.detach().sum()))
+        seen.append(embeddings(model.reader))
         return {"figure": 1.5}
 
     model = fit_reader(
-        new_model(), {"toy": (1.0, pack)}, tmp_path, steps=2, batch=16, accelerator="cpu",
-        validate=validate, progress=False,
+        with_places(NUMBER), {"toy": (1.0, shared)}, tmp_path, steps=2, batch=16,
+        accelerator="cpu", validate=validate, progress=False,
     )  # fmt: skip
-    assert seen == [float(model.reader.queries.sum())]
+    # Nothing of it is dropped, then or later.
+    (found,) = seen
+    assert torch.allclose(found, embeddings(model.reader), atol=1e-6)
+    assert torch.equal(embeddings(model.reader), embeddings(model.reader.train()))
     assert "figure" in (tmp_path / "log.csv").read_text().splitlines()[0]
 
 
@@ -291,6 +311,8 @@ def test_views_that_are_not_shared_are_refused(tmp_path):
         ValueError, match="'b' is to be on shared patches, but has a grid for each"
     ):
         ViewPack({"a": views["a"], "b": many}, shared=("b",))
+    with pytest.raises(TypeError, match="shared must be a tuple of names, not 'ab'"):
+        ViewPack(views, shared="ab")
     pack = ViewPack(views, shared=("a",))
     with pytest.raises(ValueError, match="reader_places=5, and .* have 24 places"):
         fit_reader(with_places(5), {"toy": (1.0, pack)}, tmp_path, steps=1)
@@ -301,6 +323,6 @@ def test_which_views_are_shared_is_stored(tmp_path):
     arrays = {f"{name}.{k}": v.clone() for name, view in views.items() for k, v in view.items()}
     save_file(arrays, tmp_path / "plain")
     assert open_views(tmp_path / "plain").shared == ()
-    save_file(arrays, tmp_path / "shared", metadata={"shared": "a,b"})
+    save_file(arrays, tmp_path / "shared", metadata={"shared": "a, b"})
     assert open_views(tmp_path / "shared").shared == ("a", "b")
     assert len(shared_places([open_views(tmp_path / "shared")])[0]) == NUMBER
