@@ -64,7 +64,7 @@ class Views:
 
 
 def untrained(model):
-    """The same tokenizer with a new reader, which knows what is usual and which places there are."""
+    """The same tokenizer with a new reader that knows what is usual, and the same places."""
     other = copy.deepcopy(model)
     torch.manual_seed(0)
     other.reader = Reader(model.config)
