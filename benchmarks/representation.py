@@ -116,35 +116,20 @@ class Vectors:
     def of_observation(self, observed, size=64):
         """Vectors of mocks on one grid."""
         layout = PatchLayout.of(observed.instrument.wavelength, self.model.config.patch_size)
-        index, present = torch.from_numpy(layout.index), torch.from_numpy(layout.present)
-        grid = torch.from_numpy(layout.wavelength)
+        arrays = [getattr(observed, name).numpy() for name in ("flux", "sigma", "valid")]
         found = []
         for start in range(0, len(observed.flux), size):
-            some = observed[start : start + size]
-            good = some.valid[:, index] & present
-            found.append(
-                self.of_batch(
-                    SpectrumBatch(
-                        torch.where(good, some.flux[:, index], 0.0),
-                        torch.where(good, some.sigma[:, index], 1.0),
-                        grid.expand(len(good), -1),
-                        good,
-                    )
-                )
-            )
+            parts = [array[start : start + size] for array in arrays]
+            batch = SpectrumBatch.from_layouts([layout] * len(parts[0]), *parts)
+            found.append(self.of_batch(batch))
         out = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-        arrays = (getattr(observed, name).numpy() for name in ("flux", "sigma", "valid"))
         out["flux"] = binned(observed.instrument.wavelength, *arrays)
         return out
 
     def at_rest(self, observed, name):
         """Vectors of mocks of GALAH and APOGEE at rest, and all their tokens side by side."""
-        survey, found, start = Survey.of(name, self.model), [], 0
-        z = observed.labels["redshift"]
-        z = z if name == "galah" else torch.zeros_like(z)
-        for tokens in survey.tokens(self.model, observed):
-            rest = survey.at_rest(tokens, z[start : start + len(tokens.value)])
-            start += len(tokens.value)
+        found = []
+        for rest in Survey.of(name, self.model).at_rest(observed):
             found.append(self.of_tokens(rest))
             found[-1]["tokens"] = rest.value.flatten(1).numpy()
         return {name: np.concatenate([one[name] for one in found]) for name in found[0]}

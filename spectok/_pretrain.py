@@ -18,6 +18,7 @@ __all__ = ["pretrain", "read_recipe", "sources_of"]
 _DATA = ("templates", "packs", "tokens", "draw_batches", "seed", "seen_weight", "hidden_share",
          "hidden")  # fmt: skip
 _MOCK = ("pairs", "varied", "extra_lines", "jitter", "snr", "snr_share")
+_SEED = 1  # of the batches
 _SECTIONS = ("folder", "start", "model", "data", "mock", "mixture", "training", "validation")
 
 
@@ -27,8 +28,8 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        For a file that is no TOML, and for a section or key that means nothing: a word
-        misspelt must not cost a week of computing.
+        For a file that is no TOML, for a section or key that means nothing (a word misspelt must
+        not cost a week of computing), and for one seed of training and validation.
     """
     from spectok.model import ModelConfig
     from spectok.training import fit
@@ -60,6 +61,12 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} lacks [mixture]")
     if "steps" not in recipe.get("training", {}):
         raise ValueError(f"{path} lacks steps in [training]")
+    seed = recipe.get("data", {}).get("seed", _SEED)
+    if recipe.get("validation", {}).get("seed") == seed:
+        raise ValueError(
+            f"{path}: [validation] and [data] have the same seed {seed}, so a run would be "
+            "watched on what it learns from: leave the first one out, or give another"
+        )
     return recipe
 
 
@@ -139,7 +146,7 @@ def pretrain(
     recipe, base = read_recipe(path), Path(path).parent
     options = {**recipe["training"], **{k: v for k, v in changes.items() if v is not None}}
     folder = Path(folder or base / recipe.get("folder", Path(path).stem))
-    data = {"tokens": 1024, "draw_batches": 1, "seed": 1, **recipe.get("data", {})}
+    data = {"tokens": 1024, "draw_batches": 1, "seed": _SEED, **recipe.get("data", {})}
     torch.manual_seed(data["seed"])
     if "start" in recipe:
         model = load_model(_from(base, recipe["start"]) or recipe["start"])
@@ -162,11 +169,6 @@ def pretrain(
         )
 
     watched = recipe.get("validation", {})
-    if watched.get("seed") == data["seed"]:
-        raise ValueError(
-            f"{path}: [validation] and [data] have the same seed {data['seed']}, so a run would "
-            "be watched on what it learns from: leave the first one out, or give another"
-        )
     validation = Validation(
         # Another seed than the training's, so other mock observations. A run that goes on
         # elsewhere with new batches names the first one's, so that its errors are comparable.

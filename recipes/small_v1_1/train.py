@@ -5,6 +5,9 @@
 DIR is what views.py wrote. Goes on where the folder holds a checkpoint; writes ``model`` there.
 With the templates of recipes/small_v1/pack.py, every line of the log has some of the figures of
 ``benchmarks/representation.py``, on mocks that the run does not see.
+
+--model and --shares train a reader for other weights, on other packs of DIR. Where those have
+views at rest (recipes/small_v2/stars.py), the reader knows their places.
 """
 
 from __future__ import annotations
@@ -18,22 +21,24 @@ import torch
 
 import spectok
 from spectok.simulate import load_templates
-from spectok.training import fit_reader, open_views
+from spectok.training import fit_reader, open_views, shared_places
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from representation import Watch  # noqa: E402
 
 SIZE = 128
-# Shares of the steps.
-PACKS = {"optical": 0.74, "real": 0.14, "stars": 0.12}
+SHARES = "optical=0.74,real=0.14,stars=0.12"  # of the steps
 
 
-def with_reader(model):
-    """The same tokenizer with a new reader."""
+def with_reader(model, packs):
+    """The same tokenizer with a new reader, which knows the places of the packs."""
     torch.manual_seed(1)
-    config = dataclasses.replace(model.config, embedding_size=SIZE)
+    config = dataclasses.replace(
+        model.config, embedding_size=SIZE, reader_places=len(shared_places(packs)[0])
+    )
     new = spectok.SpectralTokenizer(config)
-    lost = new.load_state_dict(model.state_dict(), strict=False).missing_keys
+    known = {k: v for k, v in model.state_dict().items() if not k.startswith("reader.")}
+    lost = new.load_state_dict(known, strict=False).missing_keys
     assert all(key.startswith("reader.") for key in lost), lost
     return new
 
@@ -43,14 +48,16 @@ def main():
     parser.add_argument("--views", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--templates", type=Path)
+    parser.add_argument("--model", default="small-v1")
+    parser.add_argument("--shares", default=SHARES, help=f"of packs in the steps, as {SHARES}")
     parser.add_argument("--steps", type=int, default=2200)
     parser.add_argument("--precision", default="bf16-mixed")
+    parser.add_argument("--seed", type=int, default=1, help="of the batches")
     options = parser.parse_args()
-    packs = {
-        name: (share, open_views(options.views / f"{name}.safetensors"))
-        for name, share in PACKS.items()
-    }
-    model = with_reader(spectok.load_model("small-v1"))
+    packs = {}
+    for name, share in (one.split("=") for one in options.shares.split(",")):
+        packs[name] = float(share), open_views(options.views / f"{name}.safetensors")
+    model = with_reader(spectok.load_model(options.model), [pack for _, pack in packs.values()])
     watch = Watch(model, load_templates(options.templates)) if options.templates else None
     model = fit_reader(
         model,
@@ -61,6 +68,7 @@ def main():
         accelerator="cpu",
         checkpoint_every=50,
         validate=watch,
+        seed=options.seed,
     )
     spectok.save_model(model, options.folder / "model", half=True)
 

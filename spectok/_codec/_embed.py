@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,17 +23,8 @@ from spectok._codec._network import (
     max_tokens,
 )
 from spectok._progress import progress_bar
-from spectok._tokens import (
-    TokenSequence,
-    meta_of,
-    sequences,
-    to_embedding_table,
-    to_token_batch,
-)
+from spectok._tokens import meta_of, sequences, to_embedding_table, to_token_batch
 from spectok._weights import resolve
-
-if TYPE_CHECKING:
-    from spectok.model import SpectralTokenizer
 
 __all__ = ["embed", "embed_arrays"]
 
@@ -241,8 +232,9 @@ def _embed_table(
     again = "encode the spectra again with the default model"  # which reads no other's tokens
     network = _with_reader(matching(meta, model, device), again)
     found = np.zeros((len(spectra), network.config.embedding_size), np.float32)
-    if "FRAME" in meta:
-        _warn_of_other_places(spectra, network)
+    at_rest = network.reader is not None and "FRAME" in meta
+    reading = network.reader.reading if at_rest else None
+    missed = 0  # spectra at rest without a token at a known place
     lengths = [len(one.valid) for one in spectra]
     bar = progress_bar("embedding", total=len(spectra), unit="spectrum", progress=progress)
     with bar, exact(network):
@@ -252,18 +244,9 @@ def _embed_table(
             batch = to_token_batch([spectra[row] for row in rows]).to(device_of(network))
             found[rows] = network.embed(batch).cpu().numpy()
             bar.update(len(rows))
-    return to_embedding_table(tokens, spectra, found)
-
-
-def _warn_of_other_places(spectra: Sequence[TokenSequence], network: SpectralTokenizer) -> None:
-    """Say so where tokens at rest lie at no place that the reader knows."""
-    if network.reader is None or network.reader.reading is None:
-        return
-    missed = 0
-    for one in spectra:
-        batch = to_token_batch([one])
-        known = network.reader.reading.which(batch.wavelength, batch.half)[1]
-        missed += bool(one.valid.any()) and not bool((known & batch.valid).any())
+            if reading is not None:
+                known = reading.which(batch.wavelength, batch.half)[1].to(batch.valid.device)
+                missed += int((batch.valid.any(1) & ~(known & batch.valid).any(1)).sum())
     if missed:
         warnings.warn(
             f"{missed} of {len(spectra)} spectra at rest have no token at a place that the model "
@@ -271,5 +254,6 @@ def _warn_of_other_places(spectra: Sequence[TokenSequence], network: SpectralTok
             "of the others: leave step= of spectok.to_rest_frame at its default (places are those "
             "of the surveys that the model learned from)",
             AstropyUserWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
+    return to_embedding_table(tokens, spectra, found)

@@ -265,10 +265,10 @@ def _read(name: str, config_file: Any, weights_file: Any) -> SpectralTokenizer:
         model = SpectralTokenizer(config).float()
         try:
             tensors = load_tensors(content)
-            stored = next(v.dtype for v in tensors.values() if v.is_floating_point())
             model.load_state_dict(
                 {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
             )
+            stored = next(v.dtype for v in tensors.values() if v.is_floating_point())
         except (RuntimeError, SafetensorError) as error:
             raise ValueError(
                 f"the weights in {weights_file} do not fit their configuration: {error}"

@@ -126,9 +126,10 @@ class ModelConfig:
             "reader_places": 0,
         }  # fmt: skip
         whole = ("patch_size", "token_size", "encoder_blocks", "decoder_blocks", "n_periods")
-        reader = ("blocks", "queries", "group", "places", "reading")
-        beside = ("context_size", "embedding_size", *(f"reader_{name}" for name in reader))
-        for name in (*whole, *beside):
+        reader = (
+            "reader_blocks", "reader_queries", "reader_group", "reader_places", "reader_reading"
+        )  # fmt: skip
+        for name in (*whole, "context_size", "embedding_size", *reader):
             if getattr(self, name) < least.get(name, 1):
                 raise ValueError(
                     f"{name} must be at least {least.get(name, 1)}, not {getattr(self, name)}"
