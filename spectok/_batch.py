@@ -8,7 +8,7 @@ patched and padded on its own, so a layout has more places than the spectrum has
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,12 @@ class PatchLayout:
         n_pixels = self.present.reshape(shape).sum(1)
         places = self.wavelength.reshape(shape)
         return places[:, 0], places[np.arange(len(places)), n_pixels - 1], n_pixels
+
+    @property
+    def end(self) -> np.ndarray:
+        """Where the last real pixel of each patch ends, shape (T,)."""
+        low, high, n_pixels = self.patch_range()
+        return high + 0.5 * (high - low) / np.maximum(n_pixels - 1, 1)
 
     def gather(self, values: np.ndarray) -> np.ndarray:
         """Pixels (..., L) to places (..., T * P)."""
@@ -262,6 +268,8 @@ class SpectrumBatch:
     band : `torch.Tensor`, float64, shape (N, T), optional
         Of light curves: effective wavelength of each patch's filter, Angstrom; where a
         wavelength is said here, there stands a time in days.
+    end : `torch.Tensor`, float64, shape (N, T), optional
+        Where the last real pixel of each patch ends, Angstrom; None: where the patch does.
     """
 
     flux: Tensor
@@ -269,6 +277,7 @@ class SpectrumBatch:
     wavelength: Tensor
     valid: Tensor
     band: Tensor | None = None
+    end: Tensor | None = None
 
     @classmethod
     def of(cls, spectra: Sequence[Prepared]) -> SpectrumBatch:
@@ -286,6 +295,7 @@ class SpectrumBatch:
             torch.from_numpy(padded([one.layout.wavelength for one in spectra], fill=None)),
             torch.from_numpy(padded(valid, bool)),
             _padded_bands([one.layout.band for one in spectra]),
+            torch.from_numpy(padded([one.layout.end for one in spectra], fill=None)),
         )
 
     @classmethod
@@ -309,6 +319,7 @@ class SpectrumBatch:
             self.wavelength[rows],
             self.valid[rows],
             None if self.band is None else self.band[rows],
+            None if self.end is None else self.end[rows],
         )
 
     def to(self, device: torch.device | str) -> SpectrumBatch:
@@ -319,6 +330,7 @@ class SpectrumBatch:
             _float64_to(self.wavelength, device),
             self.valid.to(device),
             None if self.band is None else _float64_to(self.band, device),
+            None if self.end is None else _float64_to(self.end, device),
         )
 
 
@@ -339,8 +351,8 @@ class TokenBatch:
         What the spectrum was divided by.
     from_noise : `torch.Tensor` of bool, shape (N,), optional
         Whether that was its median error, and not its median flux.
-    band : `torch.Tensor`, float64, shape (N, T), optional
-        Of light curves, as in `SpectrumBatch`.
+    band, end : `torch.Tensor`, float64, shape (N, T), optional
+        Filters of light curves, and where patches end, as in `SpectrumBatch`.
     """
 
     value: Tensor
@@ -350,6 +362,11 @@ class TokenBatch:
     scale: Tensor
     from_noise: Tensor | None = None
     band: Tensor | None = None
+    end: Tensor | None = None
+
+    def __getitem__(self, rows: slice | Tensor) -> TokenBatch:
+        """Some of the spectra."""
+        return replace(self, **{k: v[rows] for k, v in vars(self).items() if v is not None})
 
     def to(self, device: torch.device | str) -> TokenBatch:
         """The same tokens on a device."""
@@ -361,6 +378,7 @@ class TokenBatch:
             self.scale.to(device),
             None if self.from_noise is None else self.from_noise.to(device),
             None if self.band is None else _float64_to(self.band, device),
+            None if self.end is None else _float64_to(self.end, device),
         )
 
 

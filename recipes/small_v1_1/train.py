@@ -7,7 +7,8 @@ With the templates of recipes/small_v1/pack.py, every line of the log has some o
 ``benchmarks/representation.py``, on mocks that the run does not see.
 
 --model and --shares train a reader for other weights, on other packs of DIR. Where those have
-views at rest (recipes/small_v2/stars.py), the reader knows their places.
+views at rest (recipes/small_v2/stars.py), the reader knows their places. With --step the tokens of
+ordinary spectrographs are cut into patches of that length, which all share, before they are read.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 
 import spectok
 from spectok.simulate import load_templates
-from spectok.training import fit_reader, open_views, shared_places
+from spectok.training import cut_views, fit_reader, open_views, shared_places
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from representation import Watch  # noqa: E402
@@ -30,17 +31,19 @@ SIZE = 128
 SHARES = "optical=0.74,real=0.14,stars=0.12"  # of the steps
 
 
-def with_reader(model, packs):
-    """The same tokenizer with a new reader, which knows the places of the packs."""
+def with_reader(model, packs, step=0.0):
+    """The same tokenizer with a new reader, which knows the places of the packs; and these."""
     torch.manual_seed(1)
-    config = dataclasses.replace(
-        model.config, embedding_size=SIZE, reader_places=len(shared_places(packs)[0])
-    )
+    config = dataclasses.replace(model.config, embedding_size=SIZE, reader_step=step)
+    if step:
+        packs = {name: (share, cut_views(pack, config)) for name, (share, pack) in packs.items()}
+    places, _ = shared_places(pack for _, pack in packs.values())
+    config = dataclasses.replace(config, reader_places=len(places))
     new = spectok.SpectralTokenizer(config)
     known = {k: v for k, v in model.state_dict().items() if not k.startswith("reader.")}
     lost = new.load_state_dict(known, strict=False).missing_keys
     assert all(key.startswith("reader.") for key in lost), lost
-    return new
+    return new, packs
 
 
 def main():
@@ -50,6 +53,7 @@ def main():
     parser.add_argument("--templates", type=Path)
     parser.add_argument("--model", default="small-v1")
     parser.add_argument("--shares", default=SHARES, help=f"of packs in the steps, as {SHARES}")
+    parser.add_argument("--step", type=float, default=0.0, help="of shared patches, in dex")
     parser.add_argument("--steps", type=int, default=2200)
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--seed", type=int, default=1, help="of the batches")
@@ -57,7 +61,7 @@ def main():
     packs = {}
     for name, share in (one.split("=") for one in options.shares.split(",")):
         packs[name] = float(share), open_views(options.views / f"{name}.safetensors")
-    model = with_reader(spectok.load_model(options.model), [pack for _, pack in packs.values()])
+    model, packs = with_reader(spectok.load_model(options.model), packs, options.step)
     watch = Watch(model, load_templates(options.templates)) if options.templates else None
     model = fit_reader(
         model,

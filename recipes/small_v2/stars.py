@@ -39,6 +39,7 @@ import spectok
 from spectok import simulate
 from spectok._batch import PatchLayout, SpectrumBatch, TokenBatch
 from spectok.model._recut import recut
+from spectok.model._shared import ascending
 from spectok.simulate.instruments._exposure import expose
 
 CHUNK, BATCH, SEED = 256, 32, 31_000_000
@@ -57,7 +58,6 @@ class Survey:
     model: spectok.SpectralTokenizer
     instrument: simulate.Instrument
     layout: PatchLayout
-    end: torch.Tensor  # of each patch's last real pixel in ascending wavelength, (1, T)
     first: torch.Tensor  # edges of the shared patches, (1, S)
     last: torch.Tensor
 
@@ -66,12 +66,8 @@ class Survey:
         """The survey of a name, for the tokens of a model."""
         instrument, patch = simulate.instrument(name), model.config.patch_size
         layout = PatchLayout.of(instrument.wavelength, patch)
-        grid = torch.from_numpy(layout.wavelength).unflatten(-1, (-1, patch))
-        present = torch.from_numpy(layout.present).unflatten(-1, (-1, patch))
-        pixel = (grid[:, -1] - grid[:, 0]) / (patch - 1)
-        end = (grid[:, 0] + (present.sum(-1) - 0.5) * pixel).sort().values
         first, last = shared_patches(instrument.wavelength, STEPS[name])
-        return cls(model, instrument, layout, end[None], first[None], last[None])
+        return cls(model, instrument, layout, first[None], last[None])
 
     def tokens(self, observed):
         """Tokens of mocks in ascending wavelength, a batch at a time."""
@@ -80,10 +76,8 @@ class Survey:
             parts = [array[start : start + BATCH] for array in arrays]
             batch = SpectrumBatch.from_layouts([self.layout] * len(parts[0]), *parts)
             with torch.inference_mode():
-                found = self.model.encode(batch)
-            order = found.wavelength[0].argsort(stable=True)  # one grid for all
-            parts = (found.value, found.wavelength, found.half, found.valid)
-            yield TokenBatch(*(part[:, order] for part in parts), found.scale)
+                found = ascending(self.model.encode(batch))
+            yield found
 
     def at_rest(self, observed):
         """The same without their velocities, on the shared patches."""
@@ -93,14 +87,11 @@ class Survey:
         patch, context = self.model.config.patch_size, self.model.config.context_size
         for tokens, some in zip(self.tokens(observed), z.split(BATCH), strict=True):
             factor = (1.0 + some).unsqueeze(-1)
-            moved = dataclasses.replace(
-                tokens, wavelength=tokens.wavelength / factor, half=tokens.half / factor
-            )
+            places = {key: getattr(tokens, key) / factor for key in ("wavelength", "half", "end")}
+            moved = dataclasses.replace(tokens, **places)
             first, last = (edge.expand(len(some), -1) for edge in (self.first, self.last))
             with torch.inference_mode():
-                value, which = recut(
-                    moved, self.end / factor, first, last, patch_size=patch, context_size=context
-                )
+                value, which = recut(moved, first, last, patch_size=patch, context_size=context)
             valid = 2 * (which >= 0).sum(-1) >= patch
             value = torch.where(valid.unsqueeze(-1), value, 0.0)
             half = 0.5 * (last - first) * ((patch - 1) / patch)

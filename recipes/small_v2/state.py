@@ -29,21 +29,23 @@ def main():
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--before", type=float, default=0.0, help="million tokens of earlier runs")
+    parser.add_argument(
+        "--step-tokens", type=int, default=4096, help="tokens, accumulate and ranks multiplied"
+    )
     options = parser.parse_args()
     with open(options.run / "log.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     last = rows[-1]
-    tokens, hours, before = 0.0, 0.0, 0.0
+    hours, before = 0.0, 0.0
     for row in rows:
         # Seconds begin anew with every resumption.
         seconds = float(row["seconds"]) - before
-        seconds = float(row["seconds"]) if seconds < 0 else seconds
         before = float(row["seconds"])
-        tokens += float(row["tokens_per_s"]) * seconds
-        hours += seconds / 3600
+        hours += (seconds if seconds >= 0 else before) / 3600
+    tokens = int(last["step"]) * options.step_tokens / 1e6
     state = {
         "step": int(last["step"]),
-        "million tokens": round(options.before + tokens / 1e6, 1),
+        "million tokens": round(options.before + tokens, 1),
         "hours of this run": round(hours, 2),
         "log": {k: v for k, v in last.items() if v},
     }

@@ -25,6 +25,7 @@ from spectok._codec._network import (
 from spectok._progress import progress_bar
 from spectok._tokens import meta_of, sequences, to_embedding_table, to_token_batch
 from spectok._weights import resolve
+from spectok.model._shared import joined_pixels
 
 __all__ = ["embed", "embed_arrays"]
 
@@ -246,7 +247,9 @@ def _embed_table(
             bar.update(len(rows))
             if reading is not None:
                 known = reading.which(batch.wavelength, batch.half)[1].to(batch.valid.device)
-                missed += int((batch.valid.any(1) & ~(known & batch.valid).any(1)).sum())
+                lost = batch.valid.any(1) & ~(known & batch.valid).any(1)
+                # What is cut anew before it is read comes to lie at places that are known.
+                missed += int((lost.cpu() & (joined_pixels(batch, network.config) == 0)).sum())
     if missed:
         warnings.warn(
             f"{missed} of {len(spectra)} spectra at rest have no token at a place that the model "

@@ -98,8 +98,8 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
 
     Notes
     -----
-    Closed form, nothing is learned: the curve that a token's cosines draw is evaluated at P
-    places of each new patch and described by as many cosines. Where patches of an instrument
+    Closed form, nothing is learned: the curve that a token's cosines draw is averaged over the P
+    pixels of each new patch and described by as many cosines. Where patches of an instrument
     differ in length on a logarithmic scale, as on a linear grid, the finest structure of the
     shorter ones is lost, and a good one that stands alone between bad ones may be, unless
     ``step`` says less. A warning says where spectra got patches of several lengths. Structure
@@ -133,21 +133,25 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
     edges = [_new_edges(one, step, patch) for one in moved]
     found: list[_Cut] = [_nothing(one) for one in moved]
     has = [row for row, (first, _) in enumerate(edges) if len(first)]
-    for some_of in buckets([len(edges[row][0]) for row in has], max_tokens=_TOKENS):
-        rows = [has[k] for k in some_of]
-        first, last = (
-            torch.from_numpy(padded([edges[row][k] for row in rows], fill=None)) for k in (0, 1)
-        )
-        some = [moved[row] for row in rows]
-        ends = torch.from_numpy(padded([_reach(one, patch)[1] for one in some], fill=None))
-        with torch.inference_mode():
-            value, which = recut(
-                to_token_batch(some), ends, first, last, patch_size=patch, context_size=context
+    joined = np.array([_joined(moved[row], step, patch) for row in has], int)
+    for number in np.unique(joined):
+        alike = [row for row, k in zip(has, joined, strict=True) if k == number]
+        for some_of in buckets([len(edges[row][0]) for row in alike], max_tokens=_TOKENS):
+            rows = [alike[k] for k in some_of]
+            first, last = (
+                torch.from_numpy(padded([edges[row][k] for row in rows], fill=None))
+                for k in (0, 1)
             )
-        for row, one, own, of in zip(rows, some, value.numpy(), which.numpy(), strict=True):
-            number = len(edges[row][0])
-            share = one.n_valid / np.maximum(one.n_pixels, 1)
-            found[row] = _Cut.of(edges[row], own[:number], of[:number], share, patch)
+            some = [moved[row] for row in rows]
+            with torch.inference_mode():
+                value, which = recut(
+                    to_token_batch(some), first, last, patch_size=patch, context_size=context,
+                    finer=int(number),
+                )  # fmt: skip
+            for row, one, own, of in zip(rows, some, value.numpy(), which.numpy(), strict=True):
+                length = len(edges[row][0])
+                share = one.n_valid / np.maximum(one.n_pixels, 1)
+                found[row] = _Cut.of(edges[row], own[:length], of[:length], share, patch)
     return _table(tokens, spectra, found, taken, _frame_of(edges, step))
 
 
@@ -240,6 +244,11 @@ def _length(one: TokenSequence, patch: int) -> float:
     """Median length of all patches, good or not, in dex: the same whatever is masked."""
     half = (one.wavelength - one.wavelength_min) * (patch / max(patch - 1, 1))
     return float(np.median(np.log10((one.wavelength + half) / (one.wavelength - half))))
+
+
+def _joined(one: TokenSequence, step: float | None, patch: int) -> int:
+    """Pixels that become one in new patches of a length; the default is never longer."""
+    return 1 if step is None else max(round(step / _length(one, patch)), 1)
 
 
 def _moved(one: TokenSequence, factor: float) -> TokenSequence:

@@ -315,10 +315,17 @@ def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
     # What was refused lies nowhere (NaN), and is never looked at.
     place = padded([np.nan_to_num(s.wavelength - s.origin, nan=1.0) for s in spectra], fill=None)
     half = padded([np.nan_to_num(s.wavelength - s.wavelength_min) for s in spectra])
-    band = None
+    band = end = None
     if spectra[0].band is not None:
         filters = [np.nan_to_num(s.band, nan=_NO_BAND) for s in spectra if s.band is not None]
         band = torch.from_numpy(padded(filters, fill=None))
+    else:
+        reach = [
+            s.wavelength_max
+            + 0.5 * (s.wavelength_max - s.wavelength_min) / (s.n_pixels - 1).clip(1)
+            for s in spectra
+        ]
+        end = torch.from_numpy(padded([np.nan_to_num(r) for r in reach], fill=None))
     return TokenBatch(
         torch.from_numpy(padded([s.token for s in spectra], np.float32)),
         torch.from_numpy(place),
@@ -326,6 +333,7 @@ def to_token_batch(spectra: Sequence[TokenSequence]) -> TokenBatch:
         torch.from_numpy(padded([s.valid for s in spectra], bool)),
         torch.ones(len(spectra)),
         band=band,
+        end=end,
     )
 
 

@@ -19,6 +19,7 @@ _BEFORE: dict[str, Any] = {
     "reader_group": 4,
     "reader_places": 0,
     "reader_reading": 64,
+    "reader_step": 0.0,
 }
 # Units of the coordinate: of wavelengths in vacuum, and of times.
 _UNITS = ("Angstrom", "d")
@@ -70,6 +71,10 @@ class ModelConfig:
         leaves that out.
     reader_reading : int
         Numbers that are read there.
+    reader_step : float
+        Length in dex of the patches, beginning at its multiples, into which tokens are cut before
+        they are read, where their own are of about that length: then the patches of all
+        spectrographs alike are the same. 0 reads tokens on their own.
 
     Raises
     ------
@@ -106,6 +111,7 @@ class ModelConfig:
     reader_group: int = 4
     reader_places: int = 0
     reader_reading: int = 64
+    reader_step: float = 0.0
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -141,6 +147,11 @@ class ModelConfig:
             )
         if self.reader_places and self.of_times:
             raise ValueError("reader_places are of wavelengths: 0 for a model of light curves")
+        if not (0.0 <= self.reader_step <= 1.0) or (self.reader_step and self.of_times):
+            raise ValueError(
+                "reader_step must be from 0 to 1 dex, and 0 for a model of light curves, not "
+                f"{self.reader_step}"
+            )
         if not 0 < self.min_period < self.max_period:
             raise ValueError(
                 f"periods must satisfy 0 < min_period < max_period, "

@@ -23,16 +23,16 @@ _SLACK = 0.05  # of a pixel
 
 def recut(
     tokens: TokenBatch,
-    end: Tensor,
     first: Tensor,
     last: Tensor,
     *,
     patch_size: int,
     context_size: int = 0,
+    finer: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """What tokens say of their spectra, as tokens of other patches.
 
-    The curve that the cosines of the old patches draw is evaluated at P places of each new
+    The curve that the cosines of the old patches draw is averaged over the P pixels of each new
     patch, and described there by as many cosines. The noise of a pixel changes with its width,
     as if pixels were joined or divided; numbers of the context are interpolated.
 
@@ -40,14 +40,15 @@ def recut(
     ----------
     tokens : `~spectok._batch.TokenBatch`
         N spectra of T tokens of C numbers, not of light curves.
-    end : `torch.Tensor`, float64, shape (N, T)
-        Where each token's last real pixel ends, Angstrom; a patch may be padded beyond.
     first, last : `torch.Tensor`, float64, shape (N, S)
         Outer edges of the new patches, Angstrom.
     patch_size : int
         Pixels of a patch, P.
     context_size : int
         Numbers of context in a token, before its last.
+    finer : int
+        Places of each new pixel at which the curve is evaluated: as many as old pixels are
+        joined there.
 
     Returns
     -------
@@ -56,23 +57,31 @@ def recut(
         The token that each new pixel lies in; -1 where it lies in none that is valid.
     """
     value = tokens.value.clamp(-LARGEST_TOKEN, LARGEST_TOKEN)
+    begin, length = first.unsqueeze(-1), (last - first).unsqueeze(-1)
+
+    def places(number: int) -> Tensor:
+        """So many in each patch: (N, S * number)."""
+        at = (torch.arange(number, dtype=torch.float64, device=first.device) + 0.5) / number
+        return (begin + length * at).flatten(1)
+
     place = (torch.arange(patch_size, dtype=torch.float64) + 0.5) / patch_size
-    # (N, S, P) -> (N, S * P)
-    target = (first[..., None] + (last - first)[..., None] * place).flatten(1)
+    target = places(patch_size)  # (N, S * P)
     code = cosines_and_noise(value, context_size)
     flux = sum_of_cosines(
-        coefficients_of(code), tokens.wavelength, tokens.half, tokens.valid, target, patch_size
-    )
+        coefficients_of(code), tokens.wavelength, tokens.half, tokens.valid,
+        target if finer == 1 else places(finer * patch_size), patch_size,
+    ).unflatten(1, (-1, finer)).mean(-1)  # fmt: skip
     basis = cosines(place.float(), code.shape[-1] - 1)  # (P, C - 1), orthogonal
     norm = basis.square().sum(0)
     coefficients = flux.unflatten(1, (-1, patch_size)) @ (basis / norm).to(flux.device)
 
     near = _nearest(tokens, target)  # (N, S * P)
     width = tokens.half.gather(1, near) * (2.0 * patch_size / (patch_size - 1))
-    begin = tokens.wavelength.gather(1, near) - 0.5 * width
+    low = tokens.wavelength.gather(1, near) - 0.5 * width
+    high = low + width if tokens.end is None else tokens.end.gather(1, near)
     # Neighbours touch, but for rounding and for what a linear patch is off on a curved grid.
     slack = _SLACK / patch_size * width
-    inside = (target >= begin - slack) & (target <= end.gather(1, near) + slack)
+    inside = (target >= low - slack) & (target <= high + slack)
     which = torch.where(inside, near, -1).unflatten(1, (-1, patch_size))
     pixels = 0.5 * (width / (last - first).repeat_interleave(patch_size, 1)).log()
     noise = pick(code[..., -1:], near)[..., 0] + pixels.to(value.device, value.dtype)

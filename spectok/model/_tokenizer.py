@@ -42,6 +42,7 @@ from spectok.model._limits import (
 )
 from spectok.model._process import N_SEEN, Process, what_is_seen
 from spectok.model._reader import Reader
+from spectok.model._shared import on_shared_patches
 from spectok.model._transformer import Block, Rotation, attention_mask, rotation
 
 __all__ = ["SpectralTokenizer"]
@@ -223,7 +224,7 @@ class SpectralTokenizer(nn.Module):
             value = make_token(fitted, log_noise + noise, context)  # (N, T, C)
         # Not a product: a patch without a visible pixel must not hand on what it computed.
         value = torch.where(valid.unsqueeze(-1), value, 0.0)
-        return TokenBatch(value, centre, half, valid, scale, from_noise, batch.band)
+        return TokenBatch(value, centre, half, valid, scale, from_noise, batch.band, batch.end)
 
     # What a token starts from; ablations replace it.
     local_code = staticmethod(fit_cosines)
@@ -350,16 +351,15 @@ class SpectralTokenizer(nn.Module):
                 "this model has no reader (its embedding_size is 0), so it makes no embeddings; "
                 "load one of spectok.list_models() that has"
             )
-        # Arms that overlap come one after the other; a group is of neighbours in wavelength.
-        wavelength, order = tokens.wavelength.sort(dim=1, stable=True)
-        half, order = tokens.half.gather(1, order), order.to(tokens.value.device)
-        valid = tokens.valid.gather(1, order)
-        value = tokens.value.gather(1, order.unsqueeze(-1).expand_as(tokens.value))
-        band = None if tokens.band is None else tokens.band.gather(1, order.to(half.device))
-        with _float32(value):
-            features = self.reader.features(value, valid)
-            embedding = self.reader(features, wavelength, half, valid, band)
-        return torch.where(valid.any(1, keepdim=True), embedding, 0.0)
+        found = self.reader.mean.new_zeros(len(tokens.value), self.config.embedding_size)
+        for rows, some in on_shared_patches(tokens, self.config):
+            with _float32(some.value):
+                features = self.reader.features(some.value, some.valid)
+                place = (some.wavelength, some.half, some.valid, some.band)
+                embedding = self.reader(features, *place)
+            known = some.valid.any(1, keepdim=True)
+            found[rows.to(found.device)] = torch.where(known, embedding, 0.0)
+        return found
 
     def _rotation(self, centre: Tensor, like: Tensor) -> Rotation:
         """What turns the queries and keys of patches with these centres, (N, T)."""

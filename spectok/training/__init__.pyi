@@ -8,7 +8,7 @@ from ._mocks import MockSpectra
 from ._packed import open_pack, pack_spectra
 from ._real import RealSpectra
 from ._validation import Validation
-from ._views import ViewPack, open_views, shared_places
+from ._views import ViewPack, cut_views, open_views, shared_places
 from ._window import Drawn
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Source",
     "Validation",
     "ViewPack",
+    "cut_views",
     "degrade_curve",
     "fit",
     "fit_reader",

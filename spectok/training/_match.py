@@ -23,7 +23,7 @@ from spectok.training._objective import Opaque
 from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate
 from spectok.training._ranks import record, resume, start
 from spectok.training._standardise import MEASURED, standardise
-from spectok.training._views import ViewPack
+from spectok.training._views import ViewPack, uncut_views
 
 __all__ = ["fit_reader", "match_loss"]
 
@@ -244,8 +244,9 @@ def fit_reader(
     ------
     ValueError
         For a model without a reader, no pack, or shares that are not positive; for a model with
-        places, but another number of them than `shared_places` of the packs; where the
-        checkpoint in ``folder`` is damaged, or of another model or other packs.
+        places, but another number of them than `shared_places` of the packs; for a model with a
+        ``reader_step``, and views that `cut_views` has not cut; where the checkpoint in
+        ``folder`` is damaged, or of another model or other packs.
     FloatingPointError
         Where the loss is no longer finite; the last checkpoint is kept.
 
@@ -271,6 +272,14 @@ def fit_reader(
         raise ValueError("this model has no reader: set embedding_size in its ModelConfig")
     if not packs or not all(share > 0 for share, _ in packs.values()):
         raise ValueError("packs must hold pairs (share, ViewPack) with positive shares")
+    for name, (_, pack) in packs.items():
+        uncut = uncut_views(pack, model.config)
+        if uncut:
+            raise ValueError(
+                f"this model cuts tokens into shared patches before it reads them, and the views "
+                f"{', '.join(uncut)} of the pack {name!r} are on their own: give "
+                "cut_views(pack, model.config)"
+            )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = start(accelerator, 1, 1, "auto", precision)

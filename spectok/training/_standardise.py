@@ -51,6 +51,8 @@ def _set_places(reader: Reader, reading: Reading, packs: list[ViewPack]) -> None
             total[where] += seen.sum(0)
             square[where] += seen.square().sum(0)
             number[where] += valid.sum(0).unsqueeze(-1)
+    with torch.no_grad():
+        reading.weight.mul_((number > 0).unsqueeze(-1))  # what no object shows stays unread
     number = number.clamp(min=1)
     mean = total / number
     reading.mean.copy_(mean)

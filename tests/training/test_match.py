@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from spectok import ModelConfig, SpectralTokenizer
-from spectok.training import ViewPack, fit_reader, open_views, shared_places
+from spectok._batch import TokenBatch
+from spectok.model._shared import on_shared_patches
+from spectok.training import ViewPack, cut_views, fit_reader, open_views, shared_places
 from spectok.training._match import Drawer, match_loss
 
 NUMBER, SIZE = 24, 16
@@ -326,3 +328,71 @@ def test_which_views_are_shared_is_stored(tmp_path):
     save_file(arrays, tmp_path / "shared", metadata={"shared": "a, b"})
     assert open_views(tmp_path / "shared").shared == ("a", "b")
     assert len(shared_places([open_views(tmp_path / "shared")])[0]) == NUMBER
+
+
+STEP = 0.01 / np.log(10.0)  # dex: the length of the patches of view_of
+
+
+def cutting(places=0):
+    torch.manual_seed(1)
+    return SpectralTokenizer(
+        ModelConfig.of_size(
+            "tiny", embedding_size=12, reader_width=32, reader_step=STEP, reader_places=places
+        )
+    )
+
+
+def sharp_view(objects=64):
+    """Patches twenty times as short as those of view_of."""
+    view = view_of(3, objects, 0.3)
+    return {**view, "half": view["half"] / 20, "wavelength": 5000.0 + view["wavelength"] / 20}
+
+
+def test_views_are_cut_as_the_model_cuts_tokens(pack):
+    """Value by value what the reader is given by the model itself; sharp views stay."""
+    model = cutting()
+    mixed = ViewPack({**pack.views, "sharp": sharp_view()}, pack.truth)
+    cut = cut_views(mixed, model.config)
+    assert cut.shared == ("a", "b") and cut.truth is pack.truth
+    assert cut.views["sharp"] is mixed.views["sharp"]
+    view, given = pack.views["a"], cut.views["a"]
+    assert torch.equal(given["wavelength"], cut.views["b"]["wavelength"])
+    batch = TokenBatch(
+        view["value"], view["wavelength"].expand(64, -1), view["half"].expand(64, -1),
+        view["valid"], torch.ones(64),
+    )  # fmt: skip
+    ((_, wanted),) = on_shared_patches(batch, model.config)
+    where = torch.isin(wanted.wavelength[0], given["wavelength"][0])
+    assert torch.equal(wanted.value[:, where], given["value"])
+    assert torch.equal(wanted.valid[:, where], given["valid"])
+    assert not wanted.valid[:, ~where].any()
+
+
+def test_a_reader_on_shared_patches_learns_from_views_that_are_cut(pack, tmp_path):
+    cut = cut_views(pack, cutting().config)
+    places, _ = shared_places([cut])
+    model = cutting(len(places))
+    with pytest.raises(ValueError, match="views a, b of the pack 'toy' are on their own"):
+        fit_reader(model, {"toy": (1.0, pack)}, tmp_path / "uncut", steps=1, accelerator="cpu")
+    fit_reader(
+        model, {"toy": (1.0, cut)}, tmp_path / "cut", steps=30, batch=32, warmup=5,
+        accelerator="cpu", progress=False, checkpoint_every=10,
+    )  # fmt: skip
+    with open(tmp_path / "cut" / "log.csv") as file:
+        right = [float(row["right"]) for row in csv.DictReader(file)]
+    assert right[-1] > 2 * right[0]
+    # What no object shows has no say.
+    unseen = ~cut.views["a"]["valid"].any(0) & ~cut.views["b"]["valid"].any(0)
+    assert unseen.any() and not model.reader.reading.weight[unseen].any()
+
+
+def test_views_that_cannot_be_cut_are_refused(pack):
+    with pytest.raises(ValueError, match="its reader_step is 0"):
+        cut_views(pack, new_model().config)
+    both = {key: torch.cat([pack.views["a"][key], sharp_view()[key]])
+            for key in ("value", "valid")}  # fmt: skip
+    for key in ("wavelength", "half"):
+        both[key] = torch.cat([v[key].expand(64, -1) for v in (pack.views["a"], sharp_view())])
+    mixed = ViewPack({"mixed": both, "other": both})
+    with pytest.raises(ValueError, match="object 64 of the view 'mixed' has patches of quite"):
+        cut_views(mixed, cutting().config)
