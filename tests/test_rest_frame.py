@@ -334,3 +334,15 @@ def test_context_goes_along():
     tokens["token"][:, -5:-1] = [1.0, -2.0, 3.0, 0.5]
     rest = spectok.to_rest_frame(tokens, 0.2)
     assert np.allclose(rest["token"][rest["valid"]][:, -5:-1], [1.0, -2.0, 3.0, 0.5])
+
+
+def test_the_step_that_is_said_gives_the_same_patches():
+    """Copied from the frame of one table it serves for another, to 3 km/s and better."""
+    wavelength = 10.0 ** np.arange(3.68, 3.7, 4e-6)
+    flux = np.random.default_rng(0).normal(10.0, 1.0, len(wavelength))
+    tokens = spectok.encode_arrays(wavelength, flux, ivar=np.ones(len(wavelength)))
+    rest = spectok.to_rest_frame(tokens, 1e-4)
+    step = float(rest.meta["FRAME"].split()[-1])
+    again = spectok.to_rest_frame(tokens, 1e-4, step=step)
+    assert step != 1.189e-4 and again.meta["FRAME"] == rest.meta["FRAME"]
+    assert np.allclose(again["wavelength"].value, rest["wavelength"].value, rtol=1e-6)

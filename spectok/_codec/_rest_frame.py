@@ -293,7 +293,9 @@ def _new_edges(
 def _frame_of(edges: Sequence[tuple[np.ndarray, np.ndarray]], step: float | None) -> str:
     """What the table says of its patches; warns where they are not of one length."""
     steps = {step} if step is not None else {
-        float(f"{np.log10(last[0] / first[0]):.4g}") for first, last in edges if len(first)
+        # The rung itself, of a length that is one but for rounding.
+        _UNIT * _RUNG ** round(math.log(np.log10(last[0] / first[0]) / _UNIT, _RUNG))
+        for first, last in edges if len(first)
     }  # fmt: skip
     if len(steps) > 1:
         lengths = ", ".join(f"{one:.3g}" for one in sorted(steps))
@@ -304,7 +306,8 @@ def _frame_of(edges: Sequence[tuple[np.ndarray, np.ndarray]], step: float | None
             AstropyUserWarning,
             stacklevel=3,
         )
-    return f"rest, step {min(steps):.4g}" if len(steps) == 1 else "rest"
+    # So many digits that patches of a step that is copied from here are the same.
+    return f"rest, step {min(steps):.8g}" if len(steps) == 1 else "rest"
 
 
 def _table(
