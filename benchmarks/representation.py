@@ -41,6 +41,7 @@ import spectok
 from spectok import simulate
 from spectok._batch import PatchLayout, SpectrumBatch
 from spectok.model._reader import Reader
+from spectok.model._shared import on_shared_patches
 
 sys.path += [str(Path(__file__).parents[1] / "recipes" / one) for one in ("measured", "small_v2")]
 from stars import Survey  # noqa: E402
@@ -48,6 +49,7 @@ from stars import Survey  # noqa: E402
 OPTICAL, STARS = ("sdss", "desi"), ("galah", "apogee")
 BINS = np.geomspace(3850.0, 9150.0, 513)  # of the flux, for principal components
 COMPONENTS = 64
+RANGE = (3600.0, 9900.0)  # Angstrom, of shared tokens
 GALLERY = 1000  # objects among which one is to be found
 STELLAR = ("teff", "logg", "feh")
 PARTS = ("optical", "stars", "real")
@@ -121,10 +123,26 @@ class Vectors:
         for start in range(0, len(observed.flux), size):
             parts = [array[start : start + size] for array in arrays]
             batch = SpectrumBatch.from_layouts([layout] * len(parts[0]), *parts)
-            found.append(self.of_batch(batch))
+            with torch.inference_mode():
+                tokens = self.model.encode(batch)
+                found.append(self.of_tokens(tokens))
+                if self.model.config.reader_step:
+                    found[-1]["shared tokens"] = self._side_by_side(tokens)
         out = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
         out["flux"] = binned(observed.instrument.wavelength, *arrays)
         return out
+
+    def _side_by_side(self, tokens):
+        """Numbers of tokens on the patches that the reader shares, from end to end of RANGE."""
+        config = self.model.config
+        first, last = (int(np.log10(edge) / config.reader_step) for edge in RANGE)
+        out = np.zeros((len(tokens.value), last - first, config.token_size), np.float32)
+        for rows, cut in on_shared_patches(tokens, config):
+            which = (cut.wavelength[0].log10() / config.reader_step).floor().long().numpy() - first
+            inside = (which >= 0) & (which < last - first)
+            value = torch.where(cut.valid.unsqueeze(-1), cut.value, 0.0).numpy()
+            out[rows.numpy()[:, None], which[inside]] = value[:, inside]
+        return out.reshape(len(out), -1)
 
     def at_rest(self, observed, name):
         """Vectors of mocks of GALAH and APOGEE at rest, and all their tokens side by side."""
@@ -183,12 +201,16 @@ def add_components_of_tokens(learn, *others):
 
 
 def add_components(learn, *others):
-    """Principal components of the flux, learned on the spectra that probes learn from."""
-    together = np.concatenate(list(learn.vectors["flux"].values()))
-    pca = PCA(min(COMPONENTS, len(together) // 2), random_state=0).fit(together)
-    for views in (learn, *others):
-        flux = views.vectors.pop("flux")
-        views.vectors["PCA of the flux"] = {s: pca.transform(v) for s, v in flux.items()}
+    """Principal components of what surveys share, learned on what probes learn from.
+
+    Of the flux, and of tokens where the reader cuts those of all surveys alike.
+    """
+    for name in [one for one in ("flux", "shared tokens") if one in learn.vectors]:
+        together = np.concatenate(list(learn.vectors[name].values()))
+        pca = PCA(min(COMPONENTS, len(together) // 2), random_state=0).fit(together)
+        for views in (learn, *others):
+            own = views.vectors.pop(name)
+            views.vectors[f"PCA of the {name}"] = {s: pca.transform(v) for s, v in own.items()}
 
 
 def interval(score, *arrays, seed=0):
@@ -353,7 +375,8 @@ def battery(model, templates, *, data=None, light=False, parts=PARTS):
             add_components_of_tokens(stars, unseen)
         else:
             for views in (stars, unseen):
-                views.vectors.pop("flux")  # no pixel in common
+                for name in ("flux", "shared tokens"):  # no pixel in common
+                    views.vectors.pop(name, None)
         title = f"mocks, the same stars, {'at rest' if at_rest else 'as observed'}"
         found[title] = {name: across(stars, unseen, name) for name in stars.vectors}
     if data is not None and "real" in parts:

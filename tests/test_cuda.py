@@ -40,6 +40,18 @@ def test_a_batch_of_other_lengths_changes_nothing(spectra, rms_difference):
     assert rms_difference(alone["token"], together["token"]) < 1e-5
 
 
+def test_embeddings_on_shared_patches_agree_across_devices(spectra):
+    """Cut anew on the device, where there are places, and not where there are none (APOGEE)."""
+    torch.manual_seed(0)
+    config = spectok.ModelConfig.of_size(
+        "tiny", embedding_size=8, reader_step=3.2e-3, reader_places=4
+    )
+    model = spectok.SpectralTokenizer(config)
+    here = spectok.embed(spectra, model=model)
+    there = spectok.embed(spectra, model=model, device="cuda")
+    np.testing.assert_allclose(here["embedding"], there["embedding"], atol=1e-3)
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_training_on_the_device(compiled, tmp_path):
     """Mock observations made there, both optimizers' kernels, the same losses as on the CPU."""
