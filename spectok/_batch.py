@@ -295,7 +295,7 @@ class SpectrumBatch:
             torch.from_numpy(padded([one.layout.wavelength for one in spectra], fill=None)),
             torch.from_numpy(padded(valid, bool)),
             _padded_bands([one.layout.band for one in spectra]),
-            torch.from_numpy(padded([one.layout.end for one in spectra], fill=None)),
+            _padded_ends([one.layout for one in spectra]),
         )
 
     @classmethod
@@ -391,3 +391,10 @@ def _padded_bands(bands: Sequence[np.ndarray | None]) -> Tensor | None:
     """Bands of light curves (T_i,) as one tensor (N, T); None for spectra."""
     known = [band for band in bands if band is not None]
     return torch.from_numpy(padded(known, fill=None)) if known else None
+
+
+def _padded_ends(layouts: Sequence[PatchLayout]) -> Tensor | None:
+    """Ends of the patches of spectra (T_i,) as one tensor (N, T); None for light curves."""
+    if layouts[0].band is not None:
+        return None
+    return torch.from_numpy(padded([one.end for one in layouts], fill=None))

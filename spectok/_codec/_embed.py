@@ -25,7 +25,7 @@ from spectok._codec._network import (
 from spectok._progress import progress_bar
 from spectok._tokens import meta_of, sequences, to_embedding_table, to_token_batch
 from spectok._weights import resolve
-from spectok.model._shared import joined_pixels
+from spectok.model._shared import on_shared_patches
 
 __all__ = ["embed", "embed_arrays"]
 
@@ -246,16 +246,15 @@ def _embed_table(
             found[rows] = network.embed(batch).cpu().numpy()
             bar.update(len(rows))
             if reading is not None:
-                known = reading.which(batch.wavelength, batch.half)[1].to(batch.valid.device)
-                lost = batch.valid.any(1) & ~(known & batch.valid).any(1)
-                # What is cut anew before it is read comes to lie at places that are known.
-                missed += int((lost.cpu() & (joined_pixels(batch, network.config) == 0)).sum())
+                for _, some in on_shared_patches(batch, network.config):
+                    known = reading.which(some.wavelength, some.half)[1].to(some.valid.device)
+                    missed += int((some.valid.any(1) & ~(known & some.valid).any(1)).sum())
     if missed:
         warnings.warn(
             f"{missed} of {len(spectra)} spectra at rest have no token at a place that the model "
-            "knows, so their embeddings are made as of spectra as observed, and differ from those "
-            "of the others: leave step= of spectok.to_rest_frame at its default (places are those "
-            "of the surveys that the model learned from)",
+            "knows, so nothing is read there, and their embeddings differ from those of the "
+            "others: of stars leave step= of spectok.to_rest_frame at its default (places are "
+            "those of the surveys that the model learned from), other spectra embed as observed",
             AstropyUserWarning,
             stacklevel=3,
         )

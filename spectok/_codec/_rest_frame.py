@@ -37,6 +37,7 @@ _UNIT = 1e-4  # dex
 _STEPS = (1e-6, 1.0)  # dex: what a step may be
 _MOST_NEW = 64  # times as many patches as there were
 _LONGEST = 8.0  # times their length: a new pixel must not be wider than a patch was
+_LOWEST = 0.1  # of its centre: where a patch that reaches below zero is taken to begin
 _TOKENS = 2048  # of a batch
 _SPEEDS = ("rv", "vrad", "vel", "radial_vel", "vhelio", "v_")  # how such columns begin
 
@@ -237,13 +238,15 @@ def _redshifts(tokens: Table, spectra: Sequence[TokenSequence], given: Any) -> n
 def _reach(one: TokenSequence, patch: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each patch begins and ends, to the outer edges of its real pixels."""
     half_pixel = (one.wavelength - one.wavelength_min) / max(patch - 1, 1)
-    return one.wavelength_min - half_pixel, one.wavelength_max + half_pixel
+    low = np.maximum(one.wavelength_min - half_pixel, _LOWEST * one.wavelength)
+    return low, one.wavelength_max + half_pixel
 
 
 def _length(one: TokenSequence, patch: int) -> float:
     """Median length of all patches, good or not, in dex: the same whatever is masked."""
     half = (one.wavelength - one.wavelength_min) * (patch / max(patch - 1, 1))
-    return float(np.median(np.log10((one.wavelength + half) / (one.wavelength - half))))
+    low = np.maximum(one.wavelength - half, _LOWEST * one.wavelength)
+    return float(np.median(np.log10((one.wavelength + half) / low)))
 
 
 def _joined(one: TokenSequence, step: float | None, patch: int) -> int:

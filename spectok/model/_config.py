@@ -67,14 +67,14 @@ class ModelConfig:
         Neighbouring tokens that the reader joins into one.
     reader_places : int
         Places, a wavelength and a length each, at which the reader reads tokens with weights of
-        their own, for spectra at rest on patches that they share (`spectok.to_rest_frame`); 0
-        leaves that out.
+        their own, for spectra on patches that they share: at rest (`spectok.to_rest_frame`), or
+        by ``reader_step``; 0 leaves that out.
     reader_reading : int
         Numbers that are read there.
     reader_step : float
         Length in dex of the patches, beginning at its multiples, into which tokens are cut before
-        they are read, where their own are of about that length: then the patches of all
-        spectrographs alike are the same. 0 reads tokens on their own.
+        they are read, so that spectrographs share them; spectra whose own patches are more than
+        ten times as short or as long keep those. 0 reads all tokens on their own.
 
     Raises
     ------

@@ -34,8 +34,8 @@ class Reader(nn.Module):
     Every token is combined with the logarithm of its wavelength and of its length, and
     neighbours are joined into groups. Transformer blocks, turned by *ln* wavelength so that a
     redshift is a shift, let the groups look at each other; learned queries collect what they
-    found, and a head makes the embedding of it. Spectra at rest, on patches that they share, are
-    also read with weights of each place's own (`Reading`). Of light curves the place is the time,
+    found, and a head makes the embedding of it. Spectra on patches that they share are also read
+    with weights of each place's own (`Reading`). Of light curves the place is the time,
     over the periods of the model, and the filter stands beside it.
 
     Parameters

@@ -37,7 +37,8 @@ def places_of(wavelength: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
     if bool((length - length[torch.searchsorted(number, number)] > _ALIKE).any()):
         raise ValueError(
             "shared patches must have one length for each instrument on a logarithmic scale, and "
-            "these change from one to the next: cut them with spectok.to_rest_frame"
+            "these change from one to the next: cut them with spectok.to_rest_frame, or views "
+            "with spectok.training.cut_views"
         )
     place, order_of_places = (place[order] + _APART * number).sort(stable=True)
     length = length[order_of_places]
@@ -57,10 +58,11 @@ def _length(wavelength: Tensor, half: Tensor) -> Tensor:
 class Reading(nn.Module):
     """A few numbers from tokens whose patches lie where those of other spectra lie, too.
 
-    At a known place in the rest frame a token's numbers always mean the same lines, so every
-    place has weights of its own, and what is read is the sum over all places: what a smooth
-    function of wavelength, as in the rest of the reader, cannot tell apart. Tokens at other
-    places, as of spectra that were not moved to rest, count nothing here.
+    At a known place a token's numbers always mean the same wavelengths, and of stars at rest the
+    same lines, so every place has weights of its own, and what is read is the sum over all
+    places: what a smooth function of wavelength, as in the rest of the reader, cannot tell
+    apart. Tokens at other places, as of sharp spectra that were not moved to rest, count nothing
+    here.
 
     Parameters
     ----------

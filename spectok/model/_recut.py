@@ -39,7 +39,8 @@ def recut(
     Parameters
     ----------
     tokens : `~spectok._batch.TokenBatch`
-        N spectra of T tokens of C numbers, not of light curves.
+        N spectra of T tokens of C numbers, not of light curves. Nothing lies beyond the ``end``
+        of a patch; without ends every patch is whole.
     first, last : `torch.Tensor`, float64, shape (N, S)
         Outer edges of the new patches, Angstrom.
     patch_size : int

@@ -13,11 +13,13 @@ from spectok.model._config import ModelConfig
 from spectok.model._limits import LEAST_HALF
 from spectok.model._recut import recut
 
-__all__ = ["ascending", "joined_pixels", "on_shared_patches"]
+__all__ = ["ascending", "joined_pixels", "on_shared_patches", "patch_edges", "patch_span"]
 
 # How much longer or shorter than the step a spectrum's own patches may be. What is sharper by
 # more, as spectra of GALAH are, would lose its lines; what is blunter has none to share.
 _WITHIN = 10.0
+_LOWEST = 0.1  # of its centre: where a patch that reaches below zero is taken to begin
+_AT_ONCE = 8192  # patches, times the places of their pixels: what keeps memory bounded
 
 
 def on_shared_patches(
@@ -43,25 +45,62 @@ def on_shared_patches(
     tokens : `~spectok._batch.TokenBatch`
         Their tokens, in ascending wavelength.
     """
-    joined = joined_pixels(tokens, config)
+    if not config.reader_step:
+        yield torch.arange(len(tokens.value)), ascending(tokens)
+        return
+    joined, (first, stop) = joined_pixels(tokens, config), patch_span(tokens, config)
     for number in joined.unique().tolist():
-        rows = (joined == number).nonzero()[:, 0]
-        some = tokens if len(rows) == len(joined) else tokens[rows]
-        yield rows, (_cut(some, config, number) if number else ascending(some))
+        alike = (joined == number).nonzero()[:, 0]
+        if not number:
+            yield alike, ascending(tokens[alike])
+            continue
+        longest = int((stop - first)[alike].max())
+        for rows in alike.split(max(_AT_ONCE // (longest * number), 1)):
+            span = int(first[rows].min()), int(stop[rows].max())
+            yield rows, _cut(tokens[rows], config, number, *span)
 
 
 def joined_pixels(tokens: TokenBatch, config: ModelConfig) -> Tensor:
-    """Pixels of a spectrum that become one where it is cut anew, (N,); 0 where it is not."""
+    """Pixels of a spectrum that become one where it is cut anew, (N,); 0 where it is not.
+
+    By the median length of its patches, good or not: the same whatever is masked.
+    """
     if not config.reader_step:
         return torch.zeros(len(tokens.value), dtype=torch.long)
     half = tokens.half * (config.patch_size / (config.patch_size - 1))
     low = (tokens.wavelength - half).clamp(min=LEAST_HALF)
     length = ((tokens.wavelength + half) / low).log() / math.log(10.0)
-    valid = tokens.valid.to(length.device)
-    length = torch.where(valid, length, torch.nan).nanmedian(1).values.cpu()
-    ratio = config.reader_step / length  # NaN of a spectrum without a valid token
-    near = (ratio >= 1.0 / _WITHIN) & (ratio <= _WITHIN)
-    return torch.where(near, ratio.nan_to_num(0.0).round().clamp(min=1.0), 0.0).long()
+    # What pads a batch has no length, or repeats the last token of its spectrum.
+    real = (half > 0) & (tokens.wavelength.diff(dim=1, prepend=tokens.wavelength[:, :1] - 1) != 0)
+    length = torch.where(real, length, torch.nan).nanmedian(1).values.cpu()
+    ratio = (config.reader_step / length).nan_to_num(0.0)
+    near = (ratio >= 1.0 / _WITHIN) & (ratio <= _WITHIN) & tokens.valid.any(1).cpu()
+    return torch.where(near, ratio.round().clamp(min=1.0), 0.0).long()
+
+
+def patch_span(tokens: TokenBatch, config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """First patch, and the one after the last, that valid tokens touch: int, (N,) each.
+
+    Counted in steps from 1 Angstrom, and in whole groups: these are the same in all spectra, too.
+    Of a spectrum without a valid token both are 0.
+    """
+    valid = tokens.valid.to(tokens.wavelength.device)
+    reach = tokens.half * (config.patch_size / (config.patch_size - 1))
+    low = torch.maximum(tokens.wavelength - reach, _LOWEST * tokens.wavelength)
+    low = torch.where(valid, low, torch.inf).amin(1).log10().cpu()
+    high = torch.where(valid, tokens.wavelength + reach, 0.0).amax(1).log10().cpu()
+    group = config.reader_group
+    # A patch that only touches the next one does not reach into it.
+    first = group * (low / config.reader_step + 1e-6).div(group).floor()
+    stop = group * (high / config.reader_step - 1e-6).div(group).ceil()
+    some = valid.any(1).cpu()
+    return torch.where(some, first, 0.0).long(), torch.where(some, stop, 0.0).long()
+
+
+def patch_edges(first: int, stop: int, step: float) -> tuple[Tensor, Tensor]:
+    """Outer edges of patches that begin at multiples of a step (dex), float64, each (S,)."""
+    edge = 10.0 ** (step * torch.arange(first, stop + 1, dtype=torch.float64))
+    return edge[:-1], edge[1:]
 
 
 def ascending(tokens: TokenBatch) -> TokenBatch:
@@ -80,32 +119,26 @@ def ascending(tokens: TokenBatch) -> TokenBatch:
     )
 
 
-def _cut(tokens: TokenBatch, config: ModelConfig, joined: int) -> TokenBatch:
-    """Tokens of patches that begin at multiples of the step."""
-    step, patch = config.reader_step, config.patch_size
-    reach = tokens.half * (patch / (patch - 1))
-    valid = tokens.valid.to(reach.device)
-    low = torch.where(valid, tokens.wavelength - reach, torch.inf).min().log10() / step
-    high = torch.where(valid, tokens.wavelength + reach, 0.0).max().log10() / step
-    # Groups of patches are the same ones, too.
-    first = config.reader_group * math.floor(float(low) / config.reader_group)
-    edge = step * torch.arange(first, math.ceil(float(high)) + 1, dtype=torch.float64)
-    edge = (10.0**edge).to(reach.device).expand(len(valid), -1)
-    begin, last = edge[:, :-1], edge[:, 1:]
-    value, which = recut(
-        tokens,
-        begin,
-        last,
-        patch_size=patch,
-        context_size=config.context_size,
-        finer=joined,
+def _cut(
+    tokens: TokenBatch, config: ModelConfig, joined: int, first: int, stop: int
+) -> TokenBatch:
+    """Tokens of the patches from one to another."""
+    patch, device = config.patch_size, tokens.wavelength.device
+    begin, end = (
+        edge.to(device).expand(len(tokens.value), -1)
+        for edge in patch_edges(first, stop, config.reader_step)
     )
-    # As everywhere, a patch with half of its pixels bad is none.
-    good = (2 * (which >= 0).sum(-1) >= patch).to(value.device)
+    value, which = recut(
+        tokens, begin, end, patch_size=patch, context_size=config.context_size, finer=joined
+    )
+    # Half of a patch; and where none has as much, the fullest: no spectrum loses all.
+    covered = (which >= 0).sum(-1)  # (N, S)
+    least = (2 * covered.amax(1, keepdim=True)).clamp(min=1, max=patch)
+    good = (2 * covered >= least).to(value.device)
     return TokenBatch(
         torch.where(good.unsqueeze(-1), value, 0.0),
-        0.5 * (begin + last),
-        0.5 * (last - begin) * ((patch - 1) / patch),
+        0.5 * (begin + end),
+        0.5 * (end - begin) * ((patch - 1) / patch),
         good,
         tokens.scale,
         tokens.from_noise,

@@ -1,4 +1,5 @@
 from ._curriculum import training_simulators
+from ._cut_views import cut_views
 from ._data import Batches, Source
 from ._lightcurves import Curve, LightCurveBatches, degrade_curve
 from ._loop import fit
@@ -8,7 +9,7 @@ from ._mocks import MockSpectra
 from ._packed import open_pack, pack_spectra
 from ._real import RealSpectra
 from ._validation import Validation
-from ._views import ViewPack, cut_views, open_views, shared_places
+from ._views import ViewPack, open_views, shared_places
 from ._window import Drawn
 
 __all__ = [

@@ -19,11 +19,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from spectok._progress import progress_bar
 from spectok.model import SpectralTokenizer
 from spectok.model._reader import Reader
+from spectok.training._cut_views import uncut_views
 from spectok.training._objective import Opaque
 from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate
 from spectok.training._ranks import record, resume, start
 from spectok.training._standardise import MEASURED, standardise
-from spectok.training._views import ViewPack, uncut_views
+from spectok.training._views import ViewPack
 
 __all__ = ["fit_reader", "match_loss"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from spectok.model._reader import Reader, token_features
 from spectok.model._reading import Reading
@@ -21,13 +22,18 @@ def standardise(reader: Reader, packs: list[ViewPack]) -> None:
     found = []
     for pack in packs:
         for view in pack.views.values():
-            value, valid = view["value"][:MEASURED].float(), view["valid"][:MEASURED]
-            found.append(token_features(value, reader.context_size)[valid])
+            value, valid = (_some(view[key]) for key in ("value", "valid"))
+            found.append(token_features(value.float(), reader.context_size)[valid])
     seen = torch.cat(found)
     reader.mean.copy_(seen.mean(0))
     reader.scatter.copy_(seen.std(0).clamp(min=_LEAST_SCATTER))
     if reader.reading is not None:
         _set_places(reader, reader.reading, packs)
+
+
+def _some(array: Tensor) -> Tensor:
+    """So many rows as are measured, from the first to the last."""
+    return array[:: max(len(array) // MEASURED, 1)]
 
 
 def _set_places(reader: Reader, reading: Reading, packs: list[ViewPack]) -> None:
@@ -46,13 +52,17 @@ def _set_places(reader: Reader, reading: Reading, packs: list[ViewPack]) -> None
         for name in pack.shared:
             view = pack.views[name]
             where = reading.which(view["wavelength"][0], view["half"][0])[0]
-            value, valid = view["value"][:MEASURED].float(), view["valid"][:MEASURED]
-            seen = reader.features(value, valid)[..., : total.shape[1]]  # zeros where not valid
+            value, valid = (_some(view[key]) for key in ("value", "valid"))
+            seen = reader.features(value.float(), valid)[
+                ..., : total.shape[1]
+            ]  # zeros where not valid
             total[where] += seen.sum(0)
             square[where] += seen.square().sum(0)
             number[where] += valid.sum(0).unsqueeze(-1)
     with torch.no_grad():
-        reading.weight.mul_((number > 0).unsqueeze(-1))  # what no object shows stays unread
+        reading.weight.mul_(
+            (number > 0).unsqueeze(-1)
+        )  # what none of them shows is left out at first
     number = number.clamp(min=1)
     mean = total / number
     reading.mean.copy_(mean)

@@ -16,15 +16,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from spectok._batch import TokenBatch
-from spectok.model import ModelConfig
 from spectok.model._reading import places_of
-from spectok.model._shared import joined_pixels, on_shared_patches
 
-__all__ = ["ViewPack", "cut_views", "open_views", "shared_places", "uncut_views"]
+__all__ = ["ViewPack", "open_views", "shared_places"]
 
-_CHUNK = 256  # objects that are cut at once
-_SEEN = 0.01  # share of a view's objects that must show a patch, else it is no place
 _TRIES = 20  # after which a pack is refused
 _KEYS = ("value", "wavelength", "half", "valid")
 _OF_CURVES = "band"  # which views of light curves have beside
@@ -271,112 +266,3 @@ def shared_places(packs: Iterable[ViewPack]) -> tuple[Tensor, Tensor]:
         torch.cat([none, *(view[key][0] for view in views)]) for key in ("wavelength", "half")
     )
     return places_of(wavelength, half)
-
-
-def cut_views(pack: ViewPack, config: ModelConfig) -> ViewPack:
-    """The same pack with its views on the patches that the reader of a model will see.
-
-    A model with a ``reader_step`` cuts tokens into patches that spectrographs share before it
-    reads them. Here that is done once, and not at every step of a training.
-
-    Parameters
-    ----------
-    pack : ViewPack
-        Views as observed. Those that are much sharper than the step, as of GALAH, stay as they
-        are.
-    config : `~spectok.model.ModelConfig`
-        Its ``reader_step``, ``reader_group`` and sizes of tokens count.
-
-    Returns
-    -------
-    pack : ViewPack
-        The views that were cut are among its ``shared``.
-
-    Raises
-    ------
-    ValueError
-        For a model without ``reader_step``, and for a view of which some objects would be cut and
-        others not.
-
-    Notes
-    -----
-    A pack does not say where its patches are padded, so all count as whole.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from spectok import ModelConfig
-    >>> from spectok.training import ViewPack, cut_views
-    >>> place = 4000.0 + 30.0 * torch.arange(40, dtype=torch.float64)[None]
-    >>> view = {"value": torch.zeros(5, 40, 16), "wavelength": place, "half": 0 * place + 14.5,
-    ...         "valid": torch.ones(5, 40, dtype=torch.bool)}
-    >>> config = ModelConfig.of_size("tiny", embedding_size=8, reader_step=3.2e-3)
-    >>> cut_views(ViewPack({"a": view, "b": view}), config).shared
-    ('a', 'b')
-    """
-    if not config.reader_step:
-        raise ValueError("this model reads tokens on their own patches: its reader_step is 0")
-    views, shared = dict(pack.views), list(pack.shared)
-    for name in uncut_views(pack, config):
-        views[name] = _cut_view(name, pack.views[name], config)
-        shared.append(name)
-    return ViewPack(views, pack.truth, tuple(shared))
-
-
-def uncut_views(pack: ViewPack, config: ModelConfig) -> list[str]:
-    """Names of the views that a model would cut, and that are not shared."""
-    others = [name for name in pack.views if name not in pack.shared]
-    return [
-        name
-        for name in others
-        if config.reader_step and bool(joined_pixels(_rows(pack.views[name], 0), config).any())
-    ]
-
-
-def _rows(view: Mapping[str, Tensor], start: int) -> TokenBatch:
-    """Some objects of a view."""
-    value = view["value"][start : start + _CHUNK].float()
-    wavelength, half = (
-        view[key] if len(view[key]) == 1 else view[key][start : start + _CHUNK]
-        for key in ("wavelength", "half")
-    )
-    wavelength, half = (part.expand(len(value), -1) for part in (wavelength, half))
-    valid = view["valid"][start : start + _CHUNK]
-    return TokenBatch(value, wavelength, half, valid, torch.ones(len(value)))
-
-
-def _cut_view(name: str, view: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """A view on the patches of the reader's step that a share of its objects show."""
-    found: list[tuple[int, Tensor, TokenBatch]] = []
-    for start in range(0, len(view["value"]), _CHUNK):
-        some = _rows(view, start)
-        stay = (joined_pixels(some, config) == 0) & some.valid.any(1)
-        if bool(stay.any()):
-            raise ValueError(
-                f"object {start + int(stay.nonzero()[0])} of the view {name!r} has patches of "
-                f"quite another length than reader_step={config.reader_step:g} dex, and others "
-                "have not: make two views of them"
-            )
-        for rows, cut in on_shared_patches(some, config):
-            if some.valid[rows].any():
-                found.append((start, rows, cut))
-    number = [torch.log10(cut.wavelength[0]).div(config.reader_step).floor().long()
-              for _, _, cut in found]  # fmt: skip
-    first = min(int(k[0]) for k in number)
-    last = max(int(k[-1]) for k in number)
-    n, size = len(view["value"]), view["value"].shape[-1]
-    value = view["value"].new_zeros(n, last - first + 1, size)
-    valid = torch.zeros(n, last - first + 1, dtype=torch.bool)
-    place = torch.zeros(1, last - first + 1, dtype=torch.float64)
-    half = torch.zeros_like(place)
-    for (start, rows, cut), own in zip(found, number, strict=True):
-        columns = slice(int(own[0]) - first, int(own[-1]) - first + 1)
-        value[start + rows, columns] = cut.value.to(value.dtype)
-        valid[start + rows, columns] = cut.valid
-        place[0, columns], half[0, columns] = cut.wavelength[0], cut.half[0]
-    often = (valid.float().mean(0) >= _SEEN).nonzero()
-    # Whole groups, as they are read.
-    begin = int(often[0]) // config.reader_group * config.reader_group
-    keep = slice(begin, int(often[-1]) + 1)
-    kept = {"value": value[:, keep], "wavelength": place[:, keep], "half": half[:, keep]}
-    return {**kept, "valid": valid[:, keep]}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from astropy import units as u
 from astropy.utils.exceptions import AstropyUserWarning
 
 import spectok
@@ -101,14 +102,74 @@ def test_pixels_are_joined_as_many_as_fit(model):
     assert joined_pixels(batch, model.config).tolist() == [1, 2]
 
 
+def part(model, low, high, seed=0):
+    """Tokens of a stretch of the spectrum with logarithmic pixels."""
+    wavelength, flux, ivar = spectrum("log", seed=seed)
+    some = (wavelength > low) & (wavelength < high)
+    return spectok.encode_arrays(wavelength[some], flux[some], ivar=ivar[some], model=model)
+
+
 def test_an_embedding_does_not_depend_on_its_batch(model):
+    """Neither on spectra that are cut otherwise, nor on those of other ranges cut with it."""
     tables = [tokens_of(model, name, seed=k) for k, name in enumerate(("sharp", "log", "linear"))]
+    ranges = [(4500, 4600), (4500, 4650), (4500, 4800), (8000, 9000)]
+    tables += [part(model, *both, seed=k) for k, both in enumerate(ranges)]
     with pytest.warns(AstropyUserWarning, match="not one good patch"):
         refused = tokens_of(model, "log", bad=[(0.0, 1e5)])
     alone = [spectok.embed(table, model=model)["embedding"][0] for table in (*tables, refused)]
     together = model.embed(batch_of(*tables, refused))
     assert np.allclose(together.numpy(), np.stack(alone), atol=1e-5)
-    assert not together[3].any() and together[:3].any(1).all()
+    assert not together[-1].any() and together[:-1].any(1).all()
+
+
+def test_memory_is_bounded_and_nothing_changes(model, monkeypatch):
+    """Large batches are cut in parts."""
+    tables = [tokens_of(model, "log", seed=k) for k in range(5)]
+    whole = model.embed(batch_of(*tables))
+    monkeypatch.setattr("spectok.model._shared._AT_ONCE", 250)
+    parts = [len(rows) for rows, _ in on_shared_patches(batch_of(*tables), model.config)]
+    assert parts == [2, 2, 1]
+    assert np.allclose(whole.numpy(), model.embed(batch_of(*tables)).numpy(), atol=1e-5)
+
+
+def test_no_spectrum_loses_all(model):
+    """Three sharp patches that fill no new one by half still make an embedding."""
+    wavelength = np.arange(6000.0, 6018.0, 0.2)
+    flux = np.random.default_rng(0).normal(2.0, 0.1, len(wavelength))
+    tokens = spectok.encode_arrays(wavelength, flux, ivar=np.full(len(flux), 100.0), model=model)
+    assert joined_pixels(batch_of(tokens), model.config).tolist() == [7]
+    assert spectok.embed(tokens, model=model)["embedding"].any()
+
+
+def test_masks_do_not_decide_how_a_spectrum_is_cut(model):
+    wavelength = np.arange(3600.0, 9800.0, 0.9)
+    ivar = np.ones((3, len(wavelength)))
+    ivar[1, wavelength > 6000] = 0.0
+    ivar[2, wavelength < 7500] = 0.0
+    flux = np.random.default_rng(0).normal(2.0, 1.0, ivar.shape)
+    tokens = spectok.encode_arrays(wavelength, flux, ivar=ivar, model=model)
+    assert len(set(joined_pixels(batch_of(tokens), model.config).tolist())) == 1
+
+
+def test_a_patch_that_reaches_below_zero_is_survived(model):
+    wavelength = np.arange(1.0, 10000.0, 10.0)
+    flux = np.random.default_rng(0).normal(2.0, 0.1, len(wavelength))
+    tokens = spectok.encode_arrays(
+        wavelength * u.AA, flux, ivar=np.full(len(flux), 100.0), model=model
+    )
+    assert np.isfinite(spectok.embed(tokens, model=model)["embedding"]).all()
+    rest = spectok.to_rest_frame(tokens, 0.0, step=0.02)
+    assert np.isfinite(rest["token"][rest["valid"]]).all()
+
+
+def test_spectra_at_rest_beyond_all_places_are_named():
+    """Places are wavelengths as observed: at rest a distant object has a token at none."""
+    torch.manual_seed(0)
+    config = ModelConfig.of_size("tiny", embedding_size=8, reader_step=STEP, reader_places=4)
+    model = SpectralTokenizer(config)
+    rest = spectok.to_rest_frame(tokens_of(model, "log"), 1.5)
+    with pytest.warns(AstropyUserWarning, match="1 of 1 spectra at rest have no token at a place"):
+        spectok.embed(rest, model=model)
 
 
 def test_spectra_and_their_tokens_have_one_embedding(model):

@@ -1,6 +1,7 @@
 """Training of the reader by matching views."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -369,6 +370,9 @@ def test_views_are_cut_as_the_model_cuts_tokens(pack):
 
 
 def test_a_reader_on_shared_patches_learns_from_views_that_are_cut(pack, tmp_path):
+    for view in pack.views.values():
+        view["valid"][:, 10:13] = False
+        view["value"][:, 10:13] = 0.0
     cut = cut_views(pack, cutting().config)
     places, _ = shared_places([cut])
     model = cutting(len(places))
@@ -396,3 +400,42 @@ def test_views_that_cannot_be_cut_are_refused(pack):
     mixed = ViewPack({"mixed": both, "other": both})
     with pytest.raises(ValueError, match="object 64 of the view 'mixed' has patches of quite"):
         cut_views(mixed, cutting().config)
+
+
+def test_a_view_of_two_ranges_has_all_patches_between(pack):
+    """Chunks of objects that nothing joins: every patch has its place, seen or not."""
+    far = {**view_of(5, 600, 0.3)}
+    place = far["wavelength"].expand(600, -1).clone()
+    place[300:] *= 2.0
+    view = {**far, "wavelength": place, "half": 0.005 * place}
+    cut = cut_views(ViewPack({"a": view, "b": view}), cutting().config).views["a"]
+    edge = (cut["wavelength"][0].log10() / STEP).floor()
+    assert torch.equal(edge.diff(), torch.ones(len(edge) - 1, dtype=torch.float64))
+    assert (cut["half"] > 0).all()
+    assert not cut["valid"][:300, -5:].any() and not cut["valid"][300:, :5].any()
+    assert cut["valid"][:300, :5].any() and cut["valid"][300:, -5:].any()
+
+
+def test_what_begins_late_in_a_view_is_not_overlooked():
+    """Whether a view is cut is a matter of all its objects, not of the first ones."""
+    view = view_of(1, 600, 0.3)
+    view["valid"][:300] = False
+    pack = ViewPack({"a": view, "b": view_of(2, 600, 0.3)})
+    assert cut_views(pack, cutting().config).shared == ("a", "b")
+    empty = {**view, "valid": torch.zeros_like(view["valid"])}
+    empty["valid"][599, 3] = True  # a patch that hardly any object shows, but none more often
+    rare = cut_views(ViewPack({"a": empty, "b": view}), cutting().config).views["a"]
+    assert rare["valid"].sum() >= 1
+
+
+def test_views_that_were_cut_for_another_step_are_refused(pack, tmp_path):
+    cut = cut_views(pack, cutting().config)
+    assert cut_views(cut, cutting().config).shared == cut.shared  # twice is once
+    torch.manual_seed(1)
+    config = dataclasses.replace(cutting().config, reader_step=0.6 * STEP)
+    with pytest.raises(ValueError, match="shared view 'a' is on other patches than those of"):
+        cut_views(cut, config)
+    with pytest.raises(ValueError, match="shared view 'a' is on other patches than those of"):
+        fit_reader(
+            SpectralTokenizer(config), {"toy": (1.0, cut)}, tmp_path, steps=1, accelerator="cpu"
+        )
