@@ -77,8 +77,9 @@ class Reading(nn.Module):
 
     Attributes
     ----------
-    dropped : float
-        Share of the tokens' numbers that is not read: 0 but in the steps of a training.
+    dropped, unread : float
+        Share of the tokens' numbers that is not read, and of the spectra of which none is: 0 but
+        in the steps of a training.
     """
 
     place: Tensor
@@ -88,7 +89,7 @@ class Reading(nn.Module):
 
     def __init__(self, places: int, token_size: int, number: int, size: int) -> None:
         super().__init__()
-        self.dropped = 0.0
+        self.dropped = self.unread = 0.0
         # As of places_of.
         self.register_buffer("place", torch.full((places,), _NOWHERE))
         self.register_buffer("length", torch.full((places,), _NOWHERE))
@@ -132,6 +133,8 @@ class Reading(nn.Module):
         """
         where, there = (part.to(valid.device) for part in self.which(wavelength, half))
         there = there & valid
+        if self.unread:
+            there = there & (torch.rand(len(valid), 1, device=valid.device) >= self.unread)
         where = where.expand_as(valid)
         seen = (features - self.mean[where]) / self.scatter[where]
         seen = seen.clamp(-LARGEST_FEATURE, LARGEST_FEATURE) * there.unsqueeze(-1)

@@ -33,6 +33,7 @@ _DRAWN = 512  # width of the network that draws a spectrum from its embedding
 _SMOOTH = 41  # points of the grid: what is slower is continuum
 _LEAST_SIZE = 1e-3  # of what is usual in a pack
 _DROPPED = 0.3  # share of the numbers at places that a step does not see
+_UNREAD = 0.5  # share of the spectra of which it sees none there: the rest must be found without
 
 
 def match_loss(first: Tensor, second: Tensor, sharpness: Tensor) -> tuple[Tensor, Tensor]:
@@ -367,11 +368,11 @@ def _dropping(reader: Reader, device: torch.device, seed: int) -> Iterator[None]
         return
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        reading.dropped = _DROPPED
+        reading.dropped, reading.unread = _DROPPED, _UNREAD
         try:
             yield
         finally:
-            reading.dropped = 0.0
+            reading.dropped = reading.unread = 0.0
 
 
 def _validated(

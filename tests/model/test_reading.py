@@ -192,3 +192,17 @@ def test_embeddings_of_tokens_at_rest_are_read_with_them():
 def test_light_curves_have_no_places():
     with pytest.raises(ValueError, match="reader_places are of wavelengths"):
         ModelConfig.of_size("tiny", coordinate_unit="d", reader_places=4)
+
+
+def test_a_training_may_leave_spectra_unread(reading):
+    """All places of a spectrum or none, spectrum by spectrum."""
+    tokens = tokens_at(*patches(31_000, PLACES), n=200)
+    whole = reading(*tokens)
+    reading.unread = 0.5
+    torch.manual_seed(0)
+    some = reading(*tokens)
+    left = ~some.any(1)
+    assert 70 < int(left.sum()) < 130
+    assert torch.equal(some[~left], whole[~left])
+    reading.unread = 1.0
+    assert not reading(*tokens).any()
