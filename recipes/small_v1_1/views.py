@@ -38,6 +38,7 @@ from tqdm import tqdm
 import spectok
 from spectok import simulate
 from spectok._batch import PatchLayout, SpectrumBatch
+from spectok.model._shared import ascending
 from spectok.simulate._fine_grid import FINE
 from spectok.simulate.instruments._exposure import expose
 from spectok.simulate.instruments._observation import join
@@ -59,55 +60,38 @@ POINTS = {"optical": 16, "hermes": 32, "h": 16}
 VIEWS = 6  # of a real object
 
 
-def in_order(value, wavelength, half, valid):
-    """Tokens (T, ...) in ascending wavelength."""
-    order = wavelength.argsort(stable=True)
-    return value[order].half(), wavelength[order], half[order], valid[order]
-
-
 def of_batch(model, batch):
-    """Tokens of every spectrum of a batch, in ascending wavelength."""
+    """Tokens of every spectrum of a batch, in ascending wavelength, by what they are."""
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        tokens = model.encode(batch)
-    parts = (tokens.value.float(), tokens.wavelength, tokens.half, tokens.valid)
-    return [in_order(*one) for one in zip(*parts, strict=True)]
+        tokens = ascending(model.encode(batch))
+    parts = {key: getattr(tokens, key) for key in ("value", "wavelength", "half", "valid", "end")}
+    parts["value"] = parts["value"].half()
+    return [dict(zip(parts, one, strict=True)) for one in zip(*parts.values(), strict=True)]
 
 
 def of_observation(model, observed):
     """Tokens of mocks."""
     layout = PatchLayout.of(observed.instrument.wavelength, model.config.patch_size)
-    index, present = torch.from_numpy(layout.index), torch.from_numpy(layout.present)
-    grid = torch.from_numpy(layout.wavelength)
+    arrays = [getattr(observed, name).numpy() for name in ("flux", "sigma", "valid")]
     found = []
     for start in range(0, len(observed.flux), BATCH):
-        some = observed[start : start + BATCH]
-        good = some.valid[:, index] & present
-        flux, sigma = some.flux[:, index], some.sigma[:, index]
-        batch = SpectrumBatch(
-            torch.where(good, flux, 0.0),
-            torch.where(good, sigma, 1.0),
-            grid.expand(len(good), -1),
-            good,
-        )
-        found += of_batch(model, batch)
+        some = [array[start : start + BATCH] for array in arrays]
+        found += of_batch(model, SpectrumBatch.from_layouts([layout] * len(some[0]), *some))
     return found
 
 
 def stacked(name, tokens):
     """Arrays of one view; its grid once where all objects share it."""
-    longest = max(len(one[1]) for one in tokens)
+    longest = max(len(one["value"]) for one in tokens)
 
-    def padded(array, fill):
+    def padded(key, array):
+        last = array[-1:] if key != "valid" else array.new_zeros(1)
         missing = longest - len(array)
-        return torch.cat([array, fill.expand(missing, *array.shape[1:])]) if missing else array
+        return torch.cat([array, last.expand(missing, *array.shape[1:])]) if missing else array
 
-    value = torch.stack([padded(v, v[-1:]) for v, _, _, _ in tokens])
-    wavelength = torch.stack([padded(w, w[-1:]) for _, w, _, _ in tokens])
-    half = torch.stack([padded(h, h[-1:]) for _, _, h, _ in tokens])
-    valid = torch.stack([padded(k, k.new_zeros(1)) for _, _, _, k in tokens])
-    if bool((wavelength == wavelength[:1]).all()):
-        wavelength, half = wavelength[:1].clone(), half[:1].clone()
-    arrays = {"value": value, "wavelength": wavelength, "half": half, "valid": valid}
+    arrays = {key: torch.stack([padded(key, one[key]) for one in tokens]) for key in tokens[0]}
+    if bool((arrays["wavelength"] == arrays["wavelength"][:1]).all()):
+        arrays |= {key: arrays[key][:1].clone() for key in ("wavelength", "half", "end")}
     return {f"{name}.{key}": array.contiguous() for key, array in arrays.items()}
 
 

@@ -18,7 +18,7 @@ other packs, whose views are of the same tokens:
     python recipes/small_v1_1/views.py --model MODEL --only optical --data DIR \
         --templates templates.safetensors --out VIEWS        # and --only real
     python recipes/small_v1_1/train.py --model MODEL --views VIEWS --folder runs/reader \
-        --shares optical=0.6,real=0.12,stars=0.28 --steps 3000
+        --shares optical=0.6,real=0.12,stars=0.28 --step 3.2e-3 --steps 3000
 """
 
 from __future__ import annotations

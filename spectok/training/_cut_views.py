@@ -47,7 +47,7 @@ def cut_views(pack: ViewPack, config: ModelConfig) -> ViewPack:
 
     Notes
     -----
-    A pack does not say where its patches are padded, so all count as whole.
+    Where a pack does not say where its patches ``end``, padded ones count as whole.
 
     Examples
     --------
@@ -112,11 +112,13 @@ def _chunks(view: Mapping[str, Tensor]) -> Iterator[TokenBatch]:
     for start in range(0, len(view["value"]), _CHUNK):
         rows = slice(start, start + _CHUNK)
         value = view["value"][rows].float()
-        wavelength, half = (
-            (part if len(part) == 1 else part[rows]).expand(len(value), -1)
-            for part in (view["wavelength"], view["half"])
-        )
-        yield TokenBatch(value, wavelength, half, view["valid"][rows], torch.ones(len(value)))
+        places = {
+            key: (view[key] if len(view[key]) == 1 else view[key][rows]).expand(len(value), -1)
+            for key in ("wavelength", "half", "end")
+            if key in view
+        }
+        valid = view["valid"][rows]
+        yield TokenBatch(value=value, valid=valid, scale=torch.ones(len(value)), **places)
 
 
 def _cut_view(name: str, view: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:

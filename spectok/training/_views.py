@@ -35,7 +35,8 @@ class ViewPack:
         For each view by name ``value`` (N, T, C), ``wavelength`` and ``half`` (N or 1, T;
         float64, ascending) and ``valid`` (N, T; bool): a `~spectok._batch.TokenBatch` in
         ascending wavelength, without its scale. Of light curves, where times stand for
-        wavelengths, ``band`` (N, T; float64) as well.
+        wavelengths, ``band`` (N, T; float64) as well; of spectra perhaps ``end`` (N or 1, T;
+        float64), where the last real pixels of patches end, for `cut_views`.
     truth : `torch.Tensor`, shape (N, B), optional
         Noise-free flux over its median on one grid for all objects of the pack; NaN where not
         known.
@@ -180,8 +181,8 @@ def open_views(path: str | PathLike[str]) -> ViewPack:
     ----------
     path : path
         A safetensors file with ``VIEW.value``, ``VIEW.wavelength``, ``VIEW.half`` and
-        ``VIEW.valid`` for each view, of light curves ``VIEW.band``, and perhaps ``truth``. In its
-        metadata ``shared``, names of views, with commas between.
+        ``VIEW.valid`` for each view, of light curves ``VIEW.band``, and perhaps ``VIEW.end`` and
+        ``truth``. In its metadata ``shared``, names of views, with commas between.
 
     Returns
     -------
@@ -224,7 +225,7 @@ def open_views(path: str | PathLike[str]) -> ViewPack:
         views = {
             name: {
                 key: file.get_tensor(f"{name}.{key}")
-                for key in (*_KEYS, _OF_CURVES)
+                for key in (*_KEYS, _OF_CURVES, "end")
                 if f"{name}.{key}" in there
             }
             for name in names

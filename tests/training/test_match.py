@@ -369,6 +369,19 @@ def test_views_are_cut_as_the_model_cuts_tokens(pack):
     assert not wanted.valid[:, ~where].any()
 
 
+def test_what_pads_a_patch_is_not_cut(pack):
+    """Where the views say how far patches reach, nothing is said of what lies beyond."""
+    place = pack.views["a"]["wavelength"]
+    end = place + pack.views["a"]["half"]
+    end[0, -1] = place[0, -1] - 0.6 * pack.views["a"]["half"][0, -1]
+    ends = {name: {**view, "end": end} for name, view in pack.views.items()}
+    whole, cut = (cut_views(ViewPack(v), cutting().config) for v in (pack.views, ends))
+    more = whole.views["a"]["valid"].sum(0)
+    n = cut.views["a"]["valid"].shape[1]
+    assert torch.equal(more[: n - 1], cut.views["a"]["valid"].sum(0)[: n - 1])
+    assert whole.views["a"]["valid"].sum() > cut.views["a"]["valid"].sum()
+
+
 def test_a_reader_on_shared_patches_learns_from_views_that_are_cut(pack, tmp_path):
     for view in pack.views.values():
         view["valid"][:, 10:13] = False
