@@ -313,14 +313,7 @@ class SpectrumBatch:
 
     def __getitem__(self, rows: slice | Tensor) -> SpectrumBatch:
         """Some of the spectra."""
-        return SpectrumBatch(
-            self.flux[rows],
-            self.sigma[rows],
-            self.wavelength[rows],
-            self.valid[rows],
-            None if self.band is None else self.band[rows],
-            None if self.end is None else self.end[rows],
-        )
+        return replace(self, **{k: v[rows] for k, v in vars(self).items() if v is not None})
 
     def to(self, device: torch.device | str) -> SpectrumBatch:
         """The same batch on a device."""

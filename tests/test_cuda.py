@@ -43,15 +43,14 @@ def test_a_batch_of_other_lengths_changes_nothing(spectra, rms_difference):
 def test_embeddings_on_shared_patches_agree_across_devices(spectra):
     """Spectra that are cut anew there and read at places, and APOGEE's, which are not."""
     from spectok.model._reading import places_of
-    from spectok.model._shared import patch_edges
+    from spectok.model._shared import patch_edges, patch_place
 
     torch.manual_seed(0)
     config = spectok.ModelConfig.of_size(
         "tiny", embedding_size=8, reader_step=3.2e-3, reader_places=140
     )
     model = spectok.SpectralTokenizer(config)
-    low, high = patch_edges(1112, 1252, 3.2e-3)
-    place, length = places_of(0.5 * (low + high), 0.5 * (high - low) * 31 / 32)
+    place, length = places_of(*patch_place(*patch_edges(1112, 1252, 3.2e-3), 32))
     model.reader.reading.place.copy_(place)
     model.reader.reading.length.copy_(length)
     here = spectok.embed(spectra, model=model)

@@ -26,6 +26,7 @@ from spectok._tokens import (
     sequences,
     to_token_batch,
 )
+from spectok.model._limits import LOWEST_EDGE
 from spectok.model._recut import recut
 
 __all__ = ["to_rest_frame"]
@@ -37,7 +38,6 @@ _UNIT = 1e-4  # dex
 _STEPS = (1e-6, 1.0)  # dex: what a step may be
 _MOST_NEW = 64  # times as many patches as there were
 _LONGEST = 8.0  # times their length: a new pixel must not be wider than a patch was
-_LOWEST = 0.1  # of its centre: where a patch that reaches below zero is taken to begin
 _TOKENS = 2048  # of a batch
 _SPEEDS = ("rv", "vrad", "vel", "radial_vel", "vhelio", "v_")  # how such columns begin
 
@@ -147,7 +147,7 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
             with torch.inference_mode():
                 value, which = recut(
                     to_token_batch(some), first, last, patch_size=patch, context_size=context,
-                    finer=int(number),
+                    joined=int(number),
                 )  # fmt: skip
             for row, one, own, of in zip(rows, some, value.numpy(), which.numpy(), strict=True):
                 length = len(edges[row][0])
@@ -238,14 +238,14 @@ def _redshifts(tokens: Table, spectra: Sequence[TokenSequence], given: Any) -> n
 def _reach(one: TokenSequence, patch: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each patch begins and ends, to the outer edges of its real pixels."""
     half_pixel = (one.wavelength - one.wavelength_min) / max(patch - 1, 1)
-    low = np.maximum(one.wavelength_min - half_pixel, _LOWEST * one.wavelength)
+    low = np.maximum(one.wavelength_min - half_pixel, LOWEST_EDGE * one.wavelength)
     return low, one.wavelength_max + half_pixel
 
 
 def _length(one: TokenSequence, patch: int) -> float:
     """Median length of all patches, good or not, in dex: the same whatever is masked."""
     half = (one.wavelength - one.wavelength_min) * (patch / max(patch - 1, 1))
-    low = np.maximum(one.wavelength - half, _LOWEST * one.wavelength)
+    low = np.maximum(one.wavelength - half, LOWEST_EDGE * one.wavelength)
     return float(np.median(np.log10((one.wavelength + half) / low)))
 
 

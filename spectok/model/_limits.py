@@ -57,3 +57,6 @@ LEAST_SIZE = 1e-9
 # -----------
 # A feature of a token in units of its scatter over many spectra: one token must not decide.
 LARGEST_FEATURE = 8.0
+
+# Of its centre: where a patch of a coarse grid that would reach below zero is taken to begin.
+LOWEST_EDGE = 0.1

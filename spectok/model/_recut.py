@@ -28,7 +28,7 @@ def recut(
     *,
     patch_size: int,
     context_size: int = 0,
-    finer: int = 1,
+    joined: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """What tokens say of their spectra, as tokens of other patches.
 
@@ -47,9 +47,8 @@ def recut(
         Pixels of a patch, P.
     context_size : int
         Numbers of context in a token, before its last.
-    finer : int
-        Places of each new pixel at which the curve is evaluated: as many as old pixels are
-        joined there.
+    joined : int
+        Old pixels that become a new one: places at which the curve is evaluated there.
 
     Returns
     -------
@@ -70,8 +69,8 @@ def recut(
     code = cosines_and_noise(value, context_size)
     flux = sum_of_cosines(
         coefficients_of(code), tokens.wavelength, tokens.half, tokens.valid,
-        target if finer == 1 else places(finer * patch_size), patch_size,
-    ).unflatten(1, (-1, finer)).mean(-1)  # fmt: skip
+        places(joined * patch_size), patch_size,
+    ).unflatten(1, (-1, joined)).mean(-1)  # fmt: skip
     basis = cosines(place.float(), code.shape[-1] - 1)  # (P, C - 1), orthogonal
     norm = basis.square().sum(0)
     coefficients = flux.unflatten(1, (-1, patch_size)) @ (basis / norm).to(flux.device)

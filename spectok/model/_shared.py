@@ -10,15 +10,21 @@ from torch import Tensor
 
 from spectok._batch import TokenBatch
 from spectok.model._config import ModelConfig
-from spectok.model._limits import LEAST_HALF
+from spectok.model._limits import LOWEST_EDGE
 from spectok.model._recut import recut
 
-__all__ = ["ascending", "joined_pixels", "on_shared_patches", "patch_edges", "patch_span"]
+__all__ = [
+    "ascending",
+    "joined_pixels",
+    "on_shared_patches",
+    "patch_edges",
+    "patch_place",
+    "patch_span",
+]
 
 # How much longer or shorter than the step a spectrum's own patches may be. What is sharper by
 # more, as spectra of GALAH are, would lose its lines; what is blunter has none to share.
 _WITHIN = 10.0
-_LOWEST = 0.1  # of its centre: where a patch that reaches below zero is taken to begin
 _AT_ONCE = 8192  # patches, times the places of their pixels: what keeps memory bounded
 
 
@@ -67,11 +73,12 @@ def joined_pixels(tokens: TokenBatch, config: ModelConfig) -> Tensor:
     """
     if not config.reader_step:
         return torch.zeros(len(tokens.value), dtype=torch.long)
-    half = tokens.half * (config.patch_size / (config.patch_size - 1))
-    low = (tokens.wavelength - half).clamp(min=LEAST_HALF)
-    length = ((tokens.wavelength + half) / low).log() / math.log(10.0)
+    low, high = _reach(tokens, config)
+    length = (high / low).log() / math.log(10.0)
     # What pads a batch has no length, or repeats the last token of its spectrum.
-    real = (half > 0) & (tokens.wavelength.diff(dim=1, prepend=tokens.wavelength[:, :1] - 1) != 0)
+    real = (tokens.half > 0) & (
+        tokens.wavelength.diff(dim=1, prepend=tokens.wavelength[:, :1] - 1) != 0
+    )
     length = torch.where(real, length, torch.nan).nanmedian(1).values.cpu()
     ratio = (config.reader_step / length).nan_to_num(0.0)
     near = (ratio >= 1.0 / _WITHIN) & (ratio <= _WITHIN) & tokens.valid.any(1).cpu()
@@ -85,10 +92,9 @@ def patch_span(tokens: TokenBatch, config: ModelConfig) -> tuple[Tensor, Tensor]
     Of a spectrum without a valid token both are 0.
     """
     valid = tokens.valid.to(tokens.wavelength.device)
-    reach = tokens.half * (config.patch_size / (config.patch_size - 1))
-    low = torch.maximum(tokens.wavelength - reach, _LOWEST * tokens.wavelength)
+    low, high = _reach(tokens, config)
     low = torch.where(valid, low, torch.inf).amin(1).log10().cpu()
-    high = torch.where(valid, tokens.wavelength + reach, 0.0).amax(1).log10().cpu()
+    high = torch.where(valid, high, 0.0).amax(1).log10().cpu()
     group = config.reader_group
     # A patch that only touches the next one does not reach into it.
     first = group * (low / config.reader_step + 1e-6).div(group).floor()
@@ -97,10 +103,22 @@ def patch_span(tokens: TokenBatch, config: ModelConfig) -> tuple[Tensor, Tensor]
     return torch.where(some, first, 0.0).long(), torch.where(some, stop, 0.0).long()
 
 
+def _reach(tokens: TokenBatch, config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Where patches begin and end, to the outer edges of their pixels, padding included."""
+    half = tokens.half * (config.patch_size / (config.patch_size - 1))
+    low = torch.maximum(tokens.wavelength - half, LOWEST_EDGE * tokens.wavelength)
+    return low, tokens.wavelength + half
+
+
 def patch_edges(first: int, stop: int, step: float) -> tuple[Tensor, Tensor]:
     """Outer edges of patches that begin at multiples of a step (dex), float64, each (S,)."""
     edge = 10.0 ** (step * torch.arange(first, stop + 1, dtype=torch.float64))
     return edge[:-1], edge[1:]
+
+
+def patch_place(begin: Tensor, end: Tensor, patch_size: int) -> tuple[Tensor, Tensor]:
+    """Centres of patches by their outer edges, and half lengths to the middle of a last pixel."""
+    return 0.5 * (begin + end), 0.5 * (end - begin) * ((patch_size - 1) / patch_size)
 
 
 def ascending(tokens: TokenBatch) -> TokenBatch:
@@ -129,7 +147,7 @@ def _cut(
         for edge in patch_edges(first, stop, config.reader_step)
     )
     value, which = recut(
-        tokens, begin, end, patch_size=patch, context_size=config.context_size, finer=joined
+        tokens, begin, end, patch_size=patch, context_size=config.context_size, joined=joined
     )
     # Half of a patch; and where none has as much, the fullest: no spectrum loses all.
     covered = (which >= 0).sum(-1)  # (N, S)
@@ -137,8 +155,7 @@ def _cut(
     good = (2 * covered >= least).to(value.device)
     return TokenBatch(
         torch.where(good.unsqueeze(-1), value, 0.0),
-        0.5 * (begin + end),
-        0.5 * (end - begin) * ((patch - 1) / patch),
+        *patch_place(begin, end, patch),
         good,
         tokens.scale,
         tokens.from_noise,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,7 +11,13 @@ from torch import Tensor
 from spectok._batch import TokenBatch
 from spectok.model import ModelConfig
 from spectok.model._limits import LEAST_HALF
-from spectok.model._shared import joined_pixels, on_shared_patches, patch_edges, patch_span
+from spectok.model._shared import (
+    joined_pixels,
+    on_shared_patches,
+    patch_edges,
+    patch_place,
+    patch_span,
+)
 from spectok.training._views import ViewPack
 
 __all__ = ["cut_views", "uncut_views"]
@@ -111,7 +118,7 @@ def _chunks(view: Mapping[str, Tensor]) -> Iterator[TokenBatch]:
     """The objects of a view, some at a time."""
     for start in range(0, len(view["value"]), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        value = view["value"][rows].float()
+        value = view["value"][rows]
         places = {
             key: (view[key] if len(view[key]) == 1 else view[key][rows]).expand(len(value), -1)
             for key in ("wavelength", "half", "end")
@@ -140,21 +147,22 @@ def _cut_view(name: str, view: Mapping[str, Tensor], config: ModelConfig) -> dic
     value = view["value"].new_zeros(number, stop - first, view["value"].shape[-1])
     valid = torch.zeros(number, stop - first, dtype=torch.bool)
     for start, some in zip(range(0, number, _CHUNK), _chunks(view), strict=True):
+        some = replace(some, value=some.value.float())
         for rows, cut in on_shared_patches(some, config):
             if not some.valid[rows].any():
                 continue
-            begin = int((cut.wavelength[0, 0].log10() / config.reader_step).floor()) - first
-            columns = slice(begin, begin + cut.valid.shape[1])
+            low = int((cut.wavelength[0, 0].log10() / config.reader_step).floor()) - first
+            columns = slice(low, low + cut.valid.shape[1])
             value[start + rows, columns] = cut.value.to(value.dtype)
             valid[start + rows, columns] = cut.valid
-    low, high = (edge[None] for edge in patch_edges(first, stop, config.reader_step))
+    begin, end = patch_edges(first, stop, config.reader_step)
+    place, half = patch_place(begin[None], end[None], config.patch_size)
     share = valid.float().mean(0)
     often = (share >= min(_SEEN, float(share.max()))).nonzero()
     keep = slice(int(often[0]), int(often[-1]) + 1)
-    half = 0.5 * (high - low) * ((config.patch_size - 1) / config.patch_size)
     return {
         "value": value[:, keep],
-        "wavelength": (0.5 * (low + high))[:, keep],
+        "wavelength": place[:, keep],
         "half": half[:, keep],
         "valid": valid[:, keep],
     }

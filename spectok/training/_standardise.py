@@ -53,16 +53,14 @@ def _set_places(reader: Reader, reading: Reading, packs: list[ViewPack]) -> None
             view = pack.views[name]
             where = reading.which(view["wavelength"][0], view["half"][0])[0]
             value, valid = (_some(view[key]) for key in ("value", "valid"))
-            seen = reader.features(value.float(), valid)[
-                ..., : total.shape[1]
-            ]  # zeros where not valid
+            # Zeros where not valid.
+            seen = reader.features(value.float(), valid)[..., : total.shape[1]]
             total[where] += seen.sum(0)
             square[where] += seen.square().sum(0)
             number[where] += valid.sum(0).unsqueeze(-1)
     with torch.no_grad():
-        reading.weight.mul_(
-            (number > 0).unsqueeze(-1)
-        )  # what none of them shows is left out at first
+        # What none of them shows is left out at first.
+        reading.weight.mul_((number > 0).unsqueeze(-1))
     number = number.clamp(min=1)
     mean = total / number
     reading.mean.copy_(mean)

@@ -72,7 +72,7 @@ def test_joined_pixels_are_means():
     """Where new pixels are three old ones, the curve is averaged over them."""
     tokens = drawn()
     first, last = edges(5000.0, 5240.0, 2)
-    value, _ = recut(tokens, first, last, patch_size=PATCH, finer=3)
+    value, _ = recut(tokens, first, last, patch_size=PATCH, joined=3)
     middle = 5000.0 + 120.0 * (np.arange(6 * PATCH) + 0.5) / (3 * PATCH)
     mean = flux_of(tokens, middle).reshape(2, PATCH, 3).mean(-1)
     place = (np.arange(PATCH) + 0.5) / PATCH
