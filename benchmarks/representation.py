@@ -387,31 +387,34 @@ def battery(model, templates, *, data=None, light=False, parts=PARTS):
 class Watch:
     """Some of the battery's figures of a reader that is being trained, in seconds.
 
-    Tokens do not change while a reader learns, so they are made once: of mocks whose templates no
-    training has seen, through SDSS and DESI, and of the same stars through GALAH and APOGEE.
-    The templates are those of the tests: whoever chooses by these figures says so.
+    Tokens do not change while a reader learns, so they are made once: of mocks of the templates
+    for validation, through SDSS and DESI, and of the same stars through GALAH and APOGEE. Who
+    chooses by these figures leaves the objects of the battery unseen.
 
     Parameters
     ----------
     model : `~spectok.SpectralTokenizer`
         Its tokenizer makes the tokens.
     templates : `~spectok.simulate.Templates`
+    parts : sequence of str
+        ``"optical"``, ``"stars"`` or both.
     n, m : int
-        Objects to learn probes from, and to test them on.
+        Objects to learn probes from, and to try them on.
     """
 
-    def __init__(self, model, templates, n=600, m=400):
-        self.sets = {
+    def __init__(self, model, templates, parts=("optical", "stars"), n=800, m=600):
+        sets = {
             "optical": (OPTICAL, {"desi": (2.0, 60.0)}),
             "stars": (STARS, {"galah": (10.0, 200.0)}),
             "stars at rest": (STARS, {"galah": (10.0, 200.0)}),
         }
+        self.sets = {name: one for name, one in sets.items() if name.split()[0] in parts}
         self.kept = {}
         for name, (surveys, snr) in self.sets.items():
-            for seed, (part, number) in enumerate((("train", n), ("test", m))):
+            for seed, (part, number) in enumerate((("train", n), ("validation", m))):
                 make = _Keeper(model)
                 views = mocks(
-                    make, templates, part, surveys, number, 601 + seed, snr,
+                    make, templates, part, surveys, number, 701 + seed, snr,
                     at_rest=name == "stars at rest",
                 )  # fmt: skip
                 self.kept[name, part] = views, make.tokens
@@ -425,28 +428,47 @@ class Watch:
             halves = np.split(rows.astype(float), len(surveys))
             views.vectors = {"embedding": dict(zip(surveys, halves, strict=True))}
         found = {}
-        (learn, _), (test, _) = (self.kept["optical", part] for part in ("train", "test"))
-        x, y = learn.vectors["embedding"], test.vectors["embedding"]
-        kind, asked = learn.labels["kind"], test.labels["kind"]
-        for survey in OPTICAL:
-            said = classes(x[survey], kind).predict(y[survey])
-            found[f"class_{survey}"] = float(np.mean(said == asked))
+        for name, ((one, other), _) in self.sets.items():
+            views = self.kept[name, "validation"][0]
+            vectors, depth = views.vectors["embedding"], np.minimum(*views.snr.values())
+            own = nearest(vectors[one], vectors[other]).argmin(1) == np.arange(len(depth))
+            found[f"own_first_{name}"] = float(np.mean(own))
+            found[f"own_first_{name}_bright"] = float(np.mean(own[depth > 10]))
+        if "optical" in self.sets:
+            found |= self._optical()
+        if "stars at rest" in self.sets:
+            found |= self._stars()
+        return {key: round(value, 4) for key, value in found.items()}
+
+    def _optical(self):
+        """Classes and redshifts, and how well the survey can be told."""
+        (learn, _), (seen, _) = (self.kept["optical", part] for part in ("train", "validation"))
+        x, y = learn.vectors["embedding"], seen.vectors["embedding"]
+        kind, asked = learn.labels["kind"], seen.labels["kind"]
+        found = {}
+        for one, other in (("sdss", "sdss"), ("desi", "desi"), OPTICAL):
+            said = classes(x[one], kind).predict(y[other])
+            found[f"class_{one}_{other}"] = float(np.mean(said == asked))
         far, asked_far = kind == 0, asked == 0
-        z, true = np.log1p(learn.labels["redshift"]), np.log1p(test.labels["redshift"])
+        z, true = np.log1p(learn.labels["redshift"]), np.log1p(seen.labels["redshift"])
         said = linear(x["sdss"][far], z[far]).predict(y["sdss"][asked_far])
         found["redshift_r2"] = float(r2(true[asked_far], said))
-        for name, ((one, other), _) in self.sets.items():
-            vectors = self.kept[name, "test"][0].vectors["embedding"]
-            first = nearest(vectors[one], vectors[other]).argmin(1)
-            found[f"own_first_{name}"] = float(np.mean(first == np.arange(len(first))))
-        (learn, _), (test, _) = (self.kept["stars at rest", part] for part in ("train", "test"))
-        x, y = learn.vectors["embedding"], test.vectors["embedding"]
+        known, asked = (np.repeat([0, 1], len(v.labels["kind"])) for v in (learn, seen))
+        both = [np.concatenate([v[s] for s in OPTICAL]) for v in (x, y)]
+        said = classes(both[0], known).predict(both[1])
+        return found | {"survey": float(np.mean(said == asked))}
+
+    def _stars(self):
+        """Labels of stars, within and across surveys."""
+        learn, seen = (self.kept["stars at rest", part][0] for part in ("train", "validation"))
+        x, y = learn.vectors["embedding"], seen.vectors["embedding"]
+        found = {}
         for label in STELLAR:
-            known, true = learn.labels[label], test.labels[label]
+            known, true = learn.labels[label], seen.labels[label]
             for one, other in (("apogee", "apogee"), ("galah", "galah"), STARS):
                 said = linear(x[one], known).predict(y[other])
                 found[f"{label}_{one}_{other}"] = float(r2(true, said))
-        return {key: round(value, 4) for key, value in found.items()}
+        return found
 
 
 class _Keeper(Vectors):

@@ -4,7 +4,8 @@
 
 DIR is what views.py wrote. Goes on where the folder holds a checkpoint; writes ``model`` there.
 With the templates of recipes/small_v1/pack.py, every line of the log has some of the figures of
-``benchmarks/representation.py``, on mocks that the run does not see.
+``benchmarks/representation.py``, on mocks that neither the run nor that benchmark sees. Without
+bfloat16 in the processor add --precision 32-true.
 
 --model and --shares train a reader for other weights, on other packs of DIR. Where those have
 views at rest (recipes/small_v2/stars.py), the reader knows their places. With --step the tokens of
@@ -55,6 +56,7 @@ def main():
     parser.add_argument("--shares", default=SHARES, help=f"of packs in the steps, as {SHARES}")
     parser.add_argument("--step", type=float, default=0.0, help="of shared patches, in dex")
     parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--every", type=int, default=100, help="steps of a line of the log")
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--seed", type=int, default=1, help="of the batches")
     options = parser.parse_args()
@@ -62,7 +64,10 @@ def main():
     for name, share in (one.split("=") for one in options.shares.split(",")):
         packs[name] = float(share), open_views(options.views / f"{name}.safetensors")
     model, packs = with_reader(spectok.load_model(options.model), packs, options.step)
-    watch = Watch(model, load_templates(options.templates)) if options.templates else None
+    watch = None
+    if options.templates:
+        parts = ("optical", "stars") if "stars" in packs else ("optical",)
+        watch = Watch(model, load_templates(options.templates), parts)
     model = fit_reader(
         model,
         packs,
@@ -70,7 +75,7 @@ def main():
         steps=options.steps,
         precision=options.precision,
         accelerator="cpu",
-        checkpoint_every=50,
+        checkpoint_every=options.every,
         validate=watch,
         seed=options.seed,
     )

@@ -62,7 +62,7 @@ VIEWS = 6  # of a real object
 
 def of_batch(model, batch):
     """Tokens of every spectrum of a batch, in ascending wavelength, by what they are."""
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode():
         tokens = ascending(model.encode(batch))
     parts = {key: getattr(tokens, key) for key in ("value", "wavelength", "half", "valid", "end")}
     parts["value"] = parts["value"].half()
