@@ -56,7 +56,7 @@ def test_stored_tokens_suffice(spectra, embeddings, reading, tmp_path):
 
 def test_precision_is_that_of_the_tokens(spectra, embeddings, reading, monkeypatch):
     """As encode rounds them; the reader itself stays in float32."""
-    monkeypatch.setattr(_network, "_multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr(_network, "multiplies_bfloat16", lambda device: True)
     rounded = spectok.embed(spectra, model=reading, precision="bf16")
     tokens = spectok.encode(spectra, model=reading, precision="bf16")
     assert np.array_equal(rounded["embedding"], spectok.embed(tokens, model=reading)["embedding"])

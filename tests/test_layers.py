@@ -23,6 +23,7 @@ LAYER = {
     "_deprecated": 0,
     "_flags": 0,
     "_hidden": 0,
+    "_processor": 0,
     "_progress": 0,
     "_split": 0,
     "model": 1,
@@ -49,7 +50,7 @@ LAYER = {
     "__main__": TOP,
     "__init__": TOP,
 }
-WITHOUT_ASTROPY = ("_batch", "_buckets", "_curves", "_pretrain", "_split", "model")
+WITHOUT_ASTROPY = ("_batch", "_buckets", "_curves", "_pretrain", "_processor", "_split", "model")
 # Simulation runs inside training steps; what reads files and makes spectra may see astropy.
 MAY_SEE_ASTROPY = {"simulate": ("objects/_registry", "objects/_sources", "_observe")}
 # Floors inside a room: what stands on one imports from lower ones; what is not listed is on top.

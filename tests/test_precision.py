@@ -12,10 +12,12 @@ from spectok._codec import _network
 from spectok._weights import bfloat16_copy
 
 
-@pytest.fixture(autouse=True)
-def units(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def units():
     """As on a processor that has the units: the numbers are the same on all."""
-    monkeypatch.setattr(_network, "_multiplies_bfloat16", lambda device: True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_network, "multiplies_bfloat16", lambda device: True)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def test_other_precisions_are_refused(make_arrays, tiny):
 
 
 def test_where_there_are_no_units_it_is_said(make_arrays, tiny, monkeypatch):
-    monkeypatch.setattr(_network, "_multiplies_bfloat16", lambda device: False)
+    monkeypatch.setattr(_network, "multiplies_bfloat16", lambda device: False)
     wavelength, flux, sigma = make_arrays(64)
     with pytest.warns(
         AstropyUserWarning, match="this processor has no units.*leave it out here"

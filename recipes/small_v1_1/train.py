@@ -32,8 +32,11 @@ SIZE = 128
 SHARES = "optical=0.74,real=0.14,stars=0.12"  # of the steps
 
 
-def with_reader(model, packs, step=0.0):
-    """The same tokenizer with a new reader, which knows the places of the packs; and these."""
+def with_reader(model, packs, step=0.0, start=None):
+    """The same tokenizer with a new reader, which knows the places of the packs; and these.
+
+    What it has in common with the reader of ``start`` begins as that one's.
+    """
     torch.manual_seed(1)
     config = dataclasses.replace(model.config, embedding_size=SIZE, reader_step=step)
     if step:
@@ -42,6 +45,9 @@ def with_reader(model, packs, step=0.0):
     config = dataclasses.replace(config, reader_places=len(places))
     new = spectok.SpectralTokenizer(config)
     known = {k: v for k, v in model.state_dict().items() if not k.startswith("reader.")}
+    if start is not None:
+        reader = start.reader.state_dict()
+        known |= {f"reader.{k}": v for k, v in reader.items() if not k.startswith("reading.")}
     lost = new.load_state_dict(known, strict=False).missing_keys
     assert all(key.startswith("reader.") for key in lost), lost
     return new, packs
@@ -52,7 +58,9 @@ def main():
     parser.add_argument("--views", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--templates", type=Path)
+    parser.add_argument("--watch", default="optical,stars", help="figures in the log")
     parser.add_argument("--model", default="small-v1")
+    parser.add_argument("--start", help="weights from whose reader the new one goes on")
     parser.add_argument("--shares", default=SHARES, help=f"of packs in the steps, as {SHARES}")
     parser.add_argument("--step", type=float, default=0.0, help="of shared patches, in dex")
     parser.add_argument("--steps", type=int, default=2200)
@@ -63,11 +71,11 @@ def main():
     packs = {}
     for name, share in (one.split("=") for one in options.shares.split(",")):
         packs[name] = float(share), open_views(options.views / f"{name}.safetensors")
-    model, packs = with_reader(spectok.load_model(options.model), packs, options.step)
+    start = options.start and spectok.load_model(options.start)
+    model, packs = with_reader(spectok.load_model(options.model), packs, options.step, start)
     watch = None
     if options.templates:
-        parts = ("optical", "stars") if "stars" in packs else ("optical",)
-        watch = Watch(model, load_templates(options.templates), parts)
+        watch = Watch(model, load_templates(options.templates), options.watch.split(","))
     model = fit_reader(
         model,
         packs,

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from astropy.utils.exceptions import AstropyUserWarning
 
+from spectok._processor import multiplies_bfloat16
 from spectok._weights import bfloat16_copy, model_identity, resolve
 from spectok.model import SpectralTokenizer
 
@@ -107,7 +108,7 @@ def network_for(network: SpectralTokenizer, precision: str | None) -> SpectralTo
     if precision != "bf16":
         raise ValueError(f'precision must be "bf16" or None, which is float32, not {precision!r}')
     device = device_of(network)
-    if not _multiplies_bfloat16(device):
+    if not multiplies_bfloat16(device):
         warnings.warn(
             f"precision='bf16': {_name_of(device)} has no units that multiply matrices in "
             "bfloat16 (AMX, AVX512-bf16, or an NVIDIA GPU since Ampere), so this takes longer "
@@ -118,20 +119,8 @@ def network_for(network: SpectralTokenizer, precision: str | None) -> SpectralTo
     return bfloat16_copy(network)
 
 
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type != "cpu":
-        return True  # not known of others
-    has = (getattr(torch.cpu, name, None) for name in _BFLOAT16_UNITS)
-    return any(bool(one()) for one in has if one is not None)
-
-
 def _name_of(device: torch.device) -> str:
     return "this processor" if device.type == "cpu" else f"the device {device}"
-
-
-_BFLOAT16_UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
 
 
 class _FullPrecision:

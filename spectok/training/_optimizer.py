@@ -7,6 +7,8 @@ import math
 import torch
 from torch import nn
 
+from spectok._processor import multiplies_bfloat16
+
 __all__ = ["learning_rate_at", "optimizers_of", "set_rate"]
 
 _HEADS = ("to_token", "to_pixels")
@@ -70,9 +72,10 @@ def optimizers_of(
     ]
     if inner:
         matrices = [p for p in model.parameters() if id(p) in inner]
-        found.append(
-            torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-        )
+        muon = torch.optim.Muon
+        if not all(multiplies_bfloat16(one.device) for one in matrices):
+            from spectok.training._muon import MuonInFloat32 as muon
+        found.append(muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
     return found
 
 

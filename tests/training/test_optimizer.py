@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from spectok.model import ModelConfig, SpectralTokenizer
+from spectok.training import _optimizer
+from spectok.training._muon import MuonInFloat32
 from spectok.training._optimizer import learning_rate_at, optimizers_of
 
 
@@ -39,7 +41,7 @@ def test_every_weight_has_one_optimizer_and_norms_and_biases_do_not_decay(model,
 def test_muon_takes_all_matrices_but_those_of_the_heads(model):
     """Tokens and pixels are written by AdamW, as Jordan et al. do with the last layer."""
     first, second = optimizers_of(model, **options("muon"))
-    assert type(first) is torch.optim.AdamW and type(second) is torch.optim.Muon
+    assert type(first) is torch.optim.AdamW and isinstance(second, torch.optim.Muon)
     (group,) = second.param_groups
     names = names_in(model, group)
     blocks = [
@@ -72,6 +74,41 @@ def test_muon_makes_steps_as_large_as_those_of_adamw():
     for p, old in zip(matrices, before, strict=True):
         size = float((p.detach() - old).square().mean().sqrt())
         assert size == pytest.approx(0.2e-3, rel=0.3)
+
+
+def orthogonal(gradient):
+    """Five steps of Newton and Schulz in float64, coefficients of Jordan et al. (2024)."""
+    x = gradient.double() / gradient.double().norm()
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
+def test_muon_in_float32_is_not_rounded_to_bfloat16(shape):
+    torch.manual_seed(3)
+    gradient = torch.randn(shape)
+    expected = orthogonal(gradient if shape[0] < shape[1] else gradient.T)
+    expected = expected if shape[0] < shape[1] else expected.T
+    off = {}
+    for muon in (MuonInFloat32, torch.optim.Muon):
+        weight = torch.nn.Parameter(torch.zeros(shape))
+        weight.grad = gradient.clone()
+        # The first step of its momentum is the gradient itself, but for its length.
+        muon([weight], lr=1.0, weight_decay=0.0, adjust_lr_fn="original").step()
+        step = -weight.detach().double()
+        step *= expected.norm() / step.norm()
+        off[muon] = float((step - expected).abs().max() / expected.abs().max())
+        assert torch.equal(weight.grad, gradient), "the gradient was changed in place"
+    assert off[MuonInFloat32] < 1e-5 < 1e-3 < off[torch.optim.Muon]
+
+
+@pytest.mark.parametrize("has_units", [True, False])
+def test_muon_is_in_float32_where_bfloat16_is_emulated(model, monkeypatch, has_units):
+    monkeypatch.setattr(_optimizer, "multiplies_bfloat16", lambda device: has_units)
+    muon = optimizers_of(model, **options("muon"))[1]
+    assert isinstance(muon, MuonInFloat32) is not has_units
 
 
 def test_a_torch_without_muon_says_so(model, monkeypatch):

@@ -1,0 +1,19 @@
+"""What a processor or GPU has units for (no astropy here)."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["multiplies_bfloat16"]
+
+_UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device has units that multiply matrices in bfloat16; others emulate it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return True  # not known of others
+    has = (getattr(torch.cpu, name, None) for name in _UNITS)
+    return any(bool(one()) for one in has if one is not None)
