@@ -19,8 +19,8 @@ import spectok
 READER_SAW = {
     "small-v1.1": "mocks of SDSS, BOSS, DESI, GALAH, APOGEE and instruments with windows and "
     "samplings of their own; 549 real SDSS training objects",
-    "small-v1.2": "mocks of SDSS, BOSS, DESI, GALAH, APOGEE and instruments with windows and "
-    "samplings of their own",
+    "small-v1.2": "that of small-v1.1, and after it mocks of SDSS, BOSS, DESI, GALAH, APOGEE and "
+    "instruments with windows and samplings of their own",
 }
 
 
