@@ -101,7 +101,8 @@ def fit(
         passed to `lightning.fabric.Fabric`. Under ``torchrun`` and ``fabric run`` the numbers
         are the launcher's.
     precision : str
-        ``"32-true"`` or ``"bf16-mixed"``.
+        ``"32-true"`` or ``"bf16-mixed"``. What has no units for bfloat16 (a warning says so)
+        emulates it and is slower with it.
     num_workers : int
         Processes that prepare batches, for each rank.
     compile : bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ except ImportError as error:
         'pretraining needs lightning: pip install ".[training]" in a checkout'
     ) from error
 
+from spectok._processor import multiplies_bfloat16
 from spectok.training._log import write_log
 
 __all__ = ["record", "resume", "start"]
@@ -44,6 +46,14 @@ def start(
     )
     if "LT_CLI_USED" not in os.environ:
         fabric.launch()
+    rounded = str(precision).startswith("bf16")
+    if rounded and fabric.is_global_zero and not multiplies_bfloat16(fabric.device):
+        warnings.warn(
+            f"precision={precision!r}: the device {fabric.device} has no units that multiply "
+            "matrices in bfloat16 (AMX, AVX512-bf16, or an NVIDIA GPU since Ampere) and emulates "
+            "them, so that steps take several times as long: take '32-true' here",
+            stacklevel=4,
+        )
     return fabric
 
 

@@ -10,7 +10,7 @@ pytest.importorskip("lightning", reason="the extra 'training' is not installed")
 
 import spectok
 from spectok.model import ModelConfig, SpectralTokenizer
-from spectok.training import Batches, fit
+from spectok.training import Batches, _ranks, fit
 from spectok.training._objective import Objective, Opaque
 
 
@@ -312,7 +312,14 @@ def test_another_number_of_workers_ends_at_the_same_weights(workers, model, batc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_every_precision_runs(precision, model, batches, tmp_path):
+def test_every_precision_runs(precision, model, batches, tmp_path, monkeypatch):
+    monkeypatch.setattr(_ranks, "multiplies_bfloat16", lambda device: True)
     trained = fit(model, batches, tmp_path, steps=2, precision=precision, **OPTIONS)
     assert all(torch.isfinite(p).all() for p in trained.parameters())
     assert float(log_of(tmp_path)[-1]["loss"]) > 0
+
+
+def test_bfloat16_that_is_emulated_is_warned_of(model, batches, tmp_path, monkeypatch):
+    monkeypatch.setattr(_ranks, "multiplies_bfloat16", lambda device: False)
+    with pytest.warns(UserWarning, match="precision='bf16-mixed': .* take '32-true' here"):
+        fit(model, batches, tmp_path, steps=1, precision="bf16-mixed", **OPTIONS)
