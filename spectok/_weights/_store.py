@@ -29,7 +29,7 @@ __all__ = [
     "save_model",
 ]
 
-DEFAULT = "small-v1.1"
+DEFAULT = "small-v1.2"
 
 
 def list_models(coordinate_unit: str | None = None) -> list[str]:
@@ -51,7 +51,7 @@ def list_models(coordinate_unit: str | None = None) -> list[str]:
     --------
     >>> import spectok
     >>> spectok.list_models()
-    ['small-v1.1', 'small-v1', 'lightcurve-v1']
+    ['small-v1.2', 'small-v1', 'small-v1.1', 'lightcurve-v1']
     >>> spectok.list_models("d")
     ['lightcurve-v1']
     """
@@ -100,7 +100,7 @@ def load_model(name_or_path: str | PathLike[str] | None = None) -> SpectralToken
     Examples
     --------
     >>> import spectok
-    >>> model = spectok.load_model("small-v1.1")
+    >>> model = spectok.load_model("small-v1.2")
     >>> model.config.token_size, model.config.embedding_size
     (16, 128)
     """

@@ -25,7 +25,7 @@ _FILE = "catalogue.safetensors"
 def load_head(name: str, *, model: SpectralTokenizer | str | None = None) -> AnyProbe:
     """Load a probe that comes with the weights: no labels and no training of one's own needed.
 
-    ``small-v1.1`` has two, of optical spectra: ``"class"`` (galaxy, quasar or star) reads what
+    ``small-v1.2`` has two, of optical spectra: ``"class"`` (galaxy, quasar or star) reads what
     `spectok.embed` returns, and ``"redshift"``, a `RedshiftProbe`, token tables. How good they
     are, on mocks and on real spectra, stands on the card of the weights, on the page "Models" of
     the documentation.

@@ -90,7 +90,7 @@ def test_a_finished_run_returns_at_once(whole, parquet, monkeypatch):
         ({"keep": ["object_id"]}, "keep .* instead of"),
         ({"rows_per_file": 6}, "rows_per_file 5 instead of 6"),
         ({"medium": "air"}, "medium None instead of 'air'"),
-        ({"model": "small-v1", "write": "tokens"}, "model 'small-v1.1' instead of 'small-v1'"),
+        ({"model": "small-v1", "write": "tokens"}, "model 'small-v1.2' instead of 'small-v1'"),
     ],
 )
 def test_another_run_is_refused_by_name(whole, parquet, changes, said):

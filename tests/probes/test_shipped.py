@@ -43,7 +43,7 @@ def test_a_head_of_other_weights_is_refused(tmp_path, monkeypatch):
     model.requires_grad_(True)
     with torch.no_grad():
         model.to_token.bias += 0.01
-    own = spectok.load_model(spectok.save_model(model, tmp_path / "small-v1.1"))
+    own = spectok.load_model(spectok.save_model(model, tmp_path / "small-v1.2"))
     with pytest.raises(ValueError, match="was made with other weights"):
         probes.load_head("class", model=own)
 

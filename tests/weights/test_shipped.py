@@ -9,14 +9,16 @@ from spectok import simulate
 
 
 def test_the_default_has_the_tokenizer_of_the_first():
-    """Tokens of small-v1 and of small-v1.1 are the same, so nothing stored loses its meaning."""
-    first, default = (spectok.load_model(n).state_dict() for n in ("small-v1", "small-v1.1"))
-    assert all(torch.equal(value, default[key]) for key, value in first.items())
-    assert {key.split(".")[0] for key in default.keys() - first.keys()} == {"reader"}
+    """Tokens of all three are the same, so nothing stored loses its meaning."""
+    first = spectok.load_model("small-v1").state_dict()
+    for name in ("small-v1.1", "small-v1.2"):
+        other = spectok.load_model(name).state_dict()
+        assert all(torch.equal(value, other[key]) for key, value in first.items())
+        assert {key.split(".")[0] for key in other.keys() - first.keys()} == {"reader"}
 
 
 def test_list():
-    assert spectok.list_models()[:2] == ["small-v1.1", "small-v1"]
+    assert spectok.list_models()[:3] == ["small-v1.2", "small-v1", "small-v1.1"]
     assert spectok.load_model().config.embedding_size == 128
     assert spectok.list_models("d") == ["lightcurve-v1"]
     assert "lightcurve-v1" not in spectok.list_models("Angstrom")
