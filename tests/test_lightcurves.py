@@ -238,7 +238,7 @@ def test_without_errors_the_noise_is_estimated(mocks, model):
 def test_the_wrong_kind_is_refused_by_name(mocks, model, make_arrays):
     from spectok import simulate
 
-    with pytest.raises(ValueError, match="model 'small-v1.2' .* takes spectra; .*'lightcurve-v1'"):
+    with pytest.raises(ValueError, match="model 'small-v1.1' .* takes spectra; .*'lightcurve-v1'"):
         spectok.encode(series(mocks), model="small-v1.1")
     with pytest.raises(ValueError, match="takes light curves"):
         spectok.encode(simulate.observe("sdss")[0], model=model)
