@@ -408,6 +408,8 @@ class Watch:
             "stars": (STARS, {"galah": (10.0, 200.0)}),
             "stars at rest": (STARS, {"galah": (10.0, 200.0)}),
         }
+        if not parts or not set(parts) <= {"optical", "stars"}:
+            raise ValueError(f"parts must be some of 'optical' and 'stars', not {parts!r}")
         self.sets = {name: one for name, one in sets.items() if name.split()[0] in parts}
         self.kept = {}
         for name, (surveys, snr) in self.sets.items():

@@ -1,5 +1,7 @@
 """What a processor has units for."""
 
+import platform
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from spectok._processor import multiplies_bfloat16
     [(True, False, True), (False, True, True), (False, False, False), (None, None, False)],
 )
 def test_processors(monkeypatch, amx, avx512, expected):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     for name, has in (("_is_amx_tile_supported", amx), ("_is_avx512_bf16_supported", avx512)):
         if has is None:  # older versions of PyTorch do not know
             monkeypatch.delattr(torch.cpu, name, raising=False)
@@ -25,5 +28,7 @@ def test_gpus(monkeypatch, generation, expected):
     assert multiplies_bfloat16(torch.device("cuda", 0)) is expected
 
 
-def test_others_are_taken_at_their_word():
+def test_others_are_taken_at_their_word(monkeypatch):
     assert multiplies_bfloat16(torch.device("meta"))
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert multiplies_bfloat16(torch.device("cpu"))

@@ -141,6 +141,8 @@ def test_twice(tokens):
     assert found == pytest.approx([1.1 * 0.98 - 1, 0.1, 1.1 * 1.3 - 1])
 
 
+# What the vectors are of does not matter here, only what tables say.
+@pytest.mark.filterwarnings("ignore:.*spectra at rest are of ordinary resolution")
 @pytest.mark.parametrize("name", ["tokens.fits", "tokens.ecsv"])
 def test_files(tokens, tmp_path, name):
     rest = spectok.to_rest_frame(tokens, 0.1)
@@ -290,6 +292,8 @@ def test_several_lengths_are_told():
     assert len(places[0] & places[1]) > 100
 
 
+# What the vectors are of does not matter here, only what tables say.
+@pytest.mark.filterwarnings("ignore:.*spectra at rest are of ordinary resolution")
 def test_other_patches_are_refused(tokens):
     """By what learned from tokens as observed, or from those of another step, and by joining."""
     rest = spectok.to_rest_frame(tokens, 0.1)

@@ -21,12 +21,19 @@ from spectok import probes
 from spectok._weights import model_identity
 
 
-def tokenizer_of(model):
-    """What makes and decodes tokens: settings and weights that are not the reader's."""
-    config = dataclasses.asdict(model.config)
-    config = {k: v for k, v in config.items() if k != "embedding_size" and "reader" not in k}
-    weights = {k: v for k, v in model.state_dict().items() if not k.startswith("reader.")}
-    return config, weights
+def same_tokenizer(one, other):
+    """Whether two models make and decode the same tokens: all is alike but the reader."""
+    configs, weights = [], []
+    for model in (one, other):
+        config = dataclasses.asdict(model.config)
+        configs.append({k: v for k, v in config.items() if not k.startswith(("embed", "reader"))})
+        state = model.state_dict()
+        weights.append({k: v for k, v in state.items() if not k.startswith("reader.")})
+    return (
+        configs[0] == configs[1]
+        and weights[0].keys() == weights[1].keys()
+        and all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+    )
 
 
 def main():
@@ -39,12 +46,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     old, new = spectok.load_model(options.of), spectok.load_model(options.model)
-    (config, weights), (other_config, other) = tokenizer_of(old), tokenizer_of(new)
-    if (
-        config != other_config
-        or weights.keys() != other.keys()
-        or not all(torch.equal(weights[key], other[key]) for key in weights)
-    ):
+    if not same_tokenizer(old, new):
         parser.error(f"tokens of {options.of} and {options.model} differ: train a head")
     head = probes.load_probe(options.head)
     if not isinstance(head, probes.RedshiftProbe):

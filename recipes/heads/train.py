@@ -1,7 +1,7 @@
 """A head and a catalogue for weights: classes at once, and the training spectra by name.
 
     python recipes/heads/train.py --templates templates.safetensors --train train.safetensors \
-        --test test.safetensors [test.safetensors ...] --model small-v1.1 --out DIR [--cache FILE]
+        --test test.safetensors [test.safetensors ...] --model small-v1.2 --out DIR [--cache FILE]
 
 ``templates.safetensors`` is from recipes/small_v1/pack.py, the real spectra from
 recipes/small_v2/spectra.py (and small_v1/pack.py). The head of classes is a logistic regression on

@@ -1,6 +1,6 @@
 """Write the weights of small-v1.1 or small-v1.2 from a run of train.py.
 
-    python recipes/small_v1_1/export.py --model runs/reader/model --steps 1800 \
+    python recipes/small_v1_1/export.py --model runs/reader/model --steps 900 \
         --json representation.json --output small-v1.2
 
 The last part of ``--output`` is the name of the weights. ``--json`` is what

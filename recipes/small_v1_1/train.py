@@ -1,4 +1,4 @@
-"""Train the reader of small-v1.1: the tokenizer of small-v1, and a reader learned without labels.
+"""Train the readers of small-v1.1 and small-v1.2 on the tokens of small-v1, without labels.
 
     python recipes/small_v1_1/train.py --views DIR --folder runs/reader [--templates FILE]
 
@@ -10,6 +10,7 @@ bfloat16 in the processor add --precision 32-true.
 --model and --shares train a reader for other weights, on other packs of DIR. Where those have
 views at rest (recipes/small_v2/stars.py), the reader knows their places. With --step the tokens of
 ordinary spectrographs are cut into patches of that length, which all share, before they are read.
+--start goes on from the reader of other weights with the same tokens; places begin anew.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from spectok.simulate import load_templates
 from spectok.training import cut_views, fit_reader, open_views, shared_places
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "heads"))
+from carry import same_tokenizer  # noqa: E402
 from representation import Watch  # noqa: E402
 
 SIZE = 128
@@ -48,8 +51,8 @@ def with_reader(model, packs, step=0.0, start=None):
     if start is not None:
         reader = start.reader.state_dict()
         known |= {f"reader.{k}": v for k, v in reader.items() if not k.startswith("reading.")}
-    lost = new.load_state_dict(known, strict=False).missing_keys
-    assert all(key.startswith("reader.") for key in lost), lost
+    lost, unknown = new.load_state_dict(known, strict=False)
+    assert not unknown and all(key.startswith("reader.") for key in lost), (lost, unknown)
     return new, packs
 
 
@@ -71,8 +74,12 @@ def main():
     packs = {}
     for name, share in (one.split("=") for one in options.shares.split(",")):
         packs[name] = float(share), open_views(options.views / f"{name}.safetensors")
-    start = options.start and spectok.load_model(options.start)
-    model, packs = with_reader(spectok.load_model(options.model), packs, options.step, start)
+    model, start = spectok.load_model(options.model), None
+    if options.start:
+        start = spectok.load_model(options.start)
+        if start.reader is None or not same_tokenizer(model, start):
+            parser.error(f"{options.start} has no reader of the tokens of {options.model}")
+    model, packs = with_reader(model, packs, options.step, start)
     watch = None
     if options.templates:
         watch = Watch(model, load_templates(options.templates), options.watch.split(","))

@@ -1,4 +1,4 @@
-"""Make the packs of views from which the reader of small-v1.1 learns.
+"""Make the packs of views from which the readers of small-v1.1 and small-v1.2 learn.
 
     python recipes/small_v1_1/views.py --data DIR --templates templates.safetensors --out DIR
 
@@ -16,7 +16,7 @@ real.safetensors
     Real SDSS training objects: coadds, repeats and single exposures, and as many noisier,
     recalibrated, shortened versions of them as make six views of each.
 
-About 40 minutes on one core with AMX for 22,784 objects and 12,288 stars. --only writes one of
+25 minutes on one core with AVX2 for the optical views of 22,784 objects. --only writes one of
 the three. (The weights small-v1.1 that come with the package saw 3,072 stars, without their
 noise-free spectra, which the recipe of that time did not write.)
 """

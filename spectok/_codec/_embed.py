@@ -23,9 +23,15 @@ from spectok._codec._network import (
     max_tokens,
 )
 from spectok._progress import progress_bar
-from spectok._tokens import meta_of, sequences, to_embedding_table, to_token_batch
+from spectok._tokens import (
+    FRAME_COLUMN,
+    meta_of,
+    sequences,
+    to_embedding_table,
+    to_token_batch,
+)
 from spectok._weights import resolve
-from spectok.model._shared import on_shared_patches
+from spectok.model._shared import joined_pixels, on_shared_patches
 
 __all__ = ["embed", "embed_arrays"]
 
@@ -235,7 +241,12 @@ def _embed_table(
     found = np.zeros((len(spectra), network.config.embedding_size), np.float32)
     at_rest = network.reader is not None and "FRAME" in meta
     reading = network.reader.reading if at_rest else None
-    missed = 0  # spectra at rest without a token at a known place
+    # Spectra at rest without a token at a known place; and of those that are read as observed.
+    missed = moved = 0
+    shift = np.zeros(len(spectra))
+    if reading is not None and FRAME_COLUMN in tokens.colnames:
+        column = np.ma.filled(np.ma.asarray(tokens[FRAME_COLUMN], np.float64), 0.0)
+        shift = column[[one.row for one in spectra]]
     lengths = [len(one.valid) for one in spectra]
     bar = progress_bar("embedding", total=len(spectra), unit="spectrum", progress=progress)
     with bar, exact(network):
@@ -246,15 +257,26 @@ def _embed_table(
             found[rows] = network.embed(batch).cpu().numpy()
             bar.update(len(rows))
             if reading is not None:
-                for _, some in on_shared_patches(batch, network.config):
+                cut = joined_pixels(batch, network.config) > 0
+                moved += int((cut.numpy() & (shift[rows] != 0)).sum())
+                for which, some in on_shared_patches(batch, network.config):
                     known = reading.which(some.wavelength, some.half)[1].to(some.valid.device)
-                    missed += int((some.valid.any(1) & ~(known & some.valid).any(1)).sum())
+                    lost = some.valid.any(1) & ~(known & some.valid).any(1)
+                    missed += int((lost.cpu() & ~cut[which]).sum())
     if missed:
         warnings.warn(
             f"{missed} of {len(spectra)} spectra at rest have no token at a place that the model "
             "knows, so nothing is read there, and their embeddings differ from those of the "
             "others: of stars leave step= of spectok.to_rest_frame at its default (places are "
             "those of the surveys that the model learned from), other spectra embed as observed",
+            AstropyUserWarning,
+            stacklevel=3,
+        )
+    if moved:
+        warnings.warn(
+            f"{moved} of {len(spectra)} spectra at rest are of ordinary resolution, whose "
+            "wavelengths this model takes as observed: their embeddings are those of other "
+            "objects, at redshift 0; embed the tokens that spectok.encode returned",
             AstropyUserWarning,
             stacklevel=3,
         )

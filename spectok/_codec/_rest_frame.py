@@ -108,6 +108,9 @@ def to_rest_frame(tokens: Table, redshift: Any, *, step: float | None = None) ->
     that `decode` states of such tokens are those of a spectrum that was observed at these
     wavelengths.
 
+    `embed` with the default weights is for stars of GALAH and APOGEE at rest; of other spectra it
+    takes the tokens as they were observed.
+
     Examples
     --------
     >>> import numpy as np, spectok

@@ -13,8 +13,8 @@ __all__ = ["MuonInFloat32"]
 class MuonInFloat32(torch.optim.Muon):
     """Muon that makes its steps orthogonal in float32.
 
-    PyTorch's rounds a step to bfloat16 first. Processors that must emulate bfloat16 spend three
-    quarters of a training step on that.
+    PyTorch's rounds a step to bfloat16 first, and what must emulate bfloat16 is slow then: on a
+    processor with AVX2 alone a step of a reader took 15 s, and takes 2 s so.
     """
 
     def step(self, closure: Any = None) -> Any:
@@ -30,5 +30,5 @@ class _Float32(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if func is torch.Tensor.bfloat16:
-            return args[0].clone()  # for it is changed in place
+            return args[0].to(torch.float32, copy=True)  # for it is changed in place
         return func(*args, **(kwargs or {}))

@@ -51,7 +51,7 @@ def start(
         warnings.warn(
             f"precision={precision!r}: the device {fabric.device} has no units that multiply "
             "matrices in bfloat16 (AMX, AVX512-bf16, or an NVIDIA GPU since Ampere) and emulates "
-            "them, so that steps take several times as long: take '32-true' here",
+            "them, which is slow: take '32-true' here",
             stacklevel=3,
         )
     return fabric

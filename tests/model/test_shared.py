@@ -162,13 +162,14 @@ def test_a_patch_that_reaches_below_zero_is_survived(model):
     assert np.isfinite(rest["token"][rest["valid"]]).all()
 
 
-def test_spectra_at_rest_beyond_all_places_are_named():
-    """Places are wavelengths as observed: at rest a distant object has a token at none."""
+@pytest.mark.parametrize("redshift", [0.1, 1.5])
+def test_ordinary_spectra_at_rest_are_named(redshift):
+    """Places are wavelengths as observed, whether or not a moved spectrum has tokens there."""
     torch.manual_seed(0)
     config = ModelConfig.of_size("tiny", embedding_size=8, reader_step=STEP, reader_places=4)
     model = SpectralTokenizer(config)
-    rest = spectok.to_rest_frame(tokens_of(model, "log"), 1.5)
-    with pytest.warns(AstropyUserWarning, match="1 of 1 spectra at rest have no token at a place"):
+    rest = spectok.to_rest_frame(tokens_of(model, "log"), redshift)
+    with pytest.warns(AstropyUserWarning, match="1 of 1 spectra at rest are of ordinary res"):
         spectok.embed(rest, model=model)
 
 

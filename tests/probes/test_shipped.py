@@ -48,6 +48,16 @@ def test_a_head_of_other_weights_is_refused(tmp_path, monkeypatch):
         probes.load_head("class", model=own)
 
 
+def test_the_redshift_head_is_that_of_the_same_tokens():
+    """Two weights with one tokenizer have one head: it reads tokens alone."""
+    first, second = (
+        probes.load_head("redshift", model=name).network_.state_dict()
+        for name in ("small-v1.1", "small-v1.2")
+    )
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+
+
 def test_the_catalogue_holds_training_spectra_only():
     table = probes.catalogue()
     assert len(table) > 500 and len(set(table["object_id"])) == len(table)

@@ -8,7 +8,7 @@ import spectok
 from spectok import simulate
 
 
-def test_the_default_has_the_tokenizer_of_the_first():
+def test_all_have_the_tokenizer_of_the_first():
     """Tokens of all three are the same, so nothing stored loses its meaning."""
     first = spectok.load_model("small-v1").state_dict()
     for name in ("small-v1.1", "small-v1.2"):
