@@ -6,7 +6,9 @@ import platform
 
 import torch
 
-__all__ = ["multiplies_bfloat16"]
+__all__ = ["BFLOAT16_UNITS", "multiplies_bfloat16"]
+
+BFLOAT16_UNITS = "AMX, AVX512-bf16, or an NVIDIA GPU since Ampere"  # for messages
 
 _X86 = ("x86_64", "amd64", "i686")
 _UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")

@@ -31,7 +31,7 @@ from spectok._tokens import (
     to_token_batch,
 )
 from spectok._weights import resolve
-from spectok.model._shared import joined_pixels, on_shared_patches
+from spectok.model._shared import joined_pixels
 
 __all__ = ["embed", "embed_arrays"]
 
@@ -239,8 +239,7 @@ def _embed_table(
     again = "encode the spectra again with the default model"  # which reads no other's tokens
     network = _with_reader(matching(meta, model, device), again)
     found = np.zeros((len(spectra), network.config.embedding_size), np.float32)
-    at_rest = network.reader is not None and "FRAME" in meta
-    reading = network.reader.reading if at_rest else None
+    reading = network.reader.reading if "FRAME" in meta else None
     # Spectra at rest without a token at a known place; and of those that are read as observed.
     missed = moved = 0
     shift = np.zeros(len(spectra))
@@ -257,12 +256,12 @@ def _embed_table(
             found[rows] = network.embed(batch).cpu().numpy()
             bar.update(len(rows))
             if reading is not None:
+                # Those that the reader cuts anew are read where they were observed.
                 cut = joined_pixels(batch, network.config) > 0
                 moved += int((cut.numpy() & (shift[rows] != 0)).sum())
-                for which, some in on_shared_patches(batch, network.config):
-                    known = reading.which(some.wavelength, some.half)[1].to(some.valid.device)
-                    lost = some.valid.any(1) & ~(known & some.valid).any(1)
-                    missed += int((lost.cpu() & ~cut[which]).sum())
+                known = reading.which(batch.wavelength, batch.half)[1].to(batch.valid.device)
+                lost = batch.valid.any(1) & ~(known & batch.valid).any(1)
+                missed += int((lost.cpu() & ~cut).sum())
     if missed:
         warnings.warn(
             f"{missed} of {len(spectra)} spectra at rest have no token at a place that the model "

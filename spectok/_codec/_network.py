@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from astropy.utils.exceptions import AstropyUserWarning
 
-from spectok._processor import multiplies_bfloat16
+from spectok._processor import BFLOAT16_UNITS, multiplies_bfloat16
 from spectok._weights import bfloat16_copy, model_identity, resolve
 from spectok.model import SpectralTokenizer
 
@@ -111,7 +111,7 @@ def network_for(network: SpectralTokenizer, precision: str | None) -> SpectralTo
     if not multiplies_bfloat16(device):
         warnings.warn(
             f"precision='bf16': {_name_of(device)} has no units that multiply matrices in "
-            "bfloat16 (AMX, AVX512-bf16, or an NVIDIA GPU since Ampere), so this takes longer "
+            f"bfloat16 ({BFLOAT16_UNITS}), so this takes longer "
             "than float32 and gives the same tokens less exactly: leave it out here",
             AstropyUserWarning,
             stacklevel=4,

@@ -13,8 +13,8 @@ __all__ = ["MuonInFloat32"]
 class MuonInFloat32(torch.optim.Muon):
     """Muon that makes its steps orthogonal in float32.
 
-    PyTorch's rounds a step to bfloat16 first, and what must emulate bfloat16 is slow then: on a
-    processor with AVX2 alone a step of a reader took 15 s, and takes 2 s so.
+    PyTorch's rounds a step to bfloat16 first, and what must emulate bfloat16 is slow then: for the
+    reader of small-v1.2, on one thread of a processor with AVX2 alone, 1.4 s a step for 0.08 s.
     """
 
     def step(self, closure: Any = None) -> Any:

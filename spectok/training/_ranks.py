@@ -17,7 +17,7 @@ except ImportError as error:
         'pretraining needs lightning: pip install ".[training]" in a checkout'
     ) from error
 
-from spectok._processor import multiplies_bfloat16
+from spectok._processor import BFLOAT16_UNITS, multiplies_bfloat16
 from spectok.training._log import write_log
 
 __all__ = ["record", "resume", "start"]
@@ -50,8 +50,8 @@ def start(
     if rounded and fabric.is_global_zero and not multiplies_bfloat16(fabric.device):
         warnings.warn(
             f"precision={precision!r}: the device {fabric.device} has no units that multiply "
-            "matrices in bfloat16 (AMX, AVX512-bf16, or an NVIDIA GPU since Ampere) and emulates "
-            "them, which is slow: take '32-true' here",
+            f"matrices in bfloat16 ({BFLOAT16_UNITS}) and emulates them, which is slow: take "
+            "'32-true' here",
             stacklevel=3,
         )
     return fabric
