@@ -17,7 +17,7 @@ from spectok._progress import progress_bar
 from spectok.model import SpectralTokenizer
 from spectok.training._data import Batches, TrainingBatch
 from spectok.training._objective import Objective, Opaque
-from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate
+from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate, take_step
 from spectok.training._ranks import record, resume, start
 from spectok.training._speed import Clock, matmul_peak
 
@@ -236,9 +236,7 @@ def fit(
                 + (f"the last checkpoint is {kept}" if kept.exists() else "no checkpoint yet")
             )
         torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-        for one in optimizers:
-            one.step()
-            one.zero_grad()
+        take_step(optimizers, fabric.device)
         average.update_parameters(model)
         state["step"] += 1
         total_loss += mean

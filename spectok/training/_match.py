@@ -21,7 +21,7 @@ from spectok.model import SpectralTokenizer
 from spectok.model._reader import Reader
 from spectok.training._cut_views import uncut_views
 from spectok.training._objective import Opaque
-from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate
+from spectok.training._optimizer import learning_rate_at, optimizers_of, set_rate, take_step
 from spectok.training._ranks import record, resume, start
 from spectok.training._standardise import MEASURED, standardise
 from spectok.training._views import ViewPack
@@ -338,9 +338,7 @@ def fit_reader(
                 "learning rate, or look at the packs"
             )
         nn.utils.clip_grad_norm_(matching.parameters(), clip)
-        for one in optimizers:
-            one.step()
-            one.zero_grad()
+        take_step(optimizers, device)
         average.update_parameters(model.reader)
         state["step"] += 1
         bar.update()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from spectok._processor import multiplies_bfloat16
 
-__all__ = ["learning_rate_at", "optimizers_of", "set_rate"]
+__all__ = ["learning_rate_at", "optimizers_of", "set_rate", "take_step"]
 
 _HEADS = ("to_token", "to_pixels")
 # Beside Muon, AdamW moves the heads, norms and biases at this part of the rate.
@@ -72,10 +76,9 @@ def optimizers_of(
     ]
     if inner:
         matrices = [p for p in model.parameters() if id(p) in inner]
-        muon = torch.optim.Muon
-        if not all(multiplies_bfloat16(one.device) for one in matrices):
-            from spectok.training._muon import MuonInFloat32 as muon
-        found.append(muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+        found.append(
+            torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+        )
     return found
 
 
@@ -85,3 +88,28 @@ def set_rate(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
         beside = number == 0 and len(optimizers) > 1
         for group in optimizer.param_groups:
             group["lr"] = rate * _BESIDE if beside else rate
+
+
+def take_step(optimizers: Iterable[Any], device: torch.device) -> None:
+    """One step of what `optimizers_of` made, and gradients cleared.
+
+    PyTorch's Muon rounds a step to bfloat16 before it makes it orthogonal. What must emulate
+    bfloat16 is slow then, so it stays in float32 there: for the reader of small-v1.2, on one
+    thread of a processor with AVX2 alone, 0.08 s for 1.4 s.
+    """
+    exact = contextlib.nullcontext() if multiplies_bfloat16(device) else _Float32()
+    for one in optimizers:
+        with exact:
+            one.step()
+        one.zero_grad()
+
+
+class _Float32(TorchFunctionMode):
+    """Copies in float32 what would have been rounded to bfloat16."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.Tensor.bfloat16:
+            return args[0].to(torch.float32, copy=True)  # for it is changed in place
+        return func(*args, **(kwargs or {}))

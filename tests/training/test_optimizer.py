@@ -5,8 +5,7 @@ import torch
 
 from spectok.model import ModelConfig, SpectralTokenizer
 from spectok.training import _optimizer
-from spectok.training._muon import MuonInFloat32
-from spectok.training._optimizer import learning_rate_at, optimizers_of
+from spectok.training._optimizer import learning_rate_at, optimizers_of, take_step
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def test_every_weight_has_one_optimizer_and_norms_and_biases_do_not_decay(model,
 def test_muon_takes_all_matrices_but_those_of_the_heads(model):
     """Tokens and pixels are written by AdamW, as Jordan et al. do with the last layer."""
     first, second = optimizers_of(model, **options("muon"))
-    assert type(first) is torch.optim.AdamW and isinstance(second, torch.optim.Muon)
+    assert type(first) is torch.optim.AdamW and type(second) is torch.optim.Muon
     (group,) = second.param_groups
     names = names_in(model, group)
     blocks = [
@@ -86,29 +85,28 @@ def orthogonal(gradient):
 
 
 @pytest.mark.parametrize("shape", [(24, 40), (40, 24)])
-def test_muon_in_float32_is_not_rounded_to_bfloat16(shape):
+def test_muon_is_in_float32_where_bfloat16_is_emulated(monkeypatch, shape):
     torch.manual_seed(3)
     gradient = torch.randn(shape)
     expected = orthogonal(gradient if shape[0] < shape[1] else gradient.T)
     expected = expected if shape[0] < shape[1] else expected.T
-    off = {}
-    for muon in (MuonInFloat32, torch.optim.Muon):
+    off, hooked = {}, []
+    for has_units in (True, False):
+        monkeypatch.setattr(_optimizer, "multiplies_bfloat16", lambda device, has=has_units: has)
         weight = torch.nn.Parameter(torch.zeros(shape))
         weight.grad = gradient.clone()
         # The first step of its momentum is the gradient itself, but for its length.
-        muon([weight], lr=1.0, weight_decay=0.0, adjust_lr_fn="original").step()
+        muon = torch.optim.Muon([weight], lr=1.0, weight_decay=0.0, adjust_lr_fn="original")
+        muon.register_step_pre_hook(
+            lambda one, *_: hooked.append(one.param_groups[0]["params"][0].grad.clone())
+        )
+        take_step([muon], torch.device("cpu"))
         step = -weight.detach().double()
         step *= expected.norm() / step.norm()
-        off[muon] = float((step - expected).abs().max() / expected.abs().max())
-        assert torch.equal(weight.grad, gradient), "the gradient was changed in place"
-    assert off[MuonInFloat32] < 1e-5 < 1e-3 < off[torch.optim.Muon]
-
-
-@pytest.mark.parametrize("has_units", [True, False])
-def test_muon_is_in_float32_where_bfloat16_is_emulated(model, monkeypatch, has_units):
-    monkeypatch.setattr(_optimizer, "multiplies_bfloat16", lambda device: has_units)
-    muon = optimizers_of(model, **options("muon"))[1]
-    assert isinstance(muon, MuonInFloat32) is not has_units
+        off[has_units] = float((step - expected).abs().max() / expected.abs().max())
+        assert torch.equal(hooked[-1], gradient) and weight.grad is None
+    assert len(hooked) == 2, "hooks of a step are called once"
+    assert off[False] < 1e-5 < 1e-3 < off[True]
 
 
 def test_a_torch_without_muon_says_so(model, monkeypatch):
